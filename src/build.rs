@@ -1,0 +1,32 @@
+//! Build script: tells the crate which commit and target it is built from.
+
+use std::env;
+use std::process::Command;
+
+fn main() {
+    println!("cargo:rerun-if-env-changed=AUTH_SERVER_GIT_SHA");
+    println!("cargo:rerun-if-changed=.git/HEAD");
+    println!("cargo:rerun-if-changed=.git/logs/HEAD");
+    println!("cargo:rerun-if-changed=src");
+    // The recipe sets the variable, because BitBake's task environment may have no git.
+    let sha = env::var("AUTH_SERVER_GIT_SHA")
+        .ok()
+        .filter(|sha| !sha.is_empty())
+        .or_else(head_of_checkout)
+        .unwrap_or_else(|| "unknown".into());
+    let target = env::var("TARGET").unwrap_or_else(|_| "unknown".into());
+    println!("cargo:rustc-env=AUTH_SERVER_GIT_SHA={sha}");
+    println!("cargo:rustc-env=AUTH_SERVER_TARGET={target}");
+}
+
+/// The commit checked out here, or `None` outside of a git checkout.
+fn head_of_checkout() -> Option<String> {
+    let output = Command::new("git")
+        .args(["rev-parse", "HEAD"])
+        .output()
+        .ok()?;
+    if !output.status.success() {
+        return None;
+    }
+    Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
+}

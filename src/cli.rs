@@ -1,0 +1,249 @@
+//! Command line and environment. The command line wins over the environment, the environment over
+//! the defaults; the environment variables are spelt as those of the sibling servers are.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Most workers that are started when `--workers` is not given: the robot has four cores.
+const MAX_DEFAULT_WORKERS: usize = 4;
+
+/// Version, commit and target, as `--version` prints them.
+const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (git ",
+    env!("AUTH_SERVER_GIT_SHA"),
+    ", ",
+    env!("AUTH_SERVER_TARGET"),
+    ")"
+);
+
+/// Least severe message that is logged, by the names the sibling servers use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// Everything, one line per request included.
+    Debug,
+    /// Start, stop and what an operator wants to know.
+    Info,
+    /// What needs attention, and requests that failed by our fault.
+    Warning,
+    /// What stops the server from doing its work.
+    Error,
+}
+
+/// Authentication server of the Opentrons Flex.
+///
+/// Listens on the socket that systemd hands over (LISTEN_FDS); without one on --uds; without that
+/// on --host and --port.
+#[derive(Debug, Parser)]
+#[command(
+    name = "opentrons-auth-server",
+    version = LONG_VERSION,
+    args_conflicts_with_subcommands = true,
+    after_help = "RUST_LOG refines --log-level by module, for example RUST_LOG=auth_server::http=debug."
+)]
+pub struct Cli {
+    /// Listen on a Unix socket at this path.
+    #[arg(long, value_name = "PATH", env = "OT_AUTH_SERVER_uds")]
+    uds: Option<PathBuf>,
+
+    /// Permission bits of the socket at --uds, in octal.
+    #[arg(long, value_name = "MODE", env = "OT_AUTH_SERVER_uds_mode", default_value = "0660", value_parser = parse_mode)]
+    uds_mode: u32,
+
+    /// Listen on TCP at this address.
+    #[arg(
+        long,
+        value_name = "HOST",
+        env = "OT_AUTH_SERVER_host",
+        default_value = "127.0.0.1"
+    )]
+    host: String,
+
+    /// Listen on TCP at this port; 0 takes any free port, and the log says which.
+    #[arg(
+        short,
+        long,
+        value_name = "PORT",
+        env = "OT_AUTH_SERVER_port",
+        default_value_t = 0
+    )]
+    port: u16,
+
+    /// Least severe message to log.
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        env = "OT_AUTH_SERVER_log_level",
+        default_value = "info"
+    )]
+    log_level: LogLevel,
+
+    /// Folder that keeps the server's state. Made when missing. Without it the state lives in a
+    /// temporary folder and is gone with the server.
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "OT_AUTH_SERVER_persistence_directory"
+    )]
+    persistence_directory: Option<PathBuf>,
+
+    /// Threads that answer requests, 1 to 64 [default: one per CPU, at most 4].
+    #[arg(long, value_name = "N", env = "OT_AUTH_SERVER_workers", value_parser = clap::value_parser!(u16).range(1..=64))]
+    workers: Option<u16>,
+
+    #[command(subcommand)]
+    command: Option<Subcommands>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Subcommands {
+    /// Print a completion script for a shell.
+    Completions {
+        /// Shell to complete in.
+        shell: Shell,
+    },
+    /// Print the manual page, in roff.
+    Man,
+}
+
+/// Where to listen when systemd hands over no socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A Unix socket at `path`, with the permission bits `mode`.
+    Unix {
+        /// Where the socket file is made.
+        path: PathBuf,
+        /// Permission bits of the socket file.
+        mode: u32,
+    },
+    /// A TCP socket.
+    Tcp {
+        /// Host name or address.
+        host: String,
+        /// Port; 0 is any free one.
+        port: u16,
+    },
+}
+
+/// All that the service is told from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where to listen when systemd hands over no socket.
+    pub address: Address,
+    /// Least severe message that is logged.
+    pub log_level: LogLevel,
+    /// Folder that keeps state; `None` is a temporary one.
+    pub persistence_directory: Option<PathBuf>,
+    /// Threads that answer requests.
+    pub workers: usize,
+}
+
+/// What the command line asks for.
+pub enum Action {
+    /// Run the server.
+    Serve(Config),
+    /// Write this to standard output and be done.
+    Print(Vec<u8>),
+}
+
+impl Cli {
+    /// Parses the process's command line and environment.
+    ///
+    /// Prints the reason and exits with 2 when they break a rule, as clap does.
+    pub fn parse_action() -> Action {
+        Self::action_from(std::env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    /// Parses `arguments` (the first is the program's name) and the process's environment.
+    ///
+    /// # Errors
+    /// A [`clap::Error`] that names the argument and the rule.
+    pub fn action_from(
+        arguments: impl IntoIterator<Item = OsString>,
+    ) -> Result<Action, clap::Error> {
+        let matches = Self::command().try_get_matches_from(arguments)?;
+        let cli = Self::from_arg_matches(&matches)?;
+        match cli.command {
+            Some(Subcommands::Completions { shell }) => Ok(Action::Print(completions(shell))),
+            Some(Subcommands::Man) => Ok(Action::Print(manual_page())),
+            None => cli.into_config(&matches).map(Action::Serve),
+        }
+    }
+
+    fn into_config(self, matches: &ArgMatches) -> Result<Config, clap::Error> {
+        let address = if listens_on_unix(matches)? {
+            let path = self
+                .uds
+                .expect("the source of --uds is known, so it is set");
+            Address::Unix {
+                path,
+                mode: self.uds_mode,
+            }
+        } else {
+            Address::Tcp {
+                host: self.host,
+                port: self.port,
+            }
+        };
+        Ok(Config {
+            address,
+            log_level: self.log_level,
+            persistence_directory: self.persistence_directory,
+            workers: self.workers.map_or_else(default_workers, usize::from),
+        })
+    }
+}
+
+/// Whether `--uds` is in force. Refuses it beside `--host` or `--port` from the same source; from
+/// different ones the command line wins over the environment.
+fn listens_on_unix(matches: &ArgMatches) -> Result<bool, clap::Error> {
+    let source = |id| match matches.value_source(id) {
+        Some(ValueSource::CommandLine) => 2,
+        Some(ValueSource::EnvVariable) => 1,
+        _ => 0,
+    };
+    let (uds, tcp) = (source("uds"), source("host").max(source("port")));
+    if uds > 0 && uds == tcp {
+        return Err(Cli::command().error(
+            ErrorKind::ArgumentConflict,
+            "--uds cannot be used with --host or --port: listen on a Unix socket or on TCP",
+        ));
+    }
+    Ok(uds > tcp)
+}
+
+fn default_workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |cpus| cpus.get().min(MAX_DEFAULT_WORKERS))
+}
+
+/// Reads permission bits in octal, from 0 to 0777.
+fn parse_mode(text: &str) -> Result<u32, String> {
+    u32::from_str_radix(text.trim_start_matches("0o"), 8)
+        .ok()
+        .filter(|mode| *mode <= 0o777)
+        .ok_or_else(|| "must be permission bits in octal, 0 to 0777".into())
+}
+
+fn completions(shell: Shell) -> Vec<u8> {
+    let mut text = Vec::new();
+    clap_complete::generate(
+        shell,
+        &mut Cli::command(),
+        "opentrons-auth-server",
+        &mut text,
+    );
+    text
+}
+
+fn manual_page() -> Vec<u8> {
+    let mut text = Vec::new();
+    clap_mangen::Man::new(Cli::command())
+        .render(&mut text)
+        .expect("writing to memory does not fail");
+    text
+}

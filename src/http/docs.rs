@@ -1,0 +1,181 @@
+//! `/auth/openapi.json` and `/auth/redoc`: the API described by the code that serves it.
+//!
+//! The page is made here, from the same document, with no script and nothing to load: a robot has
+//! no internet access, and a page without scripts needs no trust.
+
+use std::fmt::Write as _;
+use std::sync::OnceLock;
+
+use actix_web::http::header;
+use actix_web::web::Bytes;
+use actix_web::{HttpResponse, Responder};
+use serde_json::{Map, Value};
+use utoipa::OpenApi;
+
+use super::{error, health, hello};
+
+/// The document, as utoipa gathers it from the handlers.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Opentrons auth server",
+        description = "Who may do what on this robot.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    paths(hello::get, health::get, openapi, page),
+    components(schemas(error::ErrorBody)),
+    tags(
+        (name = "Service", description = "The server itself."),
+        (name = "Documents", description = "This description.")
+    )
+)]
+struct Document;
+
+const STYLE: &str = include_str!("docs.css");
+
+/// The page may show itself and its own style, and nothing else (CSP level 3).
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
+                           form-action 'none'; frame-ancestors 'none'";
+
+/// Answers with the OpenAPI 3.1 document.
+#[utoipa::path(
+    method(get, head),
+    path = "/auth/openapi.json",
+    tag = "Documents",
+    responses((status = 200, description = "The OpenAPI document.", body = Object))
+)]
+pub async fn openapi() -> impl Responder {
+    static JSON: OnceLock<Bytes> = OnceLock::new();
+    let json = JSON.get_or_init(|| {
+        Bytes::from(serde_json::to_vec(&document()).expect("the document is plain JSON"))
+    });
+    HttpResponse::Ok()
+        .content_type("application/json")
+        .body(json.clone())
+}
+
+/// Answers with a page for people that shows the same document.
+#[utoipa::path(
+    method(get, head),
+    path = "/auth/redoc",
+    tag = "Documents",
+    responses((status = 200, description = "A page.", body = String, content_type = "text/html"))
+)]
+pub async fn page() -> impl Responder {
+    static PAGE: OnceLock<Bytes> = OnceLock::new();
+    let html = PAGE.get_or_init(|| Bytes::from(render(&document())));
+    HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .insert_header((header::CONTENT_SECURITY_POLICY, PAGE_POLICY))
+        .insert_header((header::REFERRER_POLICY, "no-referrer"))
+        .body(html.clone())
+}
+
+fn document() -> Value {
+    serde_json::to_value(Document::openapi()).expect("the document is plain JSON")
+}
+
+/// The whole page.
+fn render(document: &Value) -> String {
+    let mut page = Html::default();
+    let title = text(document, "/info/title");
+    let _ = write!(
+        page.0,
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title>\
+         <style>{STYLE}</style></head><body><header>",
+        title = escape(title)
+    );
+    page.element("h1", title);
+    page.element(
+        "p",
+        &format!(
+            "{} Version {}.",
+            text(document, "/info/description"),
+            text(document, "/info/version")
+        ),
+    );
+    page.0
+        .push_str("<p><a href=\"openapi.json\">OpenAPI document</a></p></header><main>");
+    for (path, operations) in members(document, "/paths") {
+        for (method, operation) in members(operations, "") {
+            page.operation(path, method, operation);
+        }
+    }
+    page.element("h2", "Schemas");
+    for (name, schema) in members(document, "/components/schemas") {
+        let _ = write!(page.0, "<section id=\"schema-{}\">", escape(name));
+        page.element("h3", name);
+        page.element("p", text(schema, "/description"));
+        page.json(schema);
+        page.0.push_str("</section>");
+    }
+    page.0.push_str("</main></body></html>");
+    page.0
+}
+
+#[derive(Default)]
+struct Html(String);
+
+impl Html {
+    fn element(&mut self, name: &str, content: &str) {
+        if !content.is_empty() {
+            let _ = write!(self.0, "<{name}>{}</{name}>", escape(content));
+        }
+    }
+
+    fn json(&mut self, value: &Value) {
+        self.element("pre", &format!("{value:#}"));
+    }
+
+    fn operation(&mut self, path: &str, method: &str, operation: &Value) {
+        let method = method.to_uppercase();
+        let _ = write!(
+            self.0,
+            "<section><h2><span class=\"method\">{}</span> {}</h2>",
+            escape(&method),
+            escape(path)
+        );
+        self.element("p", text(operation, "/summary"));
+        self.element("p", text(operation, "/description"));
+        for key in ["security", "parameters", "requestBody"] {
+            if let Some(part) = operation.get(key) {
+                self.element("h3", key);
+                self.json(part);
+            }
+        }
+        for (status, response) in members(operation, "/responses") {
+            self.element(
+                "h3",
+                &format!("{status} {}", text(response, "/description")),
+            );
+            for (kind, content) in members(response, "/content") {
+                self.element("p", kind);
+                self.json(content.get("schema").unwrap_or(&Value::Null));
+            }
+        }
+        self.0.push_str("</section>");
+    }
+}
+
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+fn members<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_object)
+        .into_iter()
+        .flat_map(Map::iter)
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}

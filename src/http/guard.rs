@@ -1,0 +1,197 @@
+//! What every request passes on its way in and every answer on its way out, whichever the route.
+
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use actix_http::body::{BodySize, BoxBody, MessageBody};
+use actix_http::{ConnectionType, HttpMessage, Payload, Request, Response};
+use actix_service::Service;
+use actix_web::dev::ServiceResponse;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::Method;
+use actix_web::web::{Bytes, BytesMut};
+use actix_web::ResponseError;
+use futures_util::{FutureExt, StreamExt};
+
+use super::error::ApiError;
+use crate::connection::State;
+
+/// Longest request body that is read, in bytes.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+/// How long a request body may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Answers `request` by `app`, whatever happens: the request's framing and body are checked before,
+/// a panic and a bare error become an answer after, and the answer is logged.
+pub async fn answer<S, B>(app: Rc<S>, mut request: Request) -> Response<BoxBody>
+where
+    S: Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
+    B: MessageBody + 'static,
+{
+    let started = Instant::now();
+    let state = request.conn_data::<Rc<State>>().map(Rc::clone);
+    let internal = state.as_ref().is_some_and(|state| state.is_internal());
+    if let Some(state) = &state {
+        state.request_begins();
+    }
+    let line = (!internal).then(|| RequestLine::of(&request));
+
+    let mut response = match admit(&mut request, state.as_deref()).await {
+        Ok(()) => ask(&*app, request).await,
+        Err(error) => {
+            let mut response = error.error_response().into();
+            set_last(&mut response);
+            response
+        }
+    };
+    add_headers(&mut response);
+
+    if let Some(line) = line {
+        line.log(&response, started.elapsed());
+    }
+    if let Some(state) = &state {
+        state.request_ends();
+    }
+    response
+}
+
+/// Makes `response` the last one on its connection.
+pub fn set_last(response: &mut Response<BoxBody>) {
+    response
+        .head_mut()
+        .set_connection_type(ConnectionType::Close);
+}
+
+/// Lets `request` in, with its body read whole.
+async fn admit(request: &mut Request, state: Option<&State>) -> Result<(), ApiError> {
+    let headers = request.headers();
+    let length = headers.contains_key(header::CONTENT_LENGTH);
+    let encoded = headers.contains_key(header::TRANSFER_ENCODING);
+    if length && encoded {
+        // RFC 9112 §6.1: an attempt at request smuggling. actix-http 3.11, the last for this
+        // compiler, lets it pass.
+        return Err(ApiError::BadRequest(
+            "A request may not have both Content-Length and Transfer-Encoding.",
+        ));
+    }
+    if length || encoded {
+        let body = read_body(request, state).await?;
+        *request.payload() = Payload::from(body);
+    }
+    Ok(())
+}
+
+/// Reads the body, up to [`MAX_BODY_BYTES`].
+async fn read_body(request: &mut Request, state: Option<&State>) -> Result<Bytes, ApiError> {
+    let announced: Option<usize> = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok());
+    let too_large = || ApiError::PayloadTooLarge {
+        limit: MAX_BODY_BYTES,
+    };
+    if announced.is_some_and(|length| length > MAX_BODY_BYTES) {
+        return Err(too_large());
+    }
+    let mut payload = request.take_payload();
+    let mut body = BytesMut::new();
+    let reading = async {
+        while let Some(chunk) = payload.next().await {
+            let chunk =
+                chunk.map_err(|_| ApiError::BadRequest("The request body is malformed."))?;
+            if body.len() + chunk.len() > MAX_BODY_BYTES {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(())
+    };
+    actix_rt::time::timeout(BODY_TIMEOUT, reading)
+        .await
+        .map_err(|_| ApiError::RequestTimeout)??;
+
+    // actix-http takes the end of the connection for the end of the body.
+    let whole = match announced {
+        Some(length) => body.len() == length,
+        None => !state.is_some_and(State::has_ended),
+    };
+    if !whole {
+        return Err(ApiError::BadRequest("The request body ends too early."));
+    }
+    Ok(body.freeze())
+}
+
+/// Calls the application; what it does not answer itself is answered with an envelope.
+async fn ask<S, B>(app: &S, request: Request) -> Response<BoxBody>
+where
+    S: Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
+    B: MessageBody + 'static,
+{
+    let head = request.method() == Method::HEAD;
+    // A handler shares nothing with others that a panic could leave half-changed: state behind a
+    // lock is poisoned by it, and the database rolls back.
+    let answered = AssertUnwindSafe(async { app.call(request).await })
+        .catch_unwind()
+        .await;
+    let response: Response<BoxBody> = match answered {
+        Ok(Ok(response)) => response.into_parts().1.map_into_boxed_body().into(),
+        Ok(Err(error)) => error.error_response().into(),
+        Err(_) => ApiError::Internal.error_response().into(), // logged by the panic hook
+    };
+    let bare = matches!(response.body().size(), BodySize::None | BodySize::Sized(0));
+    let status = response.status();
+    if !(bare && (status.is_client_error() || status.is_server_error())) || head {
+        return response;
+    }
+    let mut enveloped: Response<BoxBody> = ApiError::from_status(status).error_response().into();
+    *enveloped.status_mut() = status;
+    for (name, value) in response.headers() {
+        enveloped.headers_mut().insert(name.clone(), value.clone());
+    }
+    enveloped
+}
+
+/// Adds what every answer carries; an answer's own `Cache-Control` is kept.
+fn add_headers(response: &mut Response<BoxBody>) {
+    const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+    const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+    let headers = response.headers_mut();
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, NO_STORE);
+    }
+    let sniffing: HeaderName = header::X_CONTENT_TYPE_OPTIONS;
+    headers.insert(sniffing, NOSNIFF);
+}
+
+/// What the log says of a request. The query is left out: it may hold a secret.
+struct RequestLine {
+    method: Method,
+    path: String,
+}
+
+impl RequestLine {
+    fn of(request: &Request) -> Self {
+        Self {
+            method: request.method().clone(),
+            path: request.path().to_owned(),
+        }
+    }
+
+    fn log(&self, response: &Response<BoxBody>, took: Duration) {
+        let status = response.status();
+        let level = if status.is_server_error() {
+            log::Level::Warn
+        } else {
+            log::Level::Debug
+        };
+        log::log!(
+            level,
+            "{} {} {} {:.1} ms",
+            self.method,
+            self.path,
+            status.as_u16(),
+            took.as_secs_f64() * 1000.0
+        );
+    }
+}

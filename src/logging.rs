@@ -1,0 +1,122 @@
+//! Log lines for two readers: the journal, which wants a priority it can filter by and stamps the
+//! time itself, and a person at a terminal.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+
+use env_logger::{Builder, Env};
+use log::{Level, LevelFilter};
+use time::format_description::well_known::Rfc3339;
+use time::OffsetDateTime;
+
+use crate::cli::LogLevel;
+
+impl From<LogLevel> for LevelFilter {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Debug => Self::Debug,
+            LogLevel::Info => Self::Info,
+            LogLevel::Warning => Self::Warn,
+            LogLevel::Error => Self::Error,
+        }
+    }
+}
+
+/// Starts logging to standard error, at `level` and as `RUST_LOG` refines it.
+///
+/// Under the journal each line begins with its priority, `<N>` (`sd-daemon(3)`). Elsewhere it
+/// begins with time (RFC 3339, UTC), level and target. Panics are logged like all else.
+pub fn init(level: LogLevel) {
+    let level = LevelFilter::from(level);
+    let mut builder = Builder::new();
+    builder
+        .filter_level(level.min(LevelFilter::Warn))
+        .filter_module("auth_server", level)
+        .parse_env(Env::default());
+    if stderr_is_journal() {
+        builder.format(|out, record| {
+            writeln!(
+                out,
+                "<{}>{}",
+                priority(record.level()),
+                one_line(&record.args().to_string())
+            )
+        });
+    } else {
+        builder.format(|out, record| {
+            let style = out.default_level_style(record.level());
+            writeln!(
+                out,
+                "{} {style}{:<5}{style:#} {} {}",
+                now(),
+                record.level(),
+                record.target(),
+                one_line(&record.args().to_string())
+            )
+        });
+    }
+    builder.init();
+    std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
+}
+
+/// An error and its causes, in one line: `outer: inner: innermost`.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        write!(text, ": {error}").expect("writing to a string does not fail");
+        cause = error.source();
+    }
+    text
+}
+
+/// Whether standard error is the journal stream that systemd names in `JOURNAL_STREAM`
+/// (`systemd.exec(5)`: device and inode, in decimal).
+fn stderr_is_journal() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
+        return false;
+    };
+    let stderr = || -> io::Result<String> {
+        let file = std::fs::File::from(io::stderr().as_fd().try_clone_to_owned()?);
+        let metadata = file.metadata()?;
+        Ok(format!("{}:{}", metadata.dev(), metadata.ino()))
+    };
+    stderr().is_ok_and(|id| id == stream)
+}
+
+/// The syslog priority of a level (RFC 5424 §6.2.1).
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    }
+}
+
+fn now() -> String {
+    let now = OffsetDateTime::now_utc();
+    now.replace_millisecond(now.millisecond())
+        .unwrap_or(now)
+        .format(&Rfc3339)
+        .unwrap_or_default()
+}
+
+/// A message with its control characters escaped: one message is one line, and nothing that a
+/// client sent can look like a line of ours.
+fn one_line(message: &str) -> String {
+    if !message.contains(char::is_control) {
+        return message.to_owned();
+    }
+    message
+        .chars()
+        .flat_map(|c| {
+            let escaped = c.is_control().then(|| c.escape_default());
+            let plain = (!c.is_control()).then_some(c);
+            escaped.into_iter().flatten().chain(plain)
+        })
+        .collect()
+}

@@ -1,0 +1,24 @@
+//! `opentrons-auth-server`: parse, set up logging, dispatch, turn an error into an exit code.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use auth_server::cli::{Action, Cli};
+use auth_server::{logging, service};
+
+fn main() -> ExitCode {
+    let action = Cli::parse_action();
+    let done = match action {
+        Action::Serve(config) => {
+            logging::init(config.log_level);
+            service::run(&config).map_err(|error| log::error!("{}", logging::chain(&error)))
+        }
+        Action::Print(text) => io::stdout()
+            .write_all(&text)
+            .map_err(|error| eprintln!("error: cannot write to standard output: {error}")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(()) => ExitCode::FAILURE,
+    }
+}

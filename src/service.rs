@@ -1,0 +1,157 @@
+//! The service's life: from the configuration to READY, through the watchdog, to the last answer.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web;
+use thiserror::Error;
+use tokio::signal::unix::{signal, Signal, SignalKind};
+
+use crate::cli::Config;
+use crate::http::AppState;
+use crate::listen::{ListenError, Listener, SocketFile};
+use crate::routes;
+use crate::server::{Hung, Server};
+use crate::state_dir::{StateDir, StateDirError};
+use crate::systemd::{self, HandOverError};
+use crate::{GIT_SHA, VERSION};
+
+/// How long requests in flight may take after SIGTERM or SIGINT.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long the first request to each worker may take.
+const FIRST_ANSWER: Duration = Duration::from_secs(10);
+
+/// Why the service could not start.
+#[derive(Debug, Error)]
+pub enum ServiceError {
+    /// The state folder.
+    #[error(transparent)]
+    StateDir(#[from] StateDirError),
+    /// A socket from systemd.
+    #[error(transparent)]
+    HandOver(#[from] HandOverError),
+    /// A socket of our own.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The runtime.
+    #[error("cannot start the server")]
+    Start(#[source] io::Error),
+    /// The first request.
+    #[error("the server started and does not work")]
+    FirstAnswer(#[from] Hung),
+}
+
+/// Serves until SIGTERM or SIGINT, finishes the requests in flight, and returns.
+///
+/// A second signal exits at once, with 128 and the signal's number.
+///
+/// # Errors
+/// [`ServiceError`], whose chain says in one line what was tried and why it failed.
+pub fn run(config: &Config) -> Result<(), ServiceError> {
+    log::info!("opentrons-auth-server {VERSION} (git {GIT_SHA}) starts");
+    let mut listeners = systemd::handed_over()?;
+    let state_dir = StateDir::open(config.persistence_directory.as_deref())?;
+    match &state_dir {
+        StateDir::Lasting(path) => log::info!("keeps its state in {}", path.display()),
+        StateDir::Temporary(folder) => log::warn!(
+            "keeps its state in {} until it stops: no persistence directory is set",
+            folder.path().display()
+        ),
+    }
+    if listeners.is_empty() {
+        listeners.push(Listener::bind(&config.address)?);
+    }
+    actix_rt::System::new().block_on(serve(listeners, config.workers))
+}
+
+async fn serve(listeners: Vec<Listener>, workers: usize) -> Result<(), ServiceError> {
+    let mut signals = Signals::new().map_err(ServiceError::Start)?;
+    let addresses: Vec<_> = listeners.iter().map(Listener::description).collect();
+    let addresses = addresses.join(" and ");
+    let state = web::Data::new(AppState::new());
+    let server = Server::start(listeners, workers, move |config| {
+        config.app_data(state.clone());
+        routes::configure(config);
+    })
+    .await
+    .map_err(ServiceError::Start)?;
+
+    server.check(FIRST_ANSWER).await?;
+    log::info!("listens on {addresses} with {workers} workers");
+    systemd::ready(&format!("Answers requests on {addresses}"));
+
+    let signal = tokio::select! {
+        signal = signals.next() => signal,
+        never = feed_watchdog(&server) => match never {},
+    };
+    log::info!("stops on {signal}: finishes the requests in flight");
+    systemd::stopping("Finishes the requests in flight");
+    actix_rt::spawn(exit_on_second(signals, server.socket_files()));
+    match server.stop(GRACE).await {
+        0 => log::info!("stopped"),
+        busy => log::warn!(
+            "stopped; {busy} connections were still busy after {} s and were cut off",
+            GRACE.as_secs()
+        ),
+    }
+    Ok(())
+}
+
+/// Tells systemd that the service is alive, as long as every worker answers a request.
+async fn feed_watchdog(server: &Server) -> std::convert::Infallible {
+    let Some(period) = systemd::watchdog_period() else {
+        return std::future::pending().await;
+    };
+    let mut ticks = tokio::time::interval(period);
+    loop {
+        ticks.tick().await;
+        match server.check(period).await {
+            Ok(()) => systemd::alive(),
+            Err(hung) => log::error!("the watchdog goes hungry: {hung}"),
+        }
+    }
+}
+
+async fn exit_on_second(mut signals: Signals, files: Arc<[SocketFile]>) {
+    let signal = signals.next().await;
+    log::warn!("exits at once on a second signal, {signal}");
+    for file in files.iter() {
+        file.remove();
+    }
+    std::process::exit(128 + signal.number);
+}
+
+/// A signal that asks to stop.
+#[derive(Clone, Copy)]
+struct StopSignal {
+    name: &'static str,
+    number: i32,
+}
+
+impl std::fmt::Display for StopSignal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> StopSignal {
+        tokio::select! {
+            _ = self.terminate.recv() => StopSignal { name: "SIGTERM", number: 15 },
+            _ = self.interrupt.recv() => StopSignal { name: "SIGINT", number: 2 },
+        }
+    }
+}
