@@ -26,7 +26,7 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long a client may go without reading any of an answer.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A stream as it was accepted, not yet part of a runtime.
+/// A stream that does not block and is not yet part of a runtime.
 #[derive(Debug)]
 pub enum Stream {
     /// Over TCP.
@@ -129,14 +129,10 @@ impl Connection {
     pub fn new(stream: Stream, internal: bool) -> io::Result<Self> {
         let stream = match stream {
             Stream::Tcp(stream) => {
-                stream.set_nonblocking(true)?;
                 stream.set_nodelay(true)?;
                 AsyncStream::Tcp(TcpStream::from_std(stream)?)
             }
-            Stream::Unix(stream) => {
-                stream.set_nonblocking(true)?;
-                AsyncStream::Unix(UnixStream::from_std(stream)?)
-            }
+            Stream::Unix(stream) => AsyncStream::Unix(UnixStream::from_std(stream)?),
         };
         let now = Instant::now();
         Ok(Self {

@@ -14,7 +14,6 @@ use rustix::fs::{flock, FlockOperation, Mode};
 use rustix::process::umask;
 use socket2::{Domain, SockAddr, Socket, Type};
 use thiserror::Error;
-use tokio::io::unix::AsyncFd;
 
 use crate::cli::Address;
 use crate::connection::Stream;
@@ -138,41 +137,38 @@ impl Listener {
     /// # Errors
     /// The runtime could not watch the socket.
     pub fn into_acceptor(self) -> io::Result<(Acceptor, Option<SocketFile>)> {
-        Ok((Acceptor(AsyncFd::new(self.socket)?), self.file))
-    }
-}
-
-impl std::os::fd::AsRawFd for AnyListener {
-    fn as_raw_fd(&self) -> std::os::fd::RawFd {
-        match self {
-            Self::Tcp(socket) => socket.as_raw_fd(),
-            Self::Unix(socket) => socket.as_raw_fd(),
-        }
+        let acceptor = match self.socket {
+            AnyListener::Tcp(socket) => Acceptor::Tcp(socket.try_into()?),
+            AnyListener::Unix(socket) => Acceptor::Unix(socket.try_into()?),
+        };
+        Ok((acceptor, self.file))
     }
 }
 
 /// Accepts connections in the runtime it was made in.
 #[derive(Debug)]
-pub struct Acceptor(AsyncFd<AnyListener>);
+pub enum Acceptor {
+    /// Over TCP.
+    Tcp(tokio::net::TcpListener),
+    /// Over a Unix socket.
+    Unix(tokio::net::UnixListener),
+}
 
 impl Acceptor {
-    /// The next connection and, over TCP, its peer.
+    /// The next connection and, over TCP, its peer. The stream leaves this runtime: a worker's
+    /// takes it in.
     ///
     /// # Errors
     /// As `accept(2)`: the listener itself stays usable.
     pub async fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
-        loop {
-            let mut ready = self.0.readable().await?;
-            let accepted = ready.try_io(|listener| match listener.get_ref() {
-                AnyListener::Tcp(socket) => socket
-                    .accept()
-                    .map(|(stream, peer)| (Stream::Tcp(stream), Some(peer))),
-                AnyListener::Unix(socket) => socket
-                    .accept()
-                    .map(|(stream, _)| (Stream::Unix(stream), None)),
-            });
-            if let Ok(accepted) = accepted {
-                return accepted;
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                Ok((Stream::Tcp(stream.into_std()?), Some(peer)))
+            }
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Stream::Unix(stream.into_std()?), None))
             }
         }
     }

@@ -9,7 +9,8 @@ use std::os::unix::fs::MetadataExt;
 
 use env_logger::{Builder, Env};
 use log::{Level, LevelFilter};
-use time::format_description::well_known::Rfc3339;
+use time::format_description::well_known::iso8601::{Config, EncodedConfig, TimePrecision};
+use time::format_description::well_known::Iso8601;
 use time::OffsetDateTime;
 
 use crate::cli::LogLevel;
@@ -97,11 +98,16 @@ fn priority(level: Level) -> u8 {
     }
 }
 
+/// RFC 3339, with milliseconds.
+const TIME: EncodedConfig = Config::DEFAULT
+    .set_time_precision(TimePrecision::Second {
+        decimal_digits: std::num::NonZeroU8::new(3),
+    })
+    .encode();
+
 fn now() -> String {
-    let now = OffsetDateTime::now_utc();
-    now.replace_millisecond(now.millisecond())
-        .unwrap_or(now)
-        .format(&Rfc3339)
+    OffsetDateTime::now_utc()
+        .format(&Iso8601::<TIME>)
         .unwrap_or_default()
 }
 

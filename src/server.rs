@@ -324,6 +324,7 @@ async fn serve<E: std::fmt::Debug>(
 async fn ask(worker: &Worker) -> io::Result<()> {
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_nonblocking(true)?;
+    theirs.set_nonblocking(true)?;
     let mut ours = tokio::net::UnixStream::from_std(ours)?;
     let accepted = Accepted {
         stream: Stream::Unix(theirs),
