@@ -240,9 +240,10 @@ fn completions(shell: Shell) -> Vec<u8> {
     text
 }
 
+/// The page names the version and not the commit: it is kept in the repository.
 fn manual_page() -> Vec<u8> {
     let mut text = Vec::new();
-    clap_mangen::Man::new(Cli::command())
+    clap_mangen::Man::new(Cli::command().version(crate::VERSION))
         .render(&mut text)
         .expect("writing to memory does not fail");
     text

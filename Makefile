@@ -1,0 +1,123 @@
+# The auth server: run it, test it, build it for the robot. `make` lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+TARGET := aarch64-unknown-linux-gnu
+LAYER := meta-auth-server
+FILES := $(LAYER)/recipes-core/opentrons-auth-server/files
+NAME := opentrons-auth-server
+VENV := .venv
+NEED := .ci/need
+
+# Where `install` puts things: the recipe overrides these, a robot or a Debian has them like this.
+DESTDIR ?=
+BINARY ?= target/release/$(NAME)
+prefix ?= /usr
+bindir ?= $(prefix)/bin
+datadir ?= $(prefix)/share
+libdir ?= $(prefix)/lib
+mandir ?= $(datadir)/man
+sysconfdir ?= /etc
+unitdir ?= $(libdir)/systemd/system
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/' | expand -t 18
+
+.PHONY: run
+run: ## build, and serve on http://127.0.0.1:33950
+	@$(NEED) cc
+	cargo build --locked
+	@echo "try: curl http://127.0.0.1:33950/auth/hello    (stop with Ctrl-C)"
+	exec target/debug/$(NAME) --port 33950 --persistence-directory .state
+
+.PHONY: test
+test: $(VENV)/.stamp ## run all tests
+	@$(NEED) cc nginx systemd-analyze
+	cargo build --locked
+	cargo test --locked
+	$(VENV)/bin/pytest $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: $(VENV)/.stamp ## check formats, lints, versions, units, configurations and workflows
+	@$(NEED) cc nginx systemd-analyze shellcheck cargo-clippy rustfmt
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- --deny warnings
+	$(VENV)/bin/ruff format --check tests $(LAYER)/scripts
+	$(VENV)/bin/ruff check tests $(LAYER)/scripts
+	shellcheck .ci/run .ci/need $$(grep -rlE '^#!.*/(ba)?sh' $(LAYER) tests --include='*' --exclude-dir=__pycache__)
+	$(LAYER)/scripts/crates-inc --check
+	$(VENV)/bin/python .ci/rust-1.75
+	OELINT_CONFIG=.ci/oelint.cfg $(VENV)/bin/oelint-adv --quiet --constantmods=+oelint-constants.json $(LAYER)/recipes-*/*/*.bb $(LAYER)/dynamic-layers/*/recipes-*/*/*.bbappend
+	$(VENV)/bin/zizmor --quiet --offline .github/workflows
+	$(VENV)/bin/actionlint
+	$(VENV)/bin/pytest --quiet -m lint
+
+.PHONY: format
+format: $(VENV)/.stamp ## format Rust and Python
+	@$(NEED) rustfmt
+	cargo fmt
+	$(VENV)/bin/ruff format tests $(LAYER)/scripts
+
+.PHONY: build
+build: ## build for this machine: target/release/opentrons-auth-server
+	@$(NEED) cc
+	cargo build --locked --release
+
+.PHONY: build-aarch64
+build-aarch64: ## build for the robot with Debian's cross compiler
+	@$(NEED) cc aarch64-linux-gnu-gcc rust-target-$(TARGET)
+	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+	    cargo build --locked --release --target $(TARGET)
+
+.PHONY: cross
+cross: ## build for the robot with cross (containers)
+	@$(NEED) cross
+	cross build --locked --release --target $(TARGET)
+
+.PHONY: generate
+generate: ## bring generated files up to date: crates file, manual page, completions
+	@$(NEED) cc
+	$(LAYER)/scripts/crates-inc
+	cargo build --locked
+	target/debug/$(NAME) man > $(FILES)/man/$(NAME).1
+	target/debug/$(NAME) completions bash > $(FILES)/completions/$(NAME).bash
+	target/debug/$(NAME) completions fish > $(FILES)/completions/$(NAME).fish
+	target/debug/$(NAME) completions zsh > $(FILES)/completions/_$(NAME)
+
+.PHONY: install
+install: ## install into DESTDIR, as on the robot; BINARY says which binary
+	@test -f $(BINARY) || { echo "$(BINARY) is missing: make build, or say BINARY=..." >&2; exit 1; }
+	install -Dm 0755 $(BINARY) $(DESTDIR)$(bindir)/$(NAME)
+	install -Dm 0644 -t $(DESTDIR)$(unitdir) $(FILES)/systemd/$(NAME).service $(FILES)/systemd/$(NAME).socket
+	install -Dm 0644 $(FILES)/sysusers/$(NAME).conf $(DESTDIR)$(libdir)/sysusers.d/$(NAME).conf
+	install -Dm 0644 $(FILES)/nginx/upstream.conf $(DESTDIR)$(sysconfdir)/nginx/conf.d/$(NAME).conf
+	install -Dm 0644 $(FILES)/nginx/location.conf $(DESTDIR)$(sysconfdir)/nginx/server-conf.d/$(NAME).conf
+	install -Dm 0644 $(FILES)/man/$(NAME).1 $(DESTDIR)$(mandir)/man1/$(NAME).1
+	install -Dm 0644 $(FILES)/completions/$(NAME).bash $(DESTDIR)$(datadir)/bash-completion/completions/$(NAME)
+	install -Dm 0644 $(FILES)/completions/$(NAME).fish $(DESTDIR)$(datadir)/fish/vendor_completions.d/$(NAME).fish
+	install -Dm 0644 $(FILES)/completions/_$(NAME) $(DESTDIR)$(datadir)/zsh/site-functions/_$(NAME)
+
+.PHONY: push-ot3
+push-ot3: ## put this checkout on a Flex: host=ADDRESS [ssh_key=FILE] [ssh_opts="..."] [BINARY=...]
+	@test -n "$(host)" || { echo "say which robot: make push-ot3 host=ADDRESS" >&2; exit 2; }
+	@$(NEED) ssh
+ifeq ($(origin BINARY),file)
+	$(MAKE) build-aarch64
+	$(LAYER)/scripts/push-ot3 "$(host)" target/$(TARGET)/release/$(NAME) "$(ssh_key)" "$(ssh_opts)"
+else
+	$(LAYER)/scripts/push-ot3 "$(host)" "$(BINARY)" "$(ssh_key)" "$(ssh_opts)"
+endif
+
+.PHONY: clean
+clean: ## remove what was built and installed in this checkout
+	rm -rf target $(VENV) .state .pytest_cache
+	find tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/.stamp: .ci/requirements.txt
+	@$(NEED) python3-venv
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
