@@ -38,28 +38,28 @@ test: $(VENV)/.stamp ## run all tests
 	@$(NEED) cc nginx systemd-analyze
 	cargo build --locked
 	cargo test --locked
-	$(VENV)/bin/pytest $(PYTEST_ARGS)
+	$(VENV)/bin/pytest -c tests/pytest.ini $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.stamp ## check formats, lints, versions, units, configurations and workflows
 	@$(NEED) cc nginx systemd-analyze shellcheck cargo-clippy rustfmt
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- --deny warnings
-	$(VENV)/bin/ruff format --check tests $(LAYER)/scripts
-	$(VENV)/bin/ruff check tests $(LAYER)/scripts
+	$(VENV)/bin/ruff format --check tests $(LAYER)/scripts/crates-inc .ci/rust-1.75
+	$(VENV)/bin/ruff check tests $(LAYER)/scripts/crates-inc .ci/rust-1.75
 	shellcheck .ci/run .ci/need $$(grep -rlE '^#!.*/(ba)?sh' $(LAYER) tests --include='*' --exclude-dir=__pycache__)
 	$(LAYER)/scripts/crates-inc --check
 	$(VENV)/bin/python .ci/rust-1.75
 	OELINT_CONFIG=.ci/oelint.cfg $(VENV)/bin/oelint-adv --quiet --constantmods=+oelint-constants.json $(LAYER)/recipes-*/*/*.bb $(LAYER)/dynamic-layers/*/recipes-*/*/*.bbappend
 	$(VENV)/bin/zizmor --quiet --offline .github/workflows
 	$(VENV)/bin/actionlint
-	$(VENV)/bin/pytest --quiet -m lint
+	$(VENV)/bin/pytest -c tests/pytest.ini --quiet -m lint
 
 .PHONY: format
 format: $(VENV)/.stamp ## format Rust and Python
 	@$(NEED) rustfmt
 	cargo fmt
-	$(VENV)/bin/ruff format tests $(LAYER)/scripts
+	$(VENV)/bin/ruff format tests $(LAYER)/scripts/crates-inc .ci/rust-1.75
 
 .PHONY: build
 build: ## build for this machine: target/release/opentrons-auth-server

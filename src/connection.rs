@@ -4,6 +4,9 @@
 //! client that does not read, would hold the connection for ever. It also closes idle connections
 //! only when their keep-alive time is over, which would make every stop of the server last that
 //! long. [`Connection`] wraps the stream and keeps the deadlines for it.
+//!
+//! One case it cannot see: a head that begins in the same read as the request before it is bounded
+//! by [`KEEP_ALIVE`] and not by [`HEAD_TIMEOUT`].
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -25,6 +28,9 @@ pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long a client may go without reading any of an answer.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a client that was refused may go on sending before the connection is cut.
+pub const LINGER: Duration = Duration::from_secs(2);
 
 /// A stream that does not block and is not yet part of a runtime.
 #[derive(Debug)]
@@ -51,6 +57,8 @@ enum Phase {
     Head,
     /// The request being answered; its own deadlines hold.
     Request,
+    /// The client's end, after ours.
+    Linger,
 }
 
 /// What the connection knows and the requests on it tell it; shared by both.
@@ -59,6 +67,8 @@ pub struct State {
     since: Cell<Instant>,
     closing: Cell<bool>,
     ended: Cell<bool>,
+    refused: Cell<bool>,
+    abandoned: Cell<bool>,
     internal: bool,
 }
 
@@ -88,6 +98,26 @@ impl State {
         self.ended.get()
     }
 
+    /// The request was refused in a way that leaves unclear where the next one begins.
+    pub fn refuse(&self) {
+        self.refused.set(true);
+    }
+
+    /// Whether [`State::refuse`] was called.
+    pub fn is_refused(&self) -> bool {
+        self.refused.get()
+    }
+
+    /// Cuts the connection when what is written is on its way.
+    pub fn abandon(&self) {
+        self.abandoned.set(true);
+    }
+
+    /// Whether [`State::abandon`] was called.
+    pub fn is_abandoned(&self) -> bool {
+        self.abandoned.get()
+    }
+
     /// Whether the server itself is the client (its watchdog).
     pub fn is_internal(&self) -> bool {
         self.internal
@@ -107,6 +137,7 @@ impl State {
         let patience = match self.phase.get() {
             Phase::Idle => KEEP_ALIVE,
             Phase::Fresh | Phase::Head => HEAD_TIMEOUT,
+            Phase::Linger => LINGER,
             Phase::Request => return None,
         };
         Some(self.since.get() + patience)
@@ -142,6 +173,8 @@ impl Connection {
                 since: Cell::new(now),
                 closing: Cell::new(false),
                 ended: Cell::new(false),
+                refused: Cell::new(false),
+                abandoned: Cell::new(false),
                 internal,
             }),
             timer: RefCell::new(Box::pin(sleep_until(now + HEAD_TIMEOUT))),
@@ -259,9 +292,27 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
-            AsyncStream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            AsyncStream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        let this = self.get_mut();
+        if this.state.phase.get() != Phase::Linger {
+            ready!(match &mut this.stream {
+                AsyncStream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+                AsyncStream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            })?;
+            if !this.state.is_refused() {
+                return Poll::Ready(Ok(()));
+            }
+            this.state.enter(Phase::Linger);
+        }
+        // The rest of the refused request is read and dropped: to close with it unread would reset
+        // the connection, and the client might never see the answer (RFC 9112 §9.6).
+        let mut rest = [0; 4096];
+        loop {
+            let mut buffer = ReadBuf::new(&mut rest);
+            match this.poll_read_stream(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
+                Poll::Ready(_) => return Poll::Ready(Ok(())),
+                Poll::Pending => return this.poll_deadline(cx).map(Ok),
+            }
         }
     }
 }

@@ -4,11 +4,13 @@
 //! socket each time it stops watching it: when it stops, but also when it is out of file
 //! descriptors, and also when the socket is systemd's. Below it everything is actix's.
 
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use actix_http::{HttpService, KeepAlive, Request};
@@ -293,12 +295,16 @@ async fn work<F>(
 
 /// Drives one connection to its end, and tells it when to end by itself.
 async fn serve<E: std::fmt::Debug>(
-    served: impl std::future::Future<Output = Result<(), E>>,
+    served: impl Future<Output = Result<(), E>>,
     state: Rc<State>,
     place: Option<OwnedSemaphorePermit>,
     shared: Arc<Shared>,
 ) {
     let mut served = std::pin::pin!(served);
+    let mut served = std::future::poll_fn(|cx| match served.as_mut().poll(cx) {
+        Poll::Pending if state.is_abandoned() => Poll::Ready(Ok(())),
+        polled => polled,
+    });
     let mut life = shared.life.subscribe();
     let mut serving = true;
     while serving {

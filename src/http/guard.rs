@@ -33,6 +33,10 @@ where
     let state = request.conn_data::<Rc<State>>().map(Rc::clone);
     let internal = state.as_ref().is_some_and(|state| state.is_internal());
     if let Some(state) = &state {
+        if state.is_refused() {
+            state.abandon();
+            std::future::pending::<()>().await;
+        }
         state.request_begins();
     }
     let line = (!internal).then(|| RequestLine::of(&request));
@@ -42,6 +46,9 @@ where
         Err(error) => {
             let mut response = error.error_response().into();
             set_last(&mut response);
+            if let Some(state) = &state {
+                state.refuse();
+            }
             response
         }
     };

@@ -1,0 +1,163 @@
+//! The server with handlers that misbehave, which the real routes have none of.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::{web, HttpResponse};
+use auth_server::http::AppState;
+use auth_server::listen::Listener;
+use auth_server::routes;
+use auth_server::server::Server;
+
+/// Longer than any event takes that a test waits for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+async fn start(workers: usize, configure: fn(&mut web::ServiceConfig)) -> (Server, SocketAddr) {
+    let socket = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let address = socket.local_addr().unwrap();
+    let state = web::Data::new(AppState::new());
+    let server = Server::start(vec![Listener::tcp(socket)], workers, move |config| {
+        config.app_data(state.clone());
+        configure(config);
+        routes::configure(config);
+    })
+    .await
+    .unwrap();
+    (server, address)
+}
+
+/// One request on a connection of its own; the whole answer as text.
+async fn get(address: SocketAddr, path: &'static str) -> String {
+    actix_web::rt::task::spawn_blocking(move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    })
+    .await
+    .unwrap()
+}
+
+#[actix_web::test]
+async fn a_panic_is_answered_500_and_takes_nothing_else_down() {
+    let (server, address) = start(1, |config| {
+        config.route(
+            "/panic",
+            web::get().to(|| async {
+                if true {
+                    panic!("secret");
+                }
+                HttpResponse::Ok()
+            }),
+        );
+    })
+    .await;
+    for _ in 0..10 {
+        let answer = get(address, "/panic").await;
+        assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+        assert!(answer.contains("\"internalError\""), "{answer}");
+        assert!(answer.contains("x-content-type-options: nosniff"));
+        assert!(!answer.contains("secret"), "{answer}");
+    }
+    assert!(get(address, "/auth/hello")
+        .await
+        .starts_with("HTTP/1.1 200 "));
+    assert!(server.check(PATIENCE).await.is_ok());
+    assert_eq!(server.stop(PATIENCE).await, 0);
+}
+
+#[actix_web::test]
+async fn a_hung_worker_is_found_out_and_forgiven_when_it_answers_again() {
+    static HANGS: AtomicBool = AtomicBool::new(true);
+    let (server, address) = start(2, |config| {
+        config.route(
+            "/hang",
+            web::get().to(|| async {
+                while HANGS.load(Ordering::SeqCst) {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                HttpResponse::Ok()
+            }),
+        );
+    })
+    .await;
+    assert!(server.check(PATIENCE).await.is_ok());
+    let hanging = actix_web::rt::spawn(get(address, "/hang"));
+    let mut found = Ok(());
+    while found.is_ok() {
+        found = server.check(Duration::from_millis(100)).await;
+    }
+    assert_eq!(found.unwrap_err().to_string(), "worker 0 does not answer");
+    HANGS.store(false, Ordering::SeqCst);
+    assert!(hanging.await.unwrap().starts_with("HTTP/1.1 200 "));
+    assert!(server.check(PATIENCE).await.is_ok());
+    server.stop(PATIENCE).await;
+}
+
+#[actix_web::test]
+async fn bare_errors_of_actix_are_enveloped() {
+    let (server, address) = start(1, |config| {
+        config
+            .route(
+                "/teapot",
+                web::get().to(|| async { HttpResponse::ImATeapot() }),
+            )
+            .route(
+                "/down",
+                web::get().to(|| async { HttpResponse::ServiceUnavailable() }),
+            );
+    })
+    .await;
+    let answer = get(address, "/teapot").await;
+    assert!(
+        answer.starts_with("HTTP/1.1 418 ") && answer.contains("\"invalidRequest\""),
+        "{answer}"
+    );
+    let answer = get(address, "/down").await;
+    assert!(
+        answer.starts_with("HTTP/1.1 503 ") && answer.contains("\"internalError\""),
+        "{answer}"
+    );
+    server.stop(PATIENCE).await;
+}
+
+#[actix_web::test]
+async fn stop_waits_for_a_slow_answer() {
+    static DONE: AtomicBool = AtomicBool::new(false);
+    let (server, address) = start(1, |config| {
+        config.route(
+            "/slow",
+            web::get().to(|| async {
+                actix_web::rt::time::sleep(Duration::from_millis(300)).await;
+                DONE.store(true, Ordering::SeqCst);
+                HttpResponse::Ok().body("slow")
+            }),
+        );
+    })
+    .await;
+    let entered = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&entered);
+    let slow = actix_web::rt::spawn(async move {
+        seen.store(true, Ordering::SeqCst);
+        get(address, "/slow").await
+    });
+    while !entered.load(Ordering::SeqCst) {
+        actix_web::rt::task::yield_now().await;
+    }
+    // The answer to a later connection says that the earlier one was accepted.
+    get(address, "/auth/hello").await;
+    assert_eq!(server.stop(PATIENCE).await, 0);
+    assert!(DONE.load(Ordering::SeqCst));
+    let answer = slow.await.unwrap();
+    assert!(answer.ends_with("slow"), "{answer}");
+}

@@ -1,0 +1,121 @@
+"""From start to stop: what systemd is told, and what becomes of requests in flight."""
+
+import os
+import signal
+import socket
+import time
+
+import pytest
+from support import PATIENCE, request
+
+
+def test_ready_is_told_when_requests_are_answered(serve, tmp_path):
+    path = tmp_path / "auth.sock"
+    server = serve("--uds", path).wait_ready()
+    assert request(path, "GET", "/auth/hello").status == 200
+    assert f"unix:{path}" in server.messages[-1]["STATUS"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_stop_with_exit_code_0(server, number):
+    server.signal(number)
+    server.wait_message("STOPPING", "1")
+    assert "STATUS" in server.messages[-1]
+    assert server.wait() == 0
+
+
+def test_stop_does_not_wait_for_idle_connections(server):
+    """Keep-alive lasts 75 s and the grace 5 s: an idle client must not make a stop last as long."""
+    clients = [server.connect() for _ in range(20)]
+    for client in clients:
+        client.sendall(b"GET /auth/hello HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
+    assert server.stop() == 0
+    assert "cut off" not in server.log
+    for client in clients:
+        assert client.recv(4096) == b""
+
+
+def test_request_in_flight_is_finished_and_is_the_last(server):
+    client = server.connect()
+    client.sendall(b"POST /auth/hello HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc")
+    server.wait_log("")  # the head may still be on its way: the next request is answered after it
+    assert server.request("GET", "/auth/hello").status == 200
+    server.signal(signal.SIGTERM)
+    server.wait_message("STOPPING", "1")
+    client.sendall(b"def")
+    answer = client.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 405 ") and b"connection: close" in answer.lower()
+    assert server.wait() == 0
+    assert "cut off" not in server.log
+
+
+def test_request_that_does_not_end_is_cut_off(server):
+    client = server.connect()
+    client.sendall(b"POST /auth/hello HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc")
+    assert server.request("GET", "/auth/hello").status == 200
+    assert server.stop() == 0
+    assert "1 connections were still busy after 5 s" in server.log
+
+
+def test_second_signal_exits_at_once(serve, tmp_path):
+    path = tmp_path / "auth.sock"
+    server = serve("--uds", path).wait_ready()
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(str(path))
+    client.sendall(b"POST /auth/hello HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc")
+    assert request(path, "GET", "/auth/hello").status == 200
+    server.signal(signal.SIGTERM)
+    server.wait_message("STOPPING", "1")
+    server.signal(signal.SIGINT)
+    assert server.wait() == 128 + signal.SIGINT
+    assert "cut off" not in server.log
+    assert not path.exists()
+
+
+def test_watchdog_is_fed(serve):
+    server = serve(env={"WATCHDOG_USEC": "200000"}).wait_ready()
+    for _ in range(3):
+        server.wait_message("WATCHDOG", "1")
+
+
+def test_watchdog_of_another_process_is_not_fed(serve):
+    server = serve(env={"WATCHDOG_USEC": "20000", "WATCHDOG_PID": "1"}).wait_ready()
+    for _ in range(50):
+        assert server.request("GET", "/auth/hello").status == 200
+    with pytest.raises(TimeoutError):
+        server.next_message(timeout=0.2)
+
+
+def test_stopped_server_does_not_feed_the_watchdog(serve):
+    server = serve(env={"WATCHDOG_USEC": "200000"}).wait_ready()
+    server.wait_message("WATCHDOG", "1")
+    server.signal(signal.SIGSTOP)
+    os.waitpid(server.process.pid, os.WUNTRACED)
+    drain(server)
+    with pytest.raises(TimeoutError):
+        server.next_message(timeout=1)
+    server.signal(signal.SIGCONT)
+    server.wait_message("WATCHDOG", "1")
+
+
+def test_server_runs_without_systemd(serve):
+    server = serve(notify=False)
+    server.wait_log("listens on http://")
+    assert server.request("GET", "/auth/hello").status == 200
+    assert server.stop() == 0
+
+
+def test_unreachable_notify_socket_is_logged(serve):
+    server = serve(notify=False, env={"NOTIFY_SOCKET": "/nowhere/notify"})
+    server.wait_log("cannot notify systemd")
+    assert server.request("GET", "/auth/hello").status == 200
+
+
+def drain(server):
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            server.next_message(timeout=0.01)
+        except TimeoutError:
+            return
