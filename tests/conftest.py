@@ -3,6 +3,7 @@
 import os
 
 import pytest
+
 from support import Server
 
 
@@ -35,3 +36,19 @@ def serve(tmp_path):
 def server(serve):
     """A server on a free TCP port that answers."""
     return serve().wait_ready()
+
+
+_figures = []
+
+
+@pytest.fixture
+def figures():
+    """Takes measured figures as lines; the run ends by showing them."""
+    return _figures.append
+
+
+def pytest_terminal_summary(terminalreporter):
+    if _figures:
+        terminalreporter.section("figures")
+        for line in _figures:
+            terminalreporter.write_line(line)

@@ -3,6 +3,7 @@
 import subprocess
 
 import pytest
+
 from support import BINARY, FILES, free_port, request, run
 
 OPTIONS = {

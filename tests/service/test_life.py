@@ -6,6 +6,7 @@ import socket
 import time
 
 import pytest
+
 from support import PATIENCE, request
 
 

@@ -6,6 +6,7 @@ import socket
 import stat
 
 import pytest
+
 from support import free_port, request, run, wait_for
 
 
