@@ -1,17 +1,18 @@
 """The real nginx, with configurations shaped as meta-webserver's and the Flex's."""
 
+import getpass
 import os
 import shutil
-import signal
 import subprocess
 
-from support import FILES, LAYER, ROOT, free_port, request, wait_for
+from support import FILES, LAYER, PATIENCE, ROOT, free_port, request, wait_for
 
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 INCLUDE = LAYER / "dynamic-layers/webserver/recipes-httpd/nginx/files/include-auth-server"
 
 # nginx.conf and default_server: one server, which includes nothing.
 PLAIN = """
+user {user};
 worker_processes 1;
 pid {run}/nginx.pid;
 error_log {run}/error.log;
@@ -33,6 +34,7 @@ server {{
 """
 # nginx-http.conf: whole, conf.d is not included.
 FLEX = """
+user {user};
 worker_processes 1;
 pid {run}/nginx.pid;
 error_log {run}/error.log;
@@ -85,7 +87,13 @@ class Nginx:
             ),
         ):
             path.mkdir(parents=True)
-        values = {"run": self.run, "etc": self.etc, "port": self.port, "socket": self.socket}
+        values = {
+            "user": getpass.getuser(),
+            "run": self.run,
+            "etc": self.etc,
+            "port": self.port,
+            "socket": self.socket,
+        }
         if kind == "plain":
             self.conf = self.etc / "nginx.conf"
             self.conf.write_text(PLAIN.format(**values))
@@ -136,5 +144,5 @@ class Nginx:
 
     def stop(self):
         if self.process:
-            self.process.send_signal(signal.SIGQUIT)
-            self.process.wait()
+            self.process.terminate()
+            self.process.wait(PATIENCE)

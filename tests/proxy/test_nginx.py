@@ -119,7 +119,7 @@ def test_forwarded_headers_are_nginxs_and_no_upgrade_passes(nginx):
             client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
             client.close()
 
-        thread = threading.Thread(target=answer)
+        thread = threading.Thread(target=answer, daemon=True)
         thread.start()
         client = connection(("127.0.0.1", nginx.port))
         client.request(

@@ -1,5 +1,6 @@
 """Restarts of the service under load, through the real nginx: how many requests fail?"""
 
+import http.client
 import socket
 import threading
 
@@ -32,7 +33,7 @@ class Load:
                     response = client.getresponse()
                     response.read()
                     outcome = response.status
-                except OSError as error:
+                except (OSError, http.client.HTTPException) as error:
                     client.close()
                     outcome = repr(error)
                 with self.lock:
