@@ -29,7 +29,8 @@ class Server:
         number = next(_numbers)
         self.log_path = folder / f"log-{number}"
         self.notify_socket = None
-        environment = {"PATH": os.environ["PATH"], **(env or {})}
+        # A server that a test kills leaves its temporary folder behind: with the test's own files.
+        environment = {"PATH": os.environ["PATH"], "TMPDIR": str(folder), **(env or {})}
         for name in ("LLVM_PROFILE_FILE",):  # for the coverage report
             if name in os.environ:
                 environment[name] = os.environ[name]
@@ -197,6 +198,13 @@ def run(*arguments, env=None, **options):
         check=False,
         **options,
     )
+
+
+def installed(destination, binary=BINARY):
+    """The tree as on the robot, by `make install`."""
+    command = ["make", "-s", "-C", ROOT, "install", f"DESTDIR={destination}", f"BINARY={binary}"]
+    subprocess.run(command, check=True)
+    return destination
 
 
 def free_port():

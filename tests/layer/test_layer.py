@@ -1,0 +1,103 @@
+"""The layer as far as it goes without OE-core; `make test-layer` is the proof."""
+
+import hashlib
+import json
+import os
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import recipe
+from support import FILES, LAYER, ROOT, run
+
+pytestmark = pytest.mark.lint
+CARGO = tomllib.loads((ROOT / "Cargo.toml").read_text())
+CRATES = {
+    f"{crate['name']}-{crate['version']}": crate["checksum"]
+    for crate in tomllib.loads((ROOT / "Cargo.lock").read_text())["package"]
+    if "checksum" in crate
+}
+
+
+@pytest.fixture
+def parsed(tmp_path):
+    return recipe.parse(tmp_path)
+
+
+@pytest.fixture
+def crates():
+    """cargo's folders of downloaded crates."""
+    home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
+    return list((home / "registry/cache").iterdir())
+
+
+def test_versions_agree(parsed):
+    version = CARGO["package"]["version"]
+    assert parsed.getVar("PV") == version
+    assert run("--version").stdout.split()[1].startswith(version)
+    assert f"opentrons-auth-server {version}" in (FILES / "man/opentrons-auth-server.1").read_text()
+
+
+def test_layer_fits_the_release():
+    conf = (LAYER / "conf/layer.conf").read_text()
+    assert re.search(r'^LAYERSERIES_COMPAT_auth-server = "scarthgap\b', conf, re.MULTILINE)
+    priority = re.search(r'^BBFILE_PRIORITY_auth-server = "(\d+)"', conf, re.MULTILINE)
+    assert int(priority[1]) > 8, "the robot's distro layer has 8 and a recipe of the same name"
+
+
+def test_licence_is_the_checkouts(parsed):
+    name, md5 = re.fullmatch(r"file://(\S+);md5=(\w+)", parsed.getVar("LIC_FILES_CHKSUM")).groups()
+    source = Path(parsed.getVar("EXTERNALSRC"))
+    assert source == ROOT
+    assert hashlib.md5((source / name).read_bytes()).hexdigest() == md5
+    assert parsed.getVar("LICENSE") == CARGO["package"]["license"]
+
+
+def test_crates_and_checksums_are_the_lock_files(parsed):
+    uris = [uri.split("/") for uri in parsed.getVar("SRC_URI").split()]
+    assert {f"{name}-{version}" for *_, name, version in uris} == set(CRATES)
+    sums = {name: parsed.getVarFlag("SRC_URI", f"{name}.sha256sum") for name in CRATES}
+    assert sums == CRATES
+
+
+def test_crates_are_fetched_and_unpacked(parsed, crates):
+    unpacked = recipe.fetch_and_unpack(parsed, crates)
+    assert {path.name for path in unpacked.iterdir()} == set(CRATES)
+    checksums = unpacked / "serde_json-{}/.cargo-checksum.json".format(
+        next(name.removeprefix("serde_json-") for name in CRATES if name.startswith("serde_json-"))
+    )
+    assert json.loads(checksums.read_text())["package"] in CRATES.values()
+
+
+def test_changed_crate_is_refused(parsed, crates, tmp_path):
+    recipe.fetch_and_unpack(parsed, crates)
+    forged = tmp_path / "downloads" / f"{next(iter(CRATES))}.crate"
+    forged.write_bytes(b"forged")
+    for done in forged.parent.glob("*.done"):
+        done.unlink()
+    recipe.bb.fetch2.urldata_cache.clear()
+    with pytest.raises(recipe.bb.fetch2.BBFetchException):
+        recipe.fetch_and_unpack(parsed, [])
+
+
+def test_tag_is_fetched_from_git(tmp_path):
+    parsed = recipe.parse(tmp_path, AUTH_SERVER_TAG="v1.0.0")
+    (uri,) = [uri for uri in parsed.getVar("SRC_URI").split() if uri.startswith("git://")]
+    assert uri.endswith(";tag=v1.0.0")
+    assert not parsed.getVar("EXTERNALSRC")
+
+
+@pytest.mark.parametrize("path", [*LAYER.rglob("*.bb"), *LAYER.rglob("*.bbappend")])
+def test_files_that_recipes_name_exist(path):
+    for name in re.findall(r"file://([^\s;\"]+)", path.read_text()):
+        if name != "LICENSE":
+            assert (path.parent / "files" / name).is_file()
+
+
+def test_makefile_installs_every_file_of_the_recipe():
+    makefile = (ROOT / "Makefile").read_text()
+    for path in FILES.rglob("*"):
+        if path.is_file():
+            name = str(path.relative_to(FILES)).replace("opentrons-auth-server", "$(NAME)")
+            assert f"$(FILES)/{name}" in makefile, f"{path} is not installed"

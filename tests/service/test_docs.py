@@ -1,0 +1,70 @@
+"""The API page in a real browser, on a network that has nothing but this machine."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+from support import BINARY, PATIENCE
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+# In a network namespace of its own: the server, and the browser that looks at it.
+LOOK = """
+ip link set lo up
+"$1" --port 33950 --log-level warning & server=$!
+trap 'kill $server' EXIT
+until (exec 3<>/dev/tcp/127.0.0.1/33950) 2>/dev/null; do kill -0 $server; done
+shift
+"$@"
+"""
+BROWSER = [
+    CHROMIUM,
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--enable-logging=stderr",
+    "--virtual-time-budget=5000",
+]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """The page as the browser has it (HTML), and what the browser complained of."""
+    if not CHROMIUM:
+        pytest.skip("chromium is not installed")
+    if os.getuid() != 0:
+        pytest.skip("needs root, for a network namespace")
+    profile = tmp_path_factory.mktemp("profile")
+    done = subprocess.run(
+        [
+            *("unshare", "--net", "bash", "-euc", LOOK, "bash", BINARY, *BROWSER),
+            *(f"--user-data-dir={profile}", "--dump-dom", "http://127.0.0.1:33950/auth/redoc"),
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=2 * PATIENCE,
+    )
+    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+def test_page_shows_every_route(page):
+    html, _ = page
+    for route in ("/auth/hello", "/auth/health"):
+        assert route in html
+
+
+def test_browser_has_nothing_to_complain_of(page):
+    """Nothing was refused by the Content-Security-Policy, nothing failed to load."""
+    assert page[1] == []
+
+
+def test_page_asks_for_nothing_else(page):
+    html, _ = page
+    for asks in ("<script", "<link", "<img", "@import", "url("):
+        assert asks not in html

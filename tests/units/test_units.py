@@ -1,0 +1,107 @@
+"""The units as systemd reads them, in the tree that `make install` makes."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+from support import installed, run
+
+ANALYZE = shutil.which("systemd-analyze")
+NAME = "opentrons-auth-server"
+UNITS = f"{NAME}.service", f"{NAME}.socket"
+EXPOSURE = 0.6
+
+pytestmark = [
+    pytest.mark.lint,
+    pytest.mark.skipif(not ANALYZE, reason="systemd-analyze is not installed"),
+]
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Our files, among systemd's own units."""
+    installed(tmp_path)
+    for folder in ("/usr/lib/systemd/system", "/lib/systemd/system"):
+        # Not: copytree of a Debian where both are one folder, onto what is there already.
+        subprocess.run(
+            ["cp", "--archive", "--no-clobber", f"{folder}/.", tmp_path / "usr/lib/systemd/system"],
+            check=False,
+        )
+    return tmp_path
+
+
+def verify(root):
+    """What systemd-analyze says, and its exit code. The manual page is asked for below."""
+    done = subprocess.run(
+        [ANALYZE, "verify", "--man=no", f"--root={root}", *UNITS],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout + done.stderr, done.returncode
+
+
+def test_systemd_finds_nothing_wrong(root):
+    assert verify(root) == ("", 0)
+
+
+def test_systemd_would_find_something(root):
+    with open(root / "usr/lib/systemd/system" / UNITS[0], "a") as unit:
+        unit.write("[Service]\nProtectSytem=strict\n")
+    assert "ProtectSytem" in verify(root)[0]
+
+
+def test_exposure_is_low(root, figures):
+    output = subprocess.run(
+        [ANALYZE, "security", "--offline=true", "--no-pager", f"--root={root}", UNITS[0]],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    score = float(output.split("Overall exposure level for")[1].split(":")[1].split()[0])
+    figures(f"systemd-analyze security --offline=true: {score} (at most {EXPOSURE})")
+    assert score <= EXPOSURE
+
+
+def test_documentation_is_installed(root):
+    for unit in UNITS:
+        text = (root / "usr/lib/systemd/system" / unit).read_text()
+        assert f"Documentation=man:{NAME}(1)" in text
+    assert (root / f"usr/share/man/man1/{NAME}.1").stat().st_size > 0
+
+
+def test_sysusers_makes_the_user_of_the_service(root):
+    subprocess.run(["systemd-sysusers", f"--root={root}", f"{NAME}.conf"], check=True)
+    users = [line.split(":") for line in (root / "etc/passwd").read_text().splitlines()]
+    (user,) = [user for user in users if user[0] == NAME]
+    assert int(user[2]) < 1000 and user[6].endswith("nologin")
+    service = (root / "usr/lib/systemd/system" / UNITS[0]).read_text()
+    assert f"\nUser={NAME}\n" in service
+
+
+def test_service_is_told_where_its_state_is():
+    """The variable in the unit is one that the binary knows."""
+    done = run("--help")
+    assert "OT_AUTH_SERVER_persistence_directory" in done.stdout
+
+
+def test_installed_tree(tmp_path):
+    installed(tmp_path)
+    files = {
+        str(path.relative_to(tmp_path)): oct(path.stat().st_mode & 0o777)
+        for path in tmp_path.rglob("*")
+        if path.is_file()
+    }
+    assert files == {
+        f"usr/bin/{NAME}": "0o755",
+        f"usr/lib/systemd/system/{NAME}.service": "0o644",
+        f"usr/lib/systemd/system/{NAME}.socket": "0o644",
+        f"usr/lib/sysusers.d/{NAME}.conf": "0o644",
+        f"etc/nginx/conf.d/{NAME}.conf": "0o644",
+        f"etc/nginx/server-conf.d/{NAME}.conf": "0o644",
+        f"usr/share/man/man1/{NAME}.1": "0o644",
+        f"usr/share/bash-completion/completions/{NAME}": "0o644",
+        f"usr/share/fish/vendor_completions.d/{NAME}.fish": "0o644",
+        f"usr/share/zsh/site-functions/_{NAME}": "0o644",
+    }, json.dumps(files, indent=4)
