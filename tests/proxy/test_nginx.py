@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+
 from nginx import INCLUDE, NGINX, Nginx
 from support import Answer, connection
 

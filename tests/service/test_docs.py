@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 import pytest
+
 from support import BINARY, PATIENCE
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

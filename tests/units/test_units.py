@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 import pytest
+
 from support import installed, run
 
 ANALYZE = shutil.which("systemd-analyze")
