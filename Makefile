@@ -82,7 +82,8 @@ build-aarch64: ## build for the robot with Debian's cross compiler
 .PHONY: cross
 cross: ## build for the robot with cross (containers)
 	@$(NEED) cross
-	cross build --locked --release --target $(TARGET)
+	PATH="$(CURDIR)/.ci/cross:$$PATH" AUTH_SERVER_GIT_SHA=$$(git rev-parse HEAD) \
+	    cross build --locked --release --target $(TARGET)
 
 .PHONY: generate
 generate: ## bring generated files up to date: crates file, manual page, completions
