@@ -17,6 +17,10 @@ FILES = LAYER / "recipes-core/opentrons-auth-server/files"
 BINARY = Path(os.environ.get("AUTH_SERVER_BINARY", ROOT / "target/debug/opentrons-auth-server"))
 # How long an event may take that a test waits for; a broken server fails by it, a slow machine not.
 PATIENCE = 30.0
+# What a server has in its environment, whatever else a test gives it; the second for coverage.
+ENVIRONMENT = {
+    name: os.environ[name] for name in ("PATH", "LLVM_PROFILE_FILE") if name in os.environ
+}
 _numbers = itertools.count()
 
 
@@ -30,10 +34,7 @@ class Server:
         self.log_path = folder / f"log-{number}"
         self.notify_socket = None
         # A server that a test kills leaves its temporary folder behind: with the test's own files.
-        environment = {"PATH": os.environ["PATH"], "TMPDIR": str(folder), **(env or {})}
-        for name in ("LLVM_PROFILE_FILE",):  # for the coverage report
-            if name in os.environ:
-                environment[name] = os.environ[name]
+        environment = {**ENVIRONMENT, "TMPDIR": str(folder), **(env or {})}
         if notify:
             path = folder / f"notify-{number}"
             self.notify_socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -191,7 +192,7 @@ def run(*arguments, env=None, **options):
     """Runs the binary to its end."""
     return subprocess.run(
         [str(BINARY), *map(str, arguments)],
-        env={"PATH": os.environ["PATH"], **(env or {})},
+        env={**ENVIRONMENT, **(env or {})},
         capture_output=True,
         text=True,
         timeout=PATIENCE,
