@@ -37,14 +37,15 @@ run: ## build, and serve on http://127.0.0.1:33950
 
 .PHONY: test
 test: $(VENV)/.stamp ## run all tests
-	@$(NEED) cc nginx systemd-analyze
+	@$(NEED) cc nginx systemd-analyze dropbear ssh ssh-keygen
+	cargo fetch --locked
 	cargo build --locked
 	cargo test --locked
 	$(VENV)/bin/pytest -c tests/pytest.ini $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.stamp ## check formats, lints, versions, units, configurations and workflows
-	@$(NEED) cc nginx systemd-analyze shellcheck cargo-clippy rustfmt debian-archive-keyring
+	@$(NEED) cc nginx systemd-analyze shellcheck cargo-clippy rustfmt debian-archive-keyring libcurl.so.4
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- --deny warnings
 	$(VENV)/bin/ruff format --check $(PYTHON_FILES)

@@ -188,10 +188,10 @@ def wait_for(condition, what, patience=PATIENCE):
     raise AssertionError(f"did not happen: {what}")
 
 
-def run(*arguments, env=None, **options):
-    """Runs the binary to its end."""
+def run(*arguments, env=None, prefix=(), **options):
+    """Runs the binary to its end; `prefix`: the command that starts it."""
     return subprocess.run(
-        [str(BINARY), *map(str, arguments)],
+        [*prefix, str(BINARY), *map(str, arguments)],
         env={**ENVIRONMENT, **(env or {})},
         capture_output=True,
         text=True,

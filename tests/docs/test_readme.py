@@ -1,6 +1,8 @@
 """The READMEs: what they tell a user to type works, what they say the server says, it says."""
 
+import os
 import re
+import signal
 import subprocess
 import urllib.request
 
@@ -101,7 +103,7 @@ def test_make_run_serves_at_the_url_that_it_prints():
         assert wait_for(answers, "an answer") == b'{"message":"hello world"}'
     finally:
         # As Ctrl-C does: to make and to the server.
-        subprocess.run(["kill", "-INT", "--", f"-{make.pid}"], check=False)
+        os.killpg(make.pid, signal.SIGINT)
         make.stdout.close()
         make.wait(PATIENCE)
 
