@@ -5,8 +5,6 @@ import signal
 import socket
 import stat
 
-import pytest
-
 from support import free_port, request, run, wait_for
 
 
