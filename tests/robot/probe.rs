@@ -1,0 +1,136 @@
+//! Tries, from within the service's sandbox, what the sandbox forbids: a line per try.
+//!
+//! `probe --version` prints a version; without `PROBE` in the environment it fails at once, as a
+//! server that does not start.
+
+use std::ffi::{c_int, c_long, c_void};
+use std::io::{Error, Result};
+use std::net::{TcpListener, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{exit, Command};
+use std::{env, fs, ptr};
+
+const PROT_READ_WRITE_EXEC: c_int = 7;
+const MAP_PRIVATE_ANONYMOUS: c_int = 0x22;
+const MAP_FAILED: *mut c_void = usize::MAX as *mut c_void;
+const CLONE_NEWUSER: c_int = 0x1000_0000;
+
+extern "C" {
+    fn setgroups(count: usize, groups: *const u32) -> c_int;
+    fn unshare(flags: c_int) -> c_int;
+    fn sethostname(name: *const u8, length: usize) -> c_int;
+    fn mmap(
+        at: *mut c_void,
+        length: usize,
+        protection: c_int,
+        flags: c_int,
+        fd: c_int,
+        offset: c_long,
+    ) -> *mut c_void;
+}
+
+/// The result of a C function that says -1 when it fails.
+fn checked(result: c_int) -> Result<()> {
+    if result == -1 {
+        return Err(Error::last_os_error());
+    }
+    Ok(())
+}
+
+fn other_processes() -> Result<()> {
+    let own = std::process::id().to_string();
+    let mut names = fs::read_dir("/proc")?
+        .flatten()
+        .map(|entry| entry.file_name());
+    let other = names.any(|name| {
+        let name = name.to_string_lossy().into_owned();
+        name.parse::<u32>().is_ok() && name != own
+    });
+    if other {
+        return Ok(());
+    }
+    Err(Error::other("sees none"))
+}
+
+fn writable_code() -> Result<()> {
+    // SAFETY: a new anonymous mapping, which nothing uses.
+    let page = unsafe {
+        mmap(
+            ptr::null_mut(),
+            4096,
+            PROT_READ_WRITE_EXEC,
+            MAP_PRIVATE_ANONYMOUS,
+            -1,
+            0,
+        )
+    };
+    if page == MAP_FAILED {
+        return Err(Error::last_os_error());
+    }
+    Ok(())
+}
+
+fn set_user_id_file(state: &str) -> Result<()> {
+    let path = format!("{state}/set-user-id");
+    fs::write(&path, "")?;
+    let result = fs::set_permissions(&path, fs::Permissions::from_mode(0o4755));
+    fs::remove_file(path)?;
+    result
+}
+
+fn main() {
+    if env::args().nth(1).as_deref() == Some("--version") {
+        println!("opentrons-auth-server 0.0.0 (a probe)");
+        return;
+    }
+    if env::var_os("PROBE").is_none() {
+        exit(1);
+    }
+    let state = env::var("OT_AUTH_SERVER_persistence_directory").unwrap();
+    // SAFETY, here and below: these take what they read from constants.
+    let tries = [
+        (
+            "write to its state",
+            fs::write(format!("{state}/probe"), ""),
+        ),
+        ("write to /var/lib", fs::write("/var/lib/probe", "")),
+        ("write to /data", fs::write("/data/probe", "")),
+        ("write to /run", fs::write("/run/probe", "")),
+        ("read /root", fs::read_dir("/root").map(drop)),
+        ("read a disk", fs::File::open("/dev/vda").map(drop)),
+        (
+            "set a kernel parameter",
+            fs::write("/proc/sys/kernel/panic", "0"),
+        ),
+        ("listen on TCP", TcpListener::bind("127.0.0.1:0").map(drop)),
+        (
+            "open a UDP socket",
+            UdpSocket::bind("127.0.0.1:0").map(drop),
+        ),
+        ("see other processes", other_processes()),
+        (
+            "run a program",
+            Command::new("/usr/bin/true").status().map(drop),
+        ),
+        (
+            "change its groups",
+            checked(unsafe { setgroups(0, ptr::null()) }),
+        ),
+        (
+            "set a hostname",
+            checked(unsafe { sethostname(b"robot".as_ptr(), 5) }),
+        ),
+        ("make writable code", writable_code()),
+        ("make a set-user-ID file", set_user_id_file(&state)),
+        (
+            "make a user namespace",
+            checked(unsafe { unshare(CLONE_NEWUSER) }),
+        ),
+    ];
+    for (name, result) in tries {
+        match result {
+            Ok(()) => println!("{name}: done"),
+            Err(error) => println!("{name}: {error}"),
+        }
+    }
+}

@@ -1,0 +1,242 @@
+"""`make push-ot3` onto a booted robot that serves."""
+
+import hashlib
+import socket
+import subprocess
+import threading
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from support import ROOT, free_port, request, wait_for
+from test_restart import Load
+from virtual_robot import BINARY, UNIT, call
+
+PUSH_PATIENCE = 180
+HALF_WAY = 500_000  # bytes, of a binary of two million
+PUSH_UNIT = "opentrons-auth-server-push"
+
+
+def push(robot, binary=BINARY, port=None, known_hosts=None):
+    """`make push-ot3`: its exit code and the one line that it says."""
+    port = port or robot.ports[22]
+    known_hosts = known_hosts or robot.known_hosts
+    options = f"-p {port} -o UserKnownHostsFile={known_hosts}"
+    command = ["make", "-s", "-C", ROOT, "push-ot3", "host=127.0.0.1", f"ssh_key={robot.key}"]
+    command += [f"ssh_opts={options}", f"BINARY={binary}"]
+    done = call(*command, check=False, timeout=PUSH_PATIENCE, stdin=subprocess.DEVNULL)
+    said = [line for line in done.stdout.splitlines() + done.stderr.splitlines() if line]
+    # The last line is make's own: "make: *** [...] Error 1".
+    said = [line for line in said if not line.startswith("make: ***")]
+    (line,) = said
+    return done.returncode, line.removeprefix("push-ot3: ")
+
+
+def on_robot(robot):
+    """SHA-256 of the binary that is installed."""
+    return robot(f"sha256sum /usr/bin/{UNIT}").split()[0]
+
+
+def digest(binary):
+    return hashlib.sha256(binary.read_bytes()).hexdigest()
+
+
+def assert_serves(robot, sha256):
+    """The binary is this one, and serves; root is read-only; nothing is left behind."""
+    assert on_robot(robot) == sha256
+    exe = f"/proc/{robot.show(UNIT, 'MainPID')}/exe"
+    assert robot(f"sha256sum {exe}").split()[0] == sha256
+    assert request(("127.0.0.1", robot.ports[31950]), "GET", "/auth/hello").status == 200
+    options = robot("awk '$2 == \"/\" { print $4 }' /proc/mounts")
+    assert "ro" in options.split(",")
+    assert robot("find / -xdev -name '*.push-ot3-new'") == ""
+    assert robot("systemctl --failed --no-legend --plain") == ""
+
+
+@contextmanager
+def stays(robot):
+    """What served before serves after."""
+    before = on_robot(robot)
+    yield
+    assert_serves(robot, before)
+
+
+class Wire:
+    """A way to the robot's ssh server that can be cut: at a number of bytes, or at will."""
+
+    def __init__(self, to, limit=None):
+        self.limit = limit
+        self.sockets = []
+        self.left = limit
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listening.getsockname()[1]
+        self.to = to
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                near, _ = self.listening.accept()
+            except OSError:
+                return
+            far = socket.create_connection(("127.0.0.1", self.to))
+            self.sockets += [near, far]
+            for one, other, counts in ((near, far, True), (far, near, False)):
+                threading.Thread(target=self.copy, args=(one, other, counts), daemon=True).start()
+
+    def copy(self, one, other, counts):
+        try:
+            while data := one.recv(65536):
+                if counts and self.limit is not None:
+                    self.left -= len(data)
+                    if self.left < 0:
+                        self.cut()
+                        return
+                other.sendall(data)
+            other.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def cut(self):
+        self.listening.close()
+        for each in self.sockets:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+
+def variant(tmp_path, byte):
+    """The server's binary with a byte after its end: another file that does the same."""
+    path = tmp_path / "variant"
+    path.write_bytes(BINARY.read_bytes() + byte)
+    return path
+
+
+def test_upgrade_under_load_loses_nothing(robot, tmp_path, figures):
+    binary = variant(tmp_path, b"1")
+    with Load(robot.ports[31950]) as load:
+        code, line = push(robot, binary)
+    assert (code, load.failed) == (0, [])
+    assert line.startswith(f"{UNIT} ") and line.endswith(" serves")
+    assert_serves(robot, digest(binary))
+    assert "push" not in robot("ls -A /var/tmp")
+    figures(f"virtual robot: make push-ot3 under load: 0 of {load.requests} requests failed")
+
+
+def test_broken_binary(robot, tmp_path):
+    binary = tmp_path / "broken"
+    binary.write_bytes(BINARY.read_bytes()[:1000])
+    with stays(robot):
+        assert push(robot, binary) == (
+            2,
+            "the new binary does not run on the robot: nothing was changed",
+        )
+
+
+def test_binary_that_does_not_serve(robot, probe):
+    with stays(robot):
+        assert push(robot, probe) == (2, "the new version does not start; the old version serves")
+
+
+def test_full_disk(robot, tmp_path):
+    robot(
+        "mount -o remount,rw /; dd if=/dev/zero of=/fill bs=64k 2>/dev/null; mount -o remount,ro /"
+    )
+    with stays(robot):
+        code, line = push(robot, variant(tmp_path, b"2"))
+    assert code == 2
+    assert line.startswith("cannot write /") and line.endswith(
+        ": is the disk full?; the old version serves"
+    )
+    robot("mount -o remount,rw / && rm /fill; sync; mount -o remount,ro /")
+
+
+def test_full_state_disk(robot, tmp_path):
+    robot("dd if=/dev/zero of=/var/fill bs=64k 2>/dev/null", check=False)
+    with stays(robot):
+        code, line = push(robot, variant(tmp_path, b"2"))
+    robot("rm /var/fill")
+    assert code == 2
+    assert line.startswith("copying to 127.0.0.1 failed (") and line.endswith(
+        "): nothing was changed"
+    )
+
+
+def test_connection_lost_while_copying(robot, tmp_path):
+    wire = Wire(robot.ports[22], HALF_WAY)
+    with stays(robot):
+        code, line = push(robot, variant(tmp_path, b"3"), port=wire_port(robot, wire))
+    assert code == 2
+    assert line.startswith("copying to 127.0.0.1 failed (") and line.endswith(
+        "): nothing was changed"
+    )
+
+
+def test_connection_lost_while_exchanging(robot, tmp_path):
+    """The robot goes on by itself."""
+    binary = variant(tmp_path, b"4")
+    wire = Wire(robot.ports[22])
+    results = []
+    port = wire_port(robot, wire)
+    pushing = threading.Thread(target=lambda: results.append(push(robot, binary, port=port)))
+    pushing.start()
+    wait_for(
+        lambda: robot.show(PUSH_UNIT, "ActiveState") in ("active", "activating"),
+        "the exchange has begun",
+        PUSH_PATIENCE,
+    )
+    wire.cut()
+    pushing.join(PUSH_PATIENCE)
+    code, line = results[0]
+    assert code == 2
+    assert line.startswith("the connection to 127.0.0.1 was lost; the robot ends the exchange")
+    result = wait_for(
+        lambda: robot("cat /var/tmp/opentrons-auth-server-push/result", check=False),
+        "the robot ends the exchange",
+        PUSH_PATIENCE,
+    )
+    assert result.startswith("ok: ")
+    assert_serves(robot, digest(binary))
+
+
+def wire_port(robot, wire):
+    """The wire's port, for which the robot's host key is known as well."""
+    _, algorithm, key, *_ = robot.known_hosts.read_text().splitlines()[0].split()
+    with open(robot.known_hosts, "a") as known:
+        known.write(f"[127.0.0.1]:{wire.port} {algorithm} {key}\n")
+    return wire.port
+
+
+def test_wrong_host_key(robot, tmp_path):
+    other = tmp_path / "other"
+    call("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other)
+    public = other.with_suffix(".pub").read_text()
+    known_hosts = tmp_path / "known_hosts"
+    known_hosts.write_text(f"[127.0.0.1]:{robot.ports[22]} {public}")
+    with stays(robot):
+        code, line = push(robot, known_hosts=known_hosts)
+    assert code == 2
+    assert line == "cannot reach root@127.0.0.1: Host key verification failed."
+
+
+@pytest.fixture
+def ot2(robot):
+    """The robot says that it is an OT-2."""
+    robot(
+        'echo \'{"robot_type": "OT-2 Standard"}\' >/tmp/v && mount --bind /tmp/v /etc/VERSION.json'
+    )
+    yield
+    robot("umount /etc/VERSION.json")
+
+
+def test_ot2(robot, ot2):
+    with stays(robot):
+        code, line = push(robot)
+    assert code == 2
+    assert line.startswith("127.0.0.1 is no Flex") and line.endswith("nothing was changed")
+
+
+def test_robot_that_is_off(robot):
+    code, line = push(robot, port=free_port())
+    assert code == 2
+    assert line.startswith("cannot reach root@127.0.0.1: ") and "refused" in line

@@ -1,0 +1,192 @@
+"""The auth server on a booted robot. The tests go from boot to boot, in this order."""
+
+import re
+import ssl
+import threading
+import urllib.request
+
+from support import request, wait_for
+from test_restart import Load
+from virtual_robot import UNIT
+
+HELLO = '{"message":"hello world"}'
+STATE = "/var/lib/opentrons-auth-server"
+RESTARTS = 50
+# What only the sandbox forbids: root may do it all.
+FORBIDDEN = (
+    "write to /var/lib",
+    "write to /data",
+    "write to /run",
+    "read /root",
+    "read a disk",
+    "set a kernel parameter",
+    "listen on TCP",
+    "open a UDP socket",
+    "see other processes",
+    "run a program",
+    "change its groups",
+    "set a hostname",
+    "make writable code",
+    "make a set-user-ID file",
+    "make a user namespace",
+)
+# Runs the probe in place of the server, in a unit that has all the lines of the service's sandbox.
+PROBE_UNIT = f"""
+sed -e '/^Type=/d; /^NotifyAccess=/d; /^WatchdogSec=/d; /^Restart/d; /socket$/d' \
+    -e '/^\\[Service\\]/a Type=oneshot\\nEnvironment=PROBE=1' \
+    -e '/^\\[Service\\]/a BindReadOnlyPaths=/data/probe-program:/usr/bin/{UNIT}' \
+    /usr/lib/systemd/system/{UNIT}.service >/run/systemd/system/probe.service
+systemctl daemon-reload
+systemctl start probe.service
+journalctl -b -o cat -u probe.service _TRANSPORT=stdout
+"""
+AS_ROOT = f"PROBE=1 OT_AUTH_SERVER_persistence_directory={STATE} /data/probe-program"
+
+
+def over_socket(robot):
+    return robot(f"curl --silent --fail --unix-socket /run/{UNIT}.sock http://robot/auth/hello")
+
+
+def tries(text):
+    return dict(re.findall(r"^([^:\n]+): (.*)$", text, re.MULTILINE))
+
+
+def main_pid(robot):
+    return robot.show(UNIT, "MainPID")
+
+
+def wait_for_another(robot, pid):
+    """Waits until another process than `pid` is the service's."""
+    wait_for(lambda: main_pid(robot) not in ("0", pid), "the service is restarted", 60)
+    assert over_socket(robot) == HELLO
+
+
+def active_since(robot, unit):
+    return int(robot.show(unit, "ActiveEnterTimestampMonotonic"))
+
+
+def assert_boots_clean(robot):
+    assert robot.wait_booted() == "running"
+    assert robot("systemctl --failed --no-legend --plain") == ""
+    assert over_socket(robot) == HELLO
+    # Who depends on the server starts when it answers; it starts when what it wants has started.
+    started = int(robot.show("opentrons-robot-server", "InactiveExitTimestampMonotonic"))
+    assert started >= active_since(robot, UNIT) > 0
+
+
+def test_boots_clean(robot, figures):
+    assert_boots_clean(robot)
+    ready = active_since(robot, UNIT)
+    begun = int(robot.show(UNIT, "InactiveExitTimestampMonotonic"))
+    assert begun >= active_since(robot, "opentrons-audit-server")
+    boot = int(robot.show("multi-user.target", "ActiveEnterTimestampMonotonic"))
+    figures(
+        f"virtual robot: the service needs {(ready - begun) / 1000:.0f} ms to READY, "
+        f"{100 * (ready - begun) / boot:.1f} % of the boot's {boot / 1e6:.1f} s"
+    )
+
+
+def test_answers_through_both_nginx_ports(robot):
+    assert request(("127.0.0.1", robot.ports[31950]), "GET", "/auth/hello").body == HELLO.encode()
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    url = f"https://127.0.0.1:{robot.ports[32313]}/auth/hello"
+    assert urllib.request.urlopen(url, context=context).read() == HELLO.encode()
+
+
+def test_journal_has_every_line_with_its_priority(robot):
+    lines = [line for line in robot.journal() if line["_COMM"] != "systemd"]
+    assert re.match(rf"{UNIT} \d+\.\d+\.\d+ \(git \w+\) starts", lines[0]["MESSAGE"])
+    assert lines[1]["MESSAGE"] == f"keeps its state in {STATE}"
+    assert {line["PRIORITY"] for line in lines} == {"6"}
+    assert robot.journal("-p", "warning") == []
+
+
+def test_operator_reads_what_it_does(robot):
+    status = robot(f"systemctl status --no-pager {UNIT}")
+    assert f'Status: "Answers requests on unix:/run/{UNIT}.sock"' in status
+
+
+def test_runs_as_its_own_user(robot):
+    assert robot(f"ps -o user:32= -p {main_pid(robot)}") == UNIT
+    assert robot(f"stat -c '%U %a' {STATE}") == f"{UNIT} 700"
+    assert robot(f"stat -c '%U %G %a' /run/{UNIT}.sock") == "root www-data 660"
+
+
+def test_sandbox_forbids_what_it_should(robot):
+    """Each try succeeds outside of the sandbox, so that its failure means something."""
+    as_root = tries(robot(AS_ROOT))
+    assert {name: as_root[name] for name in FORBIDDEN} == dict.fromkeys(FORBIDDEN, "done")
+    robot(f"rm -f {STATE}/probe /var/lib/probe /data/probe /run/probe")
+    sandboxed = tries(robot(PROBE_UNIT))
+    assert sandboxed.pop("write to its state") == "done"
+    assert set(sandboxed) == set(FORBIDDEN)
+    assert [name for name in FORBIDDEN if sandboxed[name] == "done"] == []
+
+
+def test_recovers_from_kill(robot):
+    pid = main_pid(robot)
+    robot(f"kill -9 {pid}")
+    wait_for_another(robot, pid)
+
+
+def test_recovers_from_hanging(robot):
+    pid = main_pid(robot)
+    robot(f"kill -STOP {pid}")
+    wait_for_another(robot, pid)
+    assert robot.show(UNIT, "NRestarts") == "2"
+
+
+def test_restarts_under_load_lose_nothing(robot, figures):
+    with Load(robot.ports[31950]) as load:
+        robot(
+            f"systemctl reset-failed; i=0; while [ $i -lt {RESTARTS} ]; "
+            f"do systemctl restart {UNIT} || exit 1; i=$((i + 1)); done"
+        )
+    figures(
+        f"virtual robot: {RESTARTS} restarts under load: "
+        f"{len(load.failed)} of {load.requests} requests failed"
+    )
+    assert load.failed == []
+    assert load.requests > 2 * RESTARTS
+
+
+def test_power_cut_leaves_a_robot_that_boots_clean(robot):
+    """The power goes while the service restarts and requests come."""
+    with Load(robot.ports[31950]) as load:
+        restarts = threading.Thread(
+            target=robot,
+            args=(f"while systemctl restart {UNIT}; do :; done",),
+            kwargs={"check": False},
+        )
+        restarts.start()
+        seen = load.requests
+        wait_for(lambda: load.requests > seen + 50, "requests under restarts")
+        robot.cut()
+    restarts.join()
+    robot.boot()
+    assert_boots_clean(robot)
+
+
+def test_boots_clean_when_others_are_late_or_missing(robot):
+    """No state folder, no nginx, and an audit server that takes its time."""
+    robot(f"mount -o remount,rw / && systemctl stop {UNIT} && rm -r {STATE}")
+    robot("systemctl mask nginx-http nginx-https")
+    robot(
+        "sed -i 's|^ExecStart=.*|ExecStart=/usr/bin/sleep 5|' "
+        "/usr/lib/systemd/system/opentrons-audit-server.service && sync"
+    )
+    robot.cut()
+    robot.boot()
+    assert_boots_clean(robot)
+    begun = int(robot.show(UNIT, "InactiveExitTimestampMonotonic"))
+    assert begun >= active_since(robot, "opentrons-audit-server")
+    assert robot(f"stat -c '%U %a' {STATE}") == f"{UNIT} 700"
+
+
+def test_boots_clean_without_an_audit_server(robot):
+    robot("mount -o remount,rw / && systemctl disable opentrons-audit-server")
+    robot("rm /usr/lib/systemd/system/opentrons-audit-server.service && sync")
+    robot.cut()
+    robot.boot()
+    assert_boots_clean(robot)
