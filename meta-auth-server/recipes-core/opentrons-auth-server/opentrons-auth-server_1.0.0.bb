@@ -35,6 +35,9 @@ CVE_PRODUCT = "opentrons-auth-server"
 auth_server_git() {
     git -c safe.directory=${S} -C ${S} rev-parse "$@" 2>/dev/null || echo unknown
 }
+# BitBake does not see a call within quotes.
+do_compile[vardeps] += "auth_server_git"
+do_install[vardeps] += "auth_server_git"
 
 do_compile:prepend() {
     AUTH_SERVER_GIT_SHA="$(auth_server_git HEAD)"
