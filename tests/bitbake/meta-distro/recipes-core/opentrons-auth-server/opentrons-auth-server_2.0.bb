@@ -1,0 +1,2 @@
+SUMMARY = "The server that ours takes the place of"
+LICENSE = "CLOSED"

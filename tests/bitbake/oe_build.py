@@ -1,0 +1,147 @@
+"""Builds under real BitBake, as a user without privileges, with Debian's toolchain."""
+
+import os
+import pwd
+import shutil
+import subprocess
+from pathlib import Path
+
+from support import ROOT
+
+HERE = Path(__file__).resolve().parent
+USER = "bitbake-test"
+TOOLS = "chrpath", "diffstat", "gawk", "lz4c", "zstd", "file", "cpio", "makeinfo", "pseudo", "gcc"
+CROSS = "aarch64-linux-gnu-gcc"
+# Not needed for what is asked here, and it takes minutes to parse them.
+MASK = "/meta/recipes- /meta-oe/recipes- /meta-webserver/recipes-"
+
+
+def source(name):
+    """A checkout given by the environment variable, or None."""
+    value = os.environ.get(name)
+    return Path(value).resolve() if value else None
+
+
+def missing():
+    """Why no build can be made here, or None."""
+    for name in ("OE_CORE", "BITBAKE", "META_OE"):
+        if not source(name):
+            return f"no {name}"
+    tools = [tool for tool in (*TOOLS, CROSS) if not shutil.which(tool)]
+    return f"not installed: {', '.join(tools)}" if tools else None
+
+
+def call(*command, **options):
+    options = {"check": True, "capture_output": True, "text": True, **options}
+    return subprocess.run([str(part) for part in command], **options)  # noqa: PLW1510
+
+
+def unprivileged():
+    """The start of a command that runs as a user who is not root: BitBake refuses root."""
+    if os.getuid() != 0:
+        return []
+    try:
+        pwd.getpwnam(USER)
+    except KeyError:
+        call("useradd", "--system", "--user-group", "--no-create-home", USER)
+    return ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"]
+
+
+class Bench:
+    """What all builds share: a copy of the checkout, tools, crates, Rust."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.tools = self.folder / "tools"
+        self.downloads = self.folder / "downloads"
+        shutil.copytree(HERE / "host-tools", self.tools, symlinks=True)
+        dwarf = source("OE_CORE") / "meta/recipes-devtools/dwarfsrcfiles/files/dwarfsrcfiles.c"
+        call("gcc", "-O", "-o", self.tools / "dwarfsrcfiles", dwarf, "-lelf", "-ldw")
+        # rustup's folder may be closed to the user who builds.
+        sysroot = Path(call("rustc", "--print", "sysroot").stdout.strip())
+        rust = self.folder / "rust"
+        for part in ("bin", "lib"):
+            shutil.copytree(sysroot / part, rust / part, symlinks=True)
+        for tool in ("cargo", "rustc"):
+            (self.tools / tool).symlink_to(rust / "bin" / tool)
+        # cargo's own cache is all that do_fetch gets: there is no network in these builds.
+        self.downloads.mkdir()
+        home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
+        for crate in home.glob("registry/cache/*/*.crate"):
+            shutil.copy(crate, self.downloads)
+
+    def checkout(self, name):
+        """A copy of the checkout, with what is not committed yet."""
+        copy = self.folder / name
+        copy.mkdir()
+        files = call("git", "ls-files", "-co", "--exclude-standard", cwd=ROOT).stdout.splitlines()
+        present = [file for file in files if os.path.lexists(ROOT / file)]
+        call("cp", "-a", "--parents", *present, copy, cwd=ROOT)
+        call("cp", "-a", ROOT / ".git", copy)
+        return copy
+
+
+class Build:
+    """A build folder with a TMPDIR of its own."""
+
+    def __init__(self, bench, name, layers=(), conf="", ours=True):
+        """`layers`: of this folder, beside OE-core, meta-oe and meta-webserver."""
+        self.bench = bench
+        self.folder = bench.folder / f"build-{name}"
+        self.checkout = bench.checkout(f"checkout-{name}")
+        (self.folder / "conf").mkdir(parents=True)
+        # Its own: BitBake moves away what it finds damaged.
+        shutil.copytree(bench.downloads, self.folder / "downloads", copy_function=os.link)
+        tests = self.checkout / "tests/bitbake"
+        paths = [source("OE_CORE") / "meta"]
+        if layers:
+            paths += [source("META_OE") / "meta-oe", source("META_OE") / "meta-webserver"]
+        paths += [tests / layer for layer in layers]
+        if ours:
+            paths.append(self.checkout / "meta-auth-server")
+        (self.folder / "conf/bblayers.conf").write_text(
+            'BBPATH = "${TOPDIR}"\nBBFILES ?= ""\n'
+            f'BBLAYERS = "{" ".join(str(path) for path in paths)}"\n'
+        )
+        toolchain = "require conf/toolchain.conf\n" if "meta-toolchain" in layers else ""
+        nginx = source("META_OE") / "meta-webserver/recipes-httpd/nginx"
+        (self.folder / "conf/local.conf").write_text(
+            f'{toolchain}MACHINE = "qemuarm64"\nCONNECTIVITY_CHECK_URIS = ""\n'
+            f'DL_DIR = "{self.folder}/downloads"\nWEBSERVER_NGINX = "{nginx}"\n{conf}\n'
+        )
+
+    @property
+    def recipe(self):
+        (path,) = self.checkout.glob("meta-auth-server/recipes-core/*/*.bb")
+        return path
+
+    @property
+    def tmp(self):
+        (path,) = self.folder.glob("tmp*")
+        return path
+
+    def run(self, *command, check=True):
+        """Runs a command of BitBake or OE-core, and returns what it prints."""
+        prefix = unprivileged()
+        if prefix:
+            call("chown", "-R", f"{USER}:{USER}", self.folder, self.checkout)
+        path = f"{self.bench.tools}:{source('BITBAKE')}/bin:{source('OE_CORE')}/scripts"
+        environment = {
+            "PATH": f"{path}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+            "LC_ALL": "en_US.UTF-8",
+            "BBPATH": str(self.folder),
+            "BUILDDIR": str(self.folder),
+            "HOME": str(self.folder),
+        }
+        done = call(
+            *prefix, *command, check=False, cwd=self.folder, env=environment, stderr=subprocess.STDOUT,
+            capture_output=False, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        if check:
+            assert done.returncode == 0, done.stdout[-6000:]
+        else:
+            assert done.returncode != 0, "it ought to have failed"
+        return done.stdout
+
+    def bitbake(self, *arguments, **options):
+        return self.run("bitbake", *arguments, **options)
