@@ -22,8 +22,8 @@ def push(robot, binary=BINARY, port=None, known_hosts=None):
     port = port or robot.ports[22]
     known_hosts = known_hosts or robot.known_hosts
     options = f"-p {port} -o UserKnownHostsFile={known_hosts}"
-    command = ["make", "-s", "-C", ROOT, "push-ot3", "host=127.0.0.1", f"ssh_key={robot.key}"]
-    command += [f"ssh_opts={options}", f"BINARY={binary}"]
+    command = ["make", "-s", "-C", ROOT, "push-ot3", "host=127.0.0.1"]
+    command += [f"ssh_key={robot.key}", f"ssh_opts={options}", f"BINARY={binary}"]
     done = call(*command, check=False, timeout=PUSH_PATIENCE, stdin=subprocess.DEVNULL)
     said = [line for line in done.stdout.splitlines() + done.stderr.splitlines() if line]
     # The last line is make's own: "make: *** [...] Error 1".
