@@ -58,6 +58,12 @@ test-layer: $(VENV)/.stamp ## build the layer under BitBake: OE_CORE=DIR BITBAKE
 	OE_CORE="$(OE_CORE)" BITBAKE="$(BITBAKE)" META_OE="$(META_OE)" \
 	    $(VENV)/bin/pytest -c tests/pytest.ini -m bitbake $(PYTEST_ARGS)
 
+.PHONY: bench
+bench: $(VENV)/peer/.stamp ## measure beside the Python peer and nginx; writes the README's table and chart
+	@$(NEED) cc nginx qemu-aarch64 wrk
+	$(MAKE) build build-aarch64
+	$(VENV)/peer/bin/python tests/bench/bench.py $(VENV)/peer/bin/python
+
 .PHONY: robot
 robot: $(VENV)/.stamp ## boot a virtual robot, and leave it running until Ctrl-C
 	@$(NEED) $(ROBOT_TOOLS)
@@ -147,6 +153,11 @@ endif
 clean: ## remove what was built and installed in this checkout
 	rm -rf target $(VENV) .state .pytest_cache
 	find tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/peer/.stamp: tests/bench/requirements.txt $(VENV)/.stamp
+	python3 -m venv $(VENV)/peer
+	$(VENV)/peer/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
 
 $(VENV)/.stamp: .ci/requirements.txt
 	@$(NEED) python3-venv
