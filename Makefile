@@ -48,8 +48,8 @@ test: $(VENV)/.stamp ## run all tests
 .PHONY: test-robot
 test-robot: $(VENV)/.stamp ## boot a virtual robot, and test the server and push-ot3 on it
 	@$(NEED) $(ROBOT_TOOLS)
-	$(MAKE) build-aarch64
-	$(VENV)/bin/pytest -c tests/pytest.ini -m robot $(PYTEST_ARGS)
+	test -n "$(ROBOT_BINARY)" || $(MAKE) build-aarch64
+	ROBOT_BINARY="$(ROBOT_BINARY)" $(VENV)/bin/pytest -c tests/pytest.ini -m robot $(PYTEST_ARGS)
 
 .PHONY: test-layer
 test-layer: $(VENV)/.stamp ## build the layer under BitBake: OE_CORE=DIR BITBAKE=DIR META_OE=DIR
@@ -67,8 +67,8 @@ bench: $(VENV)/peer/.stamp ## measure beside the Python peer and nginx; writes t
 .PHONY: robot
 robot: $(VENV)/.stamp ## boot a virtual robot, and leave it running until Ctrl-C
 	@$(NEED) $(ROBOT_TOOLS)
-	$(MAKE) build-aarch64
-	exec $(VENV)/bin/python tests/robot/virtual_robot.py
+	test -n "$(ROBOT_BINARY)" || $(MAKE) build-aarch64
+	ROBOT_BINARY="$(ROBOT_BINARY)" exec $(VENV)/bin/python tests/robot/virtual_robot.py
 
 .PHONY: lint
 lint: $(VENV)/.stamp ## check formats, lints, versions, units, configurations and workflows

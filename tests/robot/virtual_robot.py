@@ -21,10 +21,8 @@ from support import LAYER, ROOT, free_port, installed
 
 HERE = Path(__file__).resolve().parent
 BINARY = Path(
-    os.environ.get(
-        "ROBOT_BINARY",
-        ROOT / "target/aarch64-unknown-linux-gnu/release/opentrons-auth-server",
-    )
+    os.environ.get("ROBOT_BINARY")
+    or ROOT / "target/aarch64-unknown-linux-gnu/release/opentrons-auth-server"
 )
 INCLUDE = LAYER / "dynamic-layers/webserver/recipes-httpd/nginx/files/include-auth-server"
 UNIT = "opentrons-auth-server"
