@@ -43,7 +43,10 @@ def missing():
 
 
 def call(*command, **options):
-    environment = {**os.environ, "PATH": PATH}
+    # A make that a test runs is no part of the one that runs the tests.
+    of_make = "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS"
+    environment = {name: value for name, value in os.environ.items() if name not in of_make}
+    environment["PATH"] = PATH
     options = {"check": True, "capture_output": True, "text": True, "env": environment, **options}
     return subprocess.run([str(part) for part in command], **options)  # noqa: PLW1510
 
