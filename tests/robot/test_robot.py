@@ -7,7 +7,7 @@ import urllib.request
 
 from support import request, wait_for
 from test_restart import Load
-from virtual_robot import UNIT
+from virtual_robot import BOOT_PATIENCE, UNIT
 
 HELLO = '{"message":"hello world"}'
 STATE = "/var/lib/opentrons-auth-server"
@@ -57,7 +57,7 @@ def main_pid(robot):
 
 def wait_for_another(robot, pid):
     """Waits until another process than `pid` is the service's."""
-    wait_for(lambda: main_pid(robot) not in ("0", pid), "the service is restarted", 60)
+    wait_for(lambda: main_pid(robot) not in ("0", pid), "the service is restarted", BOOT_PATIENCE)
     assert over_socket(robot) == HELLO
 
 
@@ -161,7 +161,7 @@ def test_power_cut_leaves_a_robot_that_boots_clean(robot):
         )
         restarts.start()
         seen = load.requests
-        wait_for(lambda: load.requests > seen + 50, "requests under restarts")
+        wait_for(lambda: load.requests > seen + 50, "requests under restarts", BOOT_PATIENCE)
         robot.cut()
     restarts.join()
     robot.boot()

@@ -28,6 +28,8 @@ INCLUDE = LAYER / "dynamic-layers/webserver/recipes-httpd/nginx/files/include-au
 UNIT = "opentrons-auth-server"
 # An emulated boot, on a machine that is busy with other things.
 BOOT_PATIENCE = 300.0
+# The longest command is fifty restarts.
+COMMAND_PATIENCE = 900.0
 TOOLS = "qemu-system-aarch64", "mke2fs", "mmdebstrap", "dropbearkey", "ssh", "systemctl", "depmod"
 PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 
@@ -143,7 +145,13 @@ class Robot:
         control = ["-o", "ControlMaster=auto", "-o", f"ControlPath={self.folder}/control"]
         control += ["-o", "ControlPersist=60", "-o", "ServerAliveInterval=5"]
         done = call(
-            "ssh", *control, *self.ssh_options, "root@127.0.0.1", command, check=False, timeout=120
+            "ssh",
+            *control,
+            *self.ssh_options,
+            "root@127.0.0.1",
+            command,
+            check=False,
+            timeout=COMMAND_PATIENCE,
         )
         assert not check or done.returncode == 0, (command, done.stdout, done.stderr)
         return done.stdout.strip()
