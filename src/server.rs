@@ -36,8 +36,10 @@ pub const MAX_CONNECTIONS: usize = 512;
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait before accepting again when the system is out of file descriptors or memory.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
-/// With no answer finished and no connection ended for this long, what is open lies idle.
-const QUIET: Duration = Duration::from_millis(50);
+/// With no answer finished and no connection ended for this long, what is open lies idle. On a
+/// busy machine 50 ms were too short: nginx sent a POST, which it never repeats, as the connection
+/// was closed.
+const QUIET: Duration = Duration::from_millis(200);
 
 /// The server's own request was not answered: a worker hangs.
 #[derive(Debug, Error)]
