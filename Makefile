@@ -62,7 +62,7 @@ test-layer: $(VENV)/.stamp ## build the layer under BitBake: OE_CORE=DIR BITBAKE
 bench: $(VENV)/peer/.stamp ## measure beside the Python peer and nginx; writes the README's table and chart
 	@$(NEED) cc nginx qemu-aarch64 wrk
 	$(MAKE) build build-aarch64
-	$(VENV)/peer/bin/python tests/bench/bench.py $(VENV)/peer/bin/python
+	$(VENV)/bin/python tests/bench/bench.py $(VENV)/peer/bin/python
 
 .PHONY: robot
 robot: $(VENV)/.stamp ## boot a virtual robot, and leave it running until Ctrl-C

@@ -9,7 +9,10 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYER = ROOT / "meta-auth-server"
@@ -206,6 +209,35 @@ def installed(destination, binary=BINARY):
     command = ["make", "-s", "-C", ROOT, "install", f"DESTDIR={destination}", f"BINARY={binary}"]
     subprocess.run(command, check=True)
     return destination
+
+
+@contextmanager
+def running_make(target, patience=PATIENCE):
+    """`make TARGET` as a user runs it, until Ctrl-C, which comes at the end."""
+    make = subprocess.Popen(
+        ["make", target],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield make
+    finally:
+        # As Ctrl-C does: to make and to what it runs.
+        os.killpg(make.pid, signal.SIGINT)
+        make.stdout.close()
+        make.wait(patience)
+
+
+def mark_tests(items, folder, mark, reason):
+    """Marks the collected tests below `folder`, and skips them when there is a `reason`."""
+    for item in items:
+        if folder in item.path.parents:
+            item.add_marker(mark)
+            if reason:
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def free_port():

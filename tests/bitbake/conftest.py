@@ -6,16 +6,12 @@ from pathlib import Path
 import pytest
 
 import oe_build
+from support import mark_tests
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    reason = oe_build.missing()
-    for item in items:
-        if oe_build.HERE in item.path.parents:
-            item.add_marker(pytest.mark.bitbake)
-            if reason:
-                item.add_marker(pytest.mark.skip(reason=reason))
+    mark_tests(items, oe_build.HERE, "bitbake", oe_build.missing())
 
 
 @pytest.fixture(scope="session")

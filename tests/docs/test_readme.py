@@ -1,14 +1,12 @@
 """The READMEs: what they tell a user to type works, what they say the server says, it says."""
 
-import os
 import re
-import signal
 import subprocess
 import urllib.request
 
 import pytest
 
-from support import LAYER, PATIENCE, ROOT
+from support import LAYER, PATIENCE, ROOT, running_make
 
 README = (ROOT / "README.md").read_text()
 LAYER_README = (LAYER / "README.md").read_text()
@@ -32,7 +30,7 @@ RUN_BY = {
         "make -C auth-server test-layer",
     ),
     "make bench": (WORKFLOW, "run: make bench\n"),
-    "make robot": ("tests/robot/test_make_robot.py", '"make", "robot"'),
+    "make robot": ("tests/robot/test_make_robot.py", 'running_make("robot"'),
     "make push-ot3 host=ROBOT": ("tests/robot/test_push.py", '"push-ot3", "host=127.0.0.1"'),
     "git clone https://github.com/Opentrons/auth-server.git ../auth-server": (
         WORKFLOW,
@@ -86,15 +84,7 @@ def test_links_lead_somewhere(text):
 
 
 def test_make_run_serves_at_the_url_that_it_prints():
-    make = subprocess.Popen(
-        ["make", "run"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
+    with running_make("run") as make:
         said = []
         for line in make.stdout:
             said.append(line)
@@ -106,11 +96,6 @@ def test_make_run_serves_at_the_url_that_it_prints():
         answer = urllib.request.urlopen(url, timeout=PATIENCE).read()
         assert make.poll() is None, "".join(said)
         assert answer == b'{"message":"hello world"}'
-    finally:
-        # As Ctrl-C does: to make and to the server.
-        os.killpg(make.pid, signal.SIGINT)
-        make.stdout.close()
-        make.wait(PATIENCE)
 
 
 def test_make_alone_lists_every_target():

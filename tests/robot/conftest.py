@@ -5,16 +5,12 @@ import subprocess
 import pytest
 
 import virtual_robot
+from support import mark_tests
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    reason = virtual_robot.missing()
-    for item in items:
-        if virtual_robot.HERE in item.path.parents:
-            item.add_marker(pytest.mark.robot)
-            if reason:
-                item.add_marker(pytest.mark.skip(reason=reason))
+    mark_tests(items, virtual_robot.HERE, "robot", virtual_robot.missing())
 
 
 @pytest.fixture(scope="session")

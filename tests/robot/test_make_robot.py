@@ -1,25 +1,15 @@
 """`make robot`, as a developer runs it."""
 
-import os
 import re
-import signal
 import subprocess
 import urllib.request
 
-from support import ROOT, wait_for
+from support import running_make, wait_for
 from virtual_robot import BOOT_PATIENCE
 
 
 def test_make_robot_prints_what_works():
-    make = subprocess.Popen(
-        ["make", "robot"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
+    with running_make("robot", BOOT_PATIENCE) as make:
         printed = []
         for line in make.stdout:
             printed.append(line)
@@ -40,7 +30,3 @@ def test_make_robot_prints_what_works():
             [*ssh.split(), "uname -m"], check=True, capture_output=True, text=True
         )
         assert done.stdout == "aarch64\n"
-    finally:
-        os.killpg(make.pid, signal.SIGINT)
-        make.stdout.close()
-        make.wait(BOOT_PATIENCE)

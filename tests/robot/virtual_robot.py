@@ -1,8 +1,8 @@
 """The virtual robot: a Debian arm64 shaped as the Flex, with the auth server on it, under QEMU.
 
-    robot.py [BINARY]
+    virtual_robot.py
 
-boots one and leaves it running until Ctrl-C.
+boots one, with the binary that ROBOT_BINARY names, and leaves it running until Ctrl-C.
 """
 
 import json
