@@ -8,6 +8,7 @@
 
 pub mod cli;
 pub mod connection;
+pub mod domain;
 pub mod http;
 pub mod listen;
 pub mod logging;

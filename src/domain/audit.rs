@@ -1,0 +1,106 @@
+//! Audit events, and the chain of hashes that holds them together.
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+/// What turns access control on is reported to the audit server in a request of its own, too.
+pub const ENABLE_ACCESS_CONTROL: &str = "update CRS enabled";
+
+/// Who does something.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    /// The account's name.
+    pub account_name: String,
+    /// The person's name.
+    pub legal_name: String,
+}
+
+impl Actor {
+    /// Nobody in particular: the server stands for them.
+    pub fn server() -> Self {
+        Self {
+            account_name: "opentrons-auth-server".into(),
+            legal_name: "Opentrons Auth Server".into(),
+        }
+    }
+
+    /// Somebody at the robot's console.
+    pub fn console(user: &str) -> Self {
+        Self {
+            account_name: user.into(),
+            legal_name: format!("{user} at the console"),
+        }
+    }
+}
+
+/// One event. It never holds a password, a token or a hash of one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    /// What was done, in words that do not change.
+    pub action: String,
+    /// Whose account did it.
+    pub account_name: String,
+    /// That person's name.
+    pub legal_name: String,
+    /// What was done, in a sentence.
+    pub message: String,
+    /// Why, as the user said (`Opentrons-User-Notes`).
+    pub reason: Option<String>,
+}
+
+/// A link of the chain: SHA-256 over the link before and a row.
+pub type ChainHash = [u8; 32];
+
+/// Where every chain begins.
+pub const CHAIN_START: ChainHash = [0; 32];
+
+/// A row of the audit log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditRow {
+    /// Its number; the first is 1, and none is left out.
+    pub seq: i64,
+    /// When it was written, by the wall clock (RFC 3339, UTC).
+    pub time: String,
+    /// The event.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+impl AuditRow {
+    /// The row's link. Each field counts with its length, so that no text can be moved from one
+    /// field into the next.
+    pub fn chain_hash(&self, before: &ChainHash) -> ChainHash {
+        let mut hash = Sha256::new();
+        hash.update(before);
+        hash.update(self.seq.to_be_bytes());
+        let event = &self.event;
+        for field in [
+            Some(&self.time),
+            Some(&event.action),
+            Some(&event.account_name),
+            Some(&event.legal_name),
+            Some(&event.message),
+            event.reason.as_ref(),
+        ] {
+            match field {
+                None => hash.update(u64::MAX.to_be_bytes()),
+                Some(text) => {
+                    hash.update((text.len() as u64).to_be_bytes());
+                    hash.update(text);
+                }
+            }
+        }
+        hash.finalize().into()
+    }
+}
+
+/// A digest as hexadecimal digits, as reports show it.
+pub fn hex(hash: &ChainHash) -> String {
+    use std::fmt::Write as _;
+    hash.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

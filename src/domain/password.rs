@@ -1,0 +1,211 @@
+//! Passwords: what one may look like, and temporary ones.
+
+use std::fmt;
+
+use serde::de::{Error, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer};
+use zeroize::Zeroizing;
+
+use super::error::RuleError;
+use super::plan::Random;
+use super::settings::{Settings, DEFAULT_MINIMUM_LENGTH};
+
+/// Longest password, in characters.
+pub const MAX_PASSWORD_LENGTH: usize = 1024;
+/// Fewest characters of a temporary password, whatever the settings ask for: some 70 bits.
+const TEMPORARY_LENGTH: usize = 12;
+/// Characters of temporary passwords: none that are taken for each other when read from a screen.
+const LETTERS: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+const PUNCTUATION: &[u8] = b"!#$%&*+-=?@";
+
+/// A password in the clear. It is wiped from memory when it is dropped, and never shown.
+#[derive(Clone)]
+pub struct Password(Zeroizing<String>);
+
+impl Password {
+    /// The password of this text.
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// The password itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Refuses a password that nobody may have, whatever the settings.
+    ///
+    /// # Errors
+    /// Empty, too long, or with other characters than ASCII letters, digits and punctuation.
+    pub fn check(&self) -> Result<(), RuleError> {
+        if self.0.is_empty() {
+            return Err(RuleError::Empty { field: "password" });
+        }
+        if self.0.chars().count() > MAX_PASSWORD_LENGTH {
+            return Err(RuleError::TooLong {
+                field: "password",
+                most: MAX_PASSWORD_LENGTH,
+            });
+        }
+        if !self.0.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(RuleError::PasswordContainsInvalidCharacters);
+        }
+        Ok(())
+    }
+
+    /// What the rules of complexity ask of it.
+    pub fn traits(&self) -> PasswordTraits {
+        PasswordTraits {
+            length: self.0.chars().count(),
+            special: self.0.contains(|c: char| c.is_ascii_punctuation()),
+        }
+    }
+
+    /// A new temporary password that fits the settings.
+    pub fn temporary(settings: &Settings, random: &mut dyn Random) -> Self {
+        let length = PasswordPolicy::of(settings).length.max(TEMPORARY_LENGTH);
+        let mut text = Zeroizing::new(String::with_capacity(length));
+        for position in 0..length {
+            // One sign in the middle, where no client trims it.
+            let characters = if position == TEMPORARY_LENGTH / 2 {
+                PUNCTUATION
+            } else {
+                LETTERS
+            };
+            text.push(pick(characters, random));
+        }
+        Self(text)
+    }
+}
+
+/// One of `characters`, each as likely as the others.
+fn pick(characters: &[u8], random: &mut dyn Random) -> char {
+    // Bytes from here on would make the first characters likelier.
+    let fair = 256 - 256 % characters.len();
+    loop {
+        let mut byte = [0];
+        random.fill(&mut byte);
+        let number = usize::from(byte[0]);
+        if number < fair {
+            return char::from(characters[number % characters.len()]);
+        }
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(hidden)")
+    }
+}
+
+impl<'de> Deserialize<'de> for Password {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl Visitor<'_> for Text {
+            type Value = Password;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Password, E> {
+                Ok(Password::new(text.to_owned()))
+            }
+
+            fn visit_string<E: Error>(self, text: String) -> Result<Password, E> {
+                Ok(Password::new(text))
+            }
+
+            // The default's error shows the number, which was meant for a password.
+            fn visit_u64<E: Error>(self, _: u64) -> Result<Password, E> {
+                Err(E::invalid_type(Unexpected::Other("number"), &self))
+            }
+
+            fn visit_i64<E: Error>(self, _: i64) -> Result<Password, E> {
+                self.visit_u64(0)
+            }
+
+            fn visit_f64<E: Error>(self, _: f64) -> Result<Password, E> {
+                self.visit_u64(0)
+            }
+        }
+
+        deserializer.deserialize_string(Text)
+    }
+}
+
+/// A password's properties that rules look at. They are kept while the password itself is hashed.
+#[derive(Clone, Copy, Debug)]
+pub struct PasswordTraits {
+    length: usize,
+    special: bool,
+}
+
+/// What the settings ask of a password.
+struct PasswordPolicy {
+    length: usize,
+    special: bool,
+}
+
+impl PasswordPolicy {
+    fn of(settings: &Settings) -> Self {
+        Self {
+            length: settings
+                .password_minimum_length
+                .unwrap_or(DEFAULT_MINIMUM_LENGTH) as usize,
+            special: settings.password_special_characters == Some(true),
+        }
+    }
+}
+
+impl PasswordTraits {
+    /// Refuses a password that does not fit the settings.
+    ///
+    /// # Errors
+    /// Too short, or without punctuation.
+    pub fn check(self, settings: &Settings) -> Result<(), RuleError> {
+        let policy = PasswordPolicy::of(settings);
+        if self.length < policy.length {
+            return Err(RuleError::PasswordTooShort {
+                required: policy.length,
+                actual: self.length,
+            });
+        }
+        if policy.special && !self.special {
+            return Err(RuleError::PasswordMissingSpecialCharacters);
+        }
+        Ok(())
+    }
+}
+
+/// An Argon2id hash as a PHC string. It is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash(String);
+
+impl PasswordHash {
+    /// The hash that a PHC string holds.
+    pub fn from_phc(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The PHC string.
+    pub fn as_phc(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash(hidden)")
+    }
+}
+
+/// A password that somebody set, hashed.
+#[derive(Clone, Debug)]
+pub struct NewPassword {
+    /// Its hash.
+    pub hash: PasswordHash,
+    /// What the rules look at.
+    pub traits: PasswordTraits,
+}

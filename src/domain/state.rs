@@ -1,0 +1,282 @@
+//! All accounts, logins and tokens, in memory: what every request is answered from.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::clock::Moment;
+use super::scope::Scopes;
+use super::settings::Settings;
+use super::token::{AccessToken, Login, LoginId, RefreshToken, TokenDigest};
+use super::user::{User, UserId};
+
+/// A change of the state. The store writes it down before the state takes it over.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Adds a user or replaces the one with its id.
+    PutUser(User),
+    /// Removes a user with all logins.
+    DeleteUser(UserId),
+    /// Replaces the settings.
+    PutSettings(Settings),
+    /// Turns access control on or off.
+    SetAccessControl(bool),
+    /// Adds a login or replaces the one with its id.
+    PutLogin(Login),
+    /// Ends a login with all its tokens.
+    EndLogin(LoginId),
+    /// Ends a user's logins but the one that is excepted.
+    EndLoginsOf {
+        /// Whose.
+        user: UserId,
+        /// Which goes on.
+        except: Option<LoginId>,
+    },
+    /// Ends every login.
+    EndAllLogins,
+    /// Adds an access token.
+    PutAccessToken(TokenDigest, AccessToken),
+    /// Adds a refresh token or replaces it.
+    PutRefreshToken(TokenDigest, RefreshToken),
+    /// Forgets access tokens that are of no use any more.
+    ForgetAccessTokens(Vec<TokenDigest>),
+    /// Forgets refresh tokens that are of no use any more.
+    ForgetRefreshTokens(Vec<TokenDigest>),
+}
+
+/// A user, by an access token that is active.
+#[derive(Clone, Copy, Debug)]
+pub struct Principal<'a> {
+    /// The user.
+    pub user: &'a User,
+    /// The token.
+    pub token: &'a AccessToken,
+    /// What it may do now: its scopes less what the user may not have now.
+    pub scopes: Scopes,
+}
+
+/// All that is known.
+#[derive(Debug, Default)]
+pub struct State {
+    settings: Settings,
+    access_control: bool,
+    users: HashMap<UserId, User>,
+    /// Sorted, as lists are.
+    usernames: BTreeMap<String, UserId>,
+    logins: HashMap<LoginId, Login>,
+    access_tokens: HashMap<TokenDigest, AccessToken>,
+    refresh_tokens: HashMap<TokenDigest, RefreshToken>,
+    last_user: i64,
+    last_login: i64,
+}
+
+impl State {
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Whether access control is on.
+    pub fn access_control(&self) -> bool {
+        self.access_control
+    }
+
+    /// How many users there are.
+    pub fn user_count(&self) -> usize {
+        self.users.len()
+    }
+
+    /// All users, sorted by username.
+    pub fn users(&self) -> impl Iterator<Item = &User> {
+        self.usernames.values().filter_map(|id| self.users.get(id))
+    }
+
+    /// The user of an id.
+    pub fn user(&self, id: UserId) -> Option<&User> {
+        self.users.get(&id)
+    }
+
+    /// The user of a name.
+    pub fn user_named(&self, username: &str) -> Option<&User> {
+        self.usernames
+            .get(username)
+            .and_then(|id| self.users.get(id))
+    }
+
+    /// The login of an id, unless it has ended.
+    pub fn login(&self, id: LoginId) -> Option<&Login> {
+        self.logins.get(&id)
+    }
+
+    /// The access token of a digest, active or not.
+    pub fn access_token(&self, digest: &TokenDigest) -> Option<&AccessToken> {
+        self.access_tokens.get(digest)
+    }
+
+    /// The refresh token of a digest, usable or not.
+    pub fn refresh_token(&self, digest: &TokenDigest) -> Option<&RefreshToken> {
+        self.refresh_tokens.get(digest)
+    }
+
+    /// How many tokens of both kinds are kept.
+    pub fn token_count(&self) -> usize {
+        self.access_tokens.len() + self.refresh_tokens.len()
+    }
+
+    /// An id that no user has had in this process.
+    pub fn next_user(&self) -> UserId {
+        UserId(self.last_user + 1)
+    }
+
+    /// An id that no login has had in this process.
+    pub fn next_login(&self) -> LoginId {
+        LoginId(self.last_login + 1)
+    }
+
+    /// Who presents the access token of a digest; `None` when it is unknown, expired or revoked.
+    pub fn authenticate(&self, digest: &TokenDigest, now: Moment) -> Option<Principal<'_>> {
+        let token = self.access_tokens.get(digest)?;
+        if token.expires <= now {
+            return None;
+        }
+        let login = self.logins.get(&token.login)?;
+        let user = self.users.get(&login.user)?;
+        if user.is_locked(&self.settings) {
+            return None;
+        }
+        Some(Principal {
+            user,
+            token,
+            scopes: token.scopes.and(user.scopes(&self.settings, now)),
+        })
+    }
+
+    /// Whether an administrator could log in under `settings`, with the user of `changed`'s id
+    /// replaced by it, and without the user `deleted`.
+    pub fn has_able_admin(
+        &self,
+        settings: &Settings,
+        changed: Option<&User>,
+        deleted: Option<UserId>,
+    ) -> bool {
+        self.users
+            .values()
+            .filter(|user| Some(user.id) != deleted)
+            .map(|user| match changed {
+                Some(changed) if changed.id == user.id => changed,
+                _ => user,
+            })
+            .any(|user| user.is_able_admin(settings))
+    }
+
+    /// Takes a change over.
+    pub fn apply(&mut self, change: Change) {
+        match change {
+            Change::PutUser(user) => {
+                if let Some(before) = self.users.get(&user.id) {
+                    self.usernames.remove(&before.username);
+                }
+                self.last_user = self.last_user.max(user.id.0);
+                self.usernames.insert(user.username.clone(), user.id);
+                self.users.insert(user.id, user);
+            }
+            Change::DeleteUser(id) => {
+                if let Some(user) = self.users.remove(&id) {
+                    self.usernames.remove(&user.username);
+                }
+                self.end_logins(|login| login.user == id);
+            }
+            Change::PutSettings(settings) => self.settings = settings,
+            Change::SetAccessControl(on) => self.access_control = on,
+            Change::PutLogin(login) => {
+                self.last_login = self.last_login.max(login.id.0);
+                self.logins.insert(login.id, login);
+            }
+            Change::EndLogin(id) => {
+                self.logins.remove(&id);
+            }
+            Change::EndLoginsOf { user, except } => {
+                self.end_logins(|login| login.user == user && Some(login.id) != except);
+            }
+            Change::EndAllLogins => self.logins.clear(),
+            Change::PutAccessToken(digest, token) => {
+                self.access_tokens.insert(digest, token);
+            }
+            Change::PutRefreshToken(digest, token) => {
+                self.refresh_tokens.insert(digest, token);
+            }
+            Change::ForgetAccessTokens(digests) => {
+                for digest in digests {
+                    self.access_tokens.remove(&digest);
+                }
+            }
+            Change::ForgetRefreshTokens(digests) => {
+                for digest in digests {
+                    self.refresh_tokens.remove(&digest);
+                }
+            }
+        }
+    }
+
+    /// Ends logins. Their tokens are inactive by that, and are forgotten by housekeeping.
+    fn end_logins(&mut self, ends: impl Fn(&Login) -> bool) {
+        self.logins.retain(|_, login| !ends(login));
+    }
+
+    /// Changes that forget what is of no use at `now`, at most `most` items in each: logins that
+    /// have expired, and tokens that have or whose login has ended.
+    ///
+    /// Used refresh tokens are kept as long as their login, for a second use of one ends it.
+    pub fn expired(&self, now: Moment, most: usize) -> Vec<Vec<Change>> {
+        let logins: Vec<_> = self
+            .logins
+            .values()
+            .filter(|login| login.expires <= now)
+            .map(|login| login.id)
+            .collect();
+        let ended = |login: &LoginId| {
+            self.logins
+                .get(login)
+                .map_or(true, |login| login.expires <= now)
+        };
+        let access: Vec<_> = self
+            .access_tokens
+            .iter()
+            .filter(|(_, token)| token.expires <= now || ended(&token.login))
+            .map(|(digest, _)| *digest)
+            .collect();
+        let refresh: Vec<_> = self
+            .refresh_tokens
+            .iter()
+            .filter(|(_, token)| ended(&token.login))
+            .map(|(digest, _)| *digest)
+            .collect();
+        let mut steps = Vec::new();
+        for digests in access.chunks(most) {
+            steps.push(vec![Change::ForgetAccessTokens(digests.to_vec())]);
+        }
+        for digests in refresh.chunks(most) {
+            steps.push(vec![Change::ForgetRefreshTokens(digests.to_vec())]);
+        }
+        for ids in logins.chunks(most) {
+            steps.push(ids.iter().copied().map(Change::EndLogin).collect());
+        }
+        steps
+    }
+
+    /// Gives no id that `before` has given: requests that began before it was replaced know its.
+    pub fn skip_ids_of(&mut self, before: &Self) {
+        self.last_user = self.last_user.max(before.last_user);
+        self.last_login = self.last_login.max(before.last_login);
+    }
+
+    /// Gives memory back that expired tokens have left.
+    pub fn shrink(&mut self) {
+        fn shrink<K: Eq + std::hash::Hash, V>(map: &mut HashMap<K, V>) {
+            if map.capacity() > 1024 && map.len() < map.capacity() / 4 {
+                map.shrink_to(map.len() * 2);
+            }
+        }
+        shrink(&mut self.logins);
+        shrink(&mut self.access_tokens);
+        shrink(&mut self.refresh_tokens);
+    }
+}

@@ -1,0 +1,102 @@
+//! Tokens: opaque, 256 bits from the system's generator (RFC 6749 §10.10), known by their hash.
+
+use std::fmt;
+
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::Engine;
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use super::clock::Moment;
+use super::plan::Random;
+use super::scope::Scopes;
+use super::user::UserId;
+
+/// Bytes of randomness in a token.
+const TOKEN_BYTES: usize = 32;
+
+/// A token in the clear, on its way to the client. It is wiped when it is dropped, and never shown.
+pub struct Token(Zeroizing<String>);
+
+impl Token {
+    /// A new token.
+    pub fn generate(random: &mut dyn Random) -> Self {
+        let mut bytes = Zeroizing::new([0; TOKEN_BYTES]);
+        random.fill(&mut *bytes);
+        Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(*bytes)))
+    }
+
+    /// The token itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// What it is known by.
+    pub fn digest(&self) -> TokenDigest {
+        TokenDigest::of(&self.0)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(hidden)")
+    }
+}
+
+/// SHA-256 of a token. It needs no salt: a token is random. It is never shown.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenDigest(pub [u8; 32]);
+
+impl TokenDigest {
+    /// The digest of what a client presents as a token.
+    pub fn of(token: &str) -> Self {
+        Self(Sha256::digest(token).into())
+    }
+}
+
+impl fmt::Debug for TokenDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenDigest(hidden)")
+    }
+}
+
+/// Which login. Numbers are not given twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LoginId(pub i64);
+
+/// One login, from which all its tokens come.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// Which one.
+    pub id: LoginId,
+    /// Whose.
+    pub user: UserId,
+    /// The most that its tokens may ever do.
+    pub grant: Scopes,
+    /// When its last token expires.
+    pub expires: Moment,
+}
+
+/// An access token.
+#[derive(Clone, Copy, Debug)]
+pub struct AccessToken {
+    /// The login that it belongs to.
+    pub login: LoginId,
+    /// What was asked for it: the grant, or less.
+    pub scopes: Scopes,
+    /// When it was issued.
+    pub issued: Moment,
+    /// When it expires.
+    pub expires: Moment,
+}
+
+/// A refresh token.
+#[derive(Clone, Copy, Debug)]
+pub struct RefreshToken {
+    /// The login that it belongs to.
+    pub login: LoginId,
+    /// When it expires.
+    pub expires: Moment,
+    /// When it was first used.
+    pub superseded: Option<Moment>,
+}
