@@ -6,16 +6,21 @@
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
+pub mod accounts;
 pub mod cli;
+pub mod clock;
 pub mod connection;
 pub mod domain;
+pub mod hashing;
 pub mod http;
 pub mod listen;
 pub mod logging;
+pub mod memory;
 pub mod routes;
 pub mod server;
 pub mod service;
 pub mod state_dir;
+pub mod store;
 pub mod systemd;
 
 /// Version of this build, as in `Cargo.toml`.

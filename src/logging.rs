@@ -9,11 +9,13 @@ use std::os::unix::fs::MetadataExt;
 
 use env_logger::{Builder, Env};
 use log::{Level, LevelFilter};
-use time::format_description::well_known::iso8601::{Config, EncodedConfig, TimePrecision};
-use time::format_description::well_known::Iso8601;
-use time::OffsetDateTime;
 
 use crate::cli::LogLevel;
+use crate::clock::rfc_3339;
+use crate::domain::audit::AuditRow;
+
+/// Target of the lines that are audit events.
+const AUDIT: &str = "audit";
 
 impl From<LogLevel> for LevelFilter {
     fn from(level: LogLevel) -> Self {
@@ -36,7 +38,9 @@ pub fn init(level: LogLevel) {
     builder
         .filter_level(level.min(LevelFilter::Warn))
         .filter_module("auth_server", level)
-        .parse_env(Env::default());
+        .parse_env(Env::default())
+        // Whatever is filtered, audit events are not.
+        .filter_module(AUDIT, LevelFilter::Info);
     if stderr_is_journal() {
         builder.format(|out, record| {
             writeln!(
@@ -52,7 +56,7 @@ pub fn init(level: LogLevel) {
             writeln!(
                 out,
                 "{} {style}{:<5}{style:#} {} {}",
-                now(),
+                rfc_3339(),
                 record.level(),
                 record.target(),
                 one_line(&record.args().to_string())
@@ -61,6 +65,12 @@ pub fn init(level: LogLevel) {
     }
     builder.init();
     std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
+}
+
+/// Logs an audit event: one line, `audit` and the row as JSON.
+pub fn audit(row: &AuditRow) {
+    let json = serde_json::to_string(row).expect("an audit row is made of strings");
+    log::info!(target: AUDIT, "audit {json}");
 }
 
 /// An error and its causes, in one line: `outer: inner: innermost`.
@@ -96,19 +106,6 @@ fn priority(level: Level) -> u8 {
         Level::Info => 6,
         Level::Debug | Level::Trace => 7,
     }
-}
-
-/// RFC 3339, with milliseconds.
-const TIME: EncodedConfig = Config::DEFAULT
-    .set_time_precision(TimePrecision::Second {
-        decimal_digits: std::num::NonZeroU8::new(3),
-    })
-    .encode();
-
-fn now() -> String {
-    OffsetDateTime::now_utc()
-        .format(&Iso8601::<TIME>)
-        .unwrap_or_default()
 }
 
 /// A message with its control characters escaped: one message is one line, and nothing that a

@@ -1,0 +1,221 @@
+//! Tables `audit_log` and `audit_state`: a log that only grows, and how far it was delivered.
+
+use std::path::Path;
+
+use rusqlite::{params, Connection, OpenFlags, Row, Transaction};
+
+use super::database::{check_version, connect, DATABASE};
+use super::error::StoreError;
+use crate::clock::rfc_3339;
+use crate::domain::audit::{AuditRow, ChainHash, Event, CHAIN_START};
+
+const COLUMNS: &str = "seq, time, action, account_name, legal_name, message, reason, hash";
+
+/// Adds events at the end.
+pub fn append(transaction: &Transaction, events: Vec<Event>) -> rusqlite::Result<Vec<AuditRow>> {
+    if events.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (mut seq, mut hash) = head(transaction)?;
+    let mut rows = Vec::new();
+    for event in events {
+        seq += 1;
+        let row = AuditRow {
+            seq,
+            time: rfc_3339(),
+            event,
+        };
+        hash = row.chain_hash(&hash);
+        put(transaction, &row, &hash)?;
+        rows.push(row);
+    }
+    set_head(transaction, seq, &hash)?;
+    Ok(rows)
+}
+
+/// The number and the hash of the last row, as they were written down beside the log.
+pub fn head(connection: &Connection) -> rusqlite::Result<(i64, ChainHash)> {
+    connection
+        .prepare_cached("SELECT last_seq, last_hash FROM audit_state")?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// Writes down where the log ends.
+pub fn set_head(transaction: &Transaction, seq: i64, hash: &ChainHash) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("UPDATE audit_state SET last_seq = ?, last_hash = ?")?
+        .execute(params![seq, hash])?;
+    Ok(())
+}
+
+fn put(transaction: &Transaction, row: &AuditRow, hash: &ChainHash) -> rusqlite::Result<()> {
+    let event = &row.event;
+    transaction
+        .prepare_cached("INSERT INTO audit_log VALUES (?, ?, ?, ?, ?, ?, ?, ?)")?
+        .execute(params![
+            row.seq,
+            row.time,
+            event.action,
+            event.account_name,
+            event.legal_name,
+            event.message,
+            event.reason,
+            hash
+        ])?;
+    Ok(())
+}
+
+fn row(row: &Row) -> rusqlite::Result<(AuditRow, ChainHash)> {
+    let event = Event {
+        action: row.get(2)?,
+        account_name: row.get(3)?,
+        legal_name: row.get(4)?,
+        message: row.get(5)?,
+        reason: row.get(6)?,
+    };
+    let found = AuditRow {
+        seq: row.get(0)?,
+        time: row.get(1)?,
+        event,
+    };
+    Ok((found, row.get(7)?))
+}
+
+/// Says whether rows are delivered. When that begins, what is in the log already is not owed.
+pub fn set_delivering(transaction: &Transaction, delivering: bool) -> rusqlite::Result<()> {
+    transaction.execute(
+        "UPDATE audit_state SET
+             delivered = CASE WHEN ?1 AND NOT delivering THEN last_seq ELSE delivered END,
+             delivering = ?1",
+        [delivering],
+    )?;
+    Ok(())
+}
+
+/// The first rows that were not delivered.
+pub fn undelivered(connection: &Connection, most: u32) -> rusqlite::Result<Vec<AuditRow>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM audit_log WHERE seq > (SELECT delivered FROM audit_state)
+         ORDER BY seq LIMIT ?"
+    ))?;
+    let rows = statement.query_map([most], row)?;
+    rows.map(|found| found.map(|(row, _)| row)).collect()
+}
+
+/// Writes down that rows up to `seq` were delivered.
+pub fn set_delivered(transaction: &Transaction, seq: i64) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("UPDATE audit_state SET delivered = max(delivered, ?)")?
+        .execute([seq])?;
+    Ok(())
+}
+
+/// The audit log of a state folder, to be read while the service runs or does not.
+pub struct AuditLog {
+    connection: Connection,
+    path: std::path::PathBuf,
+}
+
+/// What a check of the chain found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verified {
+    /// All rows are there, as they were written.
+    Whole {
+        /// How many.
+        rows: i64,
+        /// The last one's hash: noted elsewhere, it vouches for all before.
+        hash: ChainHash,
+    },
+    /// The first place where something is wrong.
+    Broken {
+        /// The row's number.
+        seq: i64,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+}
+
+impl AuditLog {
+    /// Opens the log of the state folder `folder`, to read it as it is at one moment.
+    ///
+    /// # Errors
+    /// There is no database, or it cannot be read.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        let path = folder.join(DATABASE);
+        check_version(&path)?;
+        let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        connection
+            .execute_batch("BEGIN")
+            .map_err(|source| StoreError::of(&path, "read", source))?;
+        Ok(Self { connection, path })
+    }
+
+    /// Gives every row with its hash to `take`, in order, until it fails.
+    ///
+    /// # Errors
+    /// The outer one: the rows could not be read. The inner one is `take`'s.
+    pub fn each<E>(
+        &self,
+        mut take: impl FnMut(AuditRow, ChainHash) -> Result<(), E>,
+    ) -> Result<Result<(), E>, StoreError> {
+        let mut read = || {
+            let mut statement = self
+                .connection
+                .prepare(&format!("SELECT {COLUMNS} FROM audit_log ORDER BY seq"))?;
+            let mut rows = statement.query([])?;
+            while let Some(found) = rows.next()? {
+                let (row, hash) = row(found)?;
+                if let Err(error) = take(row, hash) {
+                    return Ok(Err(error));
+                }
+            }
+            Ok(Ok(()))
+        };
+        read().map_err(|source| StoreError::of(&self.path, "read", source))
+    }
+
+    /// Checks the chain from its beginning to where the log is said to end.
+    ///
+    /// # Errors
+    /// The rows could not be read.
+    pub fn verify(&self) -> Result<Verified, StoreError> {
+        let (mut last, mut before) = (0, CHAIN_START);
+        let checked = self.each(|row, hash| {
+            last += 1;
+            if row.seq != last {
+                return Err(Verified::Broken {
+                    seq: last,
+                    what: "is missing",
+                });
+            }
+            if row.chain_hash(&before) != hash {
+                return Err(Verified::Broken {
+                    seq: last,
+                    what: "was changed, or the one before it was",
+                });
+            }
+            before = hash;
+            Ok(())
+        })?;
+        if let Err(broken) = checked {
+            return Ok(broken);
+        }
+        let (seq, hash) =
+            head(&self.connection).map_err(|source| StoreError::of(&self.path, "read", source))?;
+        Ok(match seq.cmp(&last) {
+            std::cmp::Ordering::Greater => Verified::Broken {
+                seq: last + 1,
+                what: "is missing",
+            },
+            std::cmp::Ordering::Less => Verified::Broken {
+                seq: seq + 1,
+                what: "was added by another program",
+            },
+            std::cmp::Ordering::Equal if hash != before => Verified::Broken {
+                seq,
+                what: "was changed",
+            },
+            std::cmp::Ordering::Equal => Verified::Whole { rows: last, hash },
+        })
+    }
+}

@@ -1,0 +1,94 @@
+//! What goes wrong with the database.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+use thiserror::Error;
+
+/// The database cannot be used, or a write failed. The text names the file and what was tried, and
+/// holds nothing that is secret: SQLite's errors name tables and never values.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The file is not what was written.
+    #[error(
+        "the database {} is damaged; it was left as it is: \
+         restore a backup with `opentrons-auth-server restore FILE`", path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The file was written by a newer version of this program.
+    #[error(
+        "the database {} has version {found}, and this program knows up to {known}; \
+         it was left as it is: install the newer program again", path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The newest that this program knows.
+        known: u32,
+    },
+    /// The file is a database of another program.
+    #[error("{} is no database of the auth server", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// SQLite failed.
+    #[error("cannot {doing} the database {}", path.display())]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        doing: &'static str,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// The system failed.
+    #[error("cannot {doing} {}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        doing: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The thread that writes is gone, or failed in the middle.
+    #[error("the database is being closed, or a write of it failed inside")]
+    Stopped,
+}
+
+impl StoreError {
+    /// What an error of SQLite means for a file.
+    pub fn of(path: &Path, doing: &'static str, source: rusqlite::Error) -> Self {
+        let path = path.to_owned();
+        match source.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged {
+                path,
+                source: source.into(),
+            },
+            _ => match source {
+                // A value that no version of this program wrote.
+                rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..)
+                | rusqlite::Error::QueryReturnedNoRows => Self::Damaged {
+                    path,
+                    source: source.into(),
+                },
+                source => Self::Sqlite {
+                    path,
+                    doing,
+                    source,
+                },
+            },
+        }
+    }
+}

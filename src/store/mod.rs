@@ -1,0 +1,389 @@
+//! What is kept: one SQLite database, one thread that writes to it, and the state in memory that
+//! every request is answered from.
+//!
+//! A change is decided against the state, committed with its audit events in one transaction, and
+//! then taken over by the state: what a client is told is durable, and what is not durable nobody
+//! sees. Reads take a lock that the writer holds for moments only, and never touch the disk.
+
+mod audit;
+mod clock;
+mod database;
+mod error;
+mod logins;
+mod restore;
+mod settings;
+mod users;
+
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::JoinHandle;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot, Notify};
+
+pub use audit::{AuditLog, Verified};
+pub use database::{backup, copy, is_damaged, move_aside, own_as_folder, DATABASE};
+pub use error::StoreError;
+pub use restore::{check_backup, Restored};
+
+use crate::clock::Clock;
+use crate::domain::audit::AuditRow;
+use crate::domain::clock::Moment;
+use crate::domain::plan::{Context, Plan, Random, Request};
+use crate::domain::state::{Change, State};
+
+/// Items that one transaction of housekeeping forgets: few, so that no client's write has to wait
+/// for long.
+const FORGET_AT_ONCE: usize = 250;
+/// Pages that are given back to the file system at once.
+const VACUUM_PAGES: u32 = 256;
+
+/// The system's generator of random bytes (`getrandom(2)`).
+pub struct SystemRandom;
+
+impl Random for SystemRandom {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        getrandom::getrandom(bytes).expect("the system's random generator works");
+    }
+}
+
+type Job = Box<dyn FnOnce(&mut Writer) + Send>;
+
+/// What readers and the writer share.
+struct Shared {
+    path: PathBuf,
+    state: RwLock<State>,
+    clock: Clock,
+    /// An event was added to the audit log.
+    events: Notify,
+}
+
+/// The database of a state folder, open. Dropping it finishes what is being written.
+pub struct Store {
+    shared: Arc<Shared>,
+    /// `None` only while it is dropped.
+    jobs: Option<mpsc::UnboundedSender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Store {
+    /// Opens the database in `folder`, or makes it.
+    ///
+    /// # Errors
+    /// [`StoreError`] names the file: it is damaged, of a newer version, not ours, or cannot be
+    /// read or written. It is left as it was.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        let path = folder.join(DATABASE);
+        let mut connection = database::open(&path)?;
+        let failed = |source| StoreError::of(&path, "read", source);
+        let (clock, mark) = Clock::resume(clock::load(&connection).map_err(failed)?.as_ref());
+        let state = load(&connection).map_err(failed)?;
+        if let Err(source) = clock::save(&mut connection, &mark) {
+            // Such as a full disk: reads go on.
+            let error = StoreError::of(&path, "write", source);
+            log::error!("{}", crate::logging::chain(&error));
+        }
+        let shared = Arc::new(Shared {
+            path,
+            state: RwLock::new(state),
+            clock,
+            events: Notify::new(),
+        });
+        let mut writer = Writer {
+            connection,
+            shared: Arc::clone(&shared),
+        };
+        let (jobs, mut queue) = mpsc::unbounded_channel::<Job>();
+        let thread = std::thread::Builder::new()
+            .name("store".into())
+            .spawn(move || {
+                while let Some(job) = queue.blocking_recv() {
+                    // A panic drops the transaction, which rolls back, and was logged.
+                    let _panicked = catch_unwind(AssertUnwindSafe(|| job(&mut writer)));
+                }
+            })
+            .map_err(|source| StoreError::Io {
+                path: shared.path.clone(),
+                doing: "start writing",
+                source,
+            })?;
+        Ok(Self {
+            shared,
+            jobs: Some(jobs),
+            thread: Some(thread),
+        })
+    }
+
+    /// The clock that lifetimes are counted on.
+    pub fn clock(&self) -> &Clock {
+        &self.shared.clock
+    }
+
+    /// Reads the state. `look` must be short: writes wait for it.
+    pub fn read<T>(&self, look: impl FnOnce(&State, Moment) -> T) -> T {
+        let now = self.shared.clock.now();
+        look(&read(&self.shared), now)
+    }
+
+    /// Decides by `rule` and writes its plan down, all of it or nothing. The answer is durable.
+    ///
+    /// # Errors
+    /// The outer one: it could not be written, and nothing has changed. The inner one is the rule's.
+    pub async fn write<T, E>(
+        &self,
+        rule: impl FnOnce(&State, &mut Context) -> Result<Plan<T>, E> + Send + 'static,
+    ) -> Result<Result<T, E>, StoreError>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        self.run(move |writer| writer.write(rule)).await?
+    }
+
+    /// Writes down that something was done which changes no account.
+    ///
+    /// # Errors
+    /// It could not be written.
+    pub async fn note(
+        &self,
+        request: Request,
+        action: &'static str,
+        message: String,
+    ) -> Result<(), StoreError> {
+        self.write(move |_, _| {
+            Ok::<_, std::convert::Infallible>(Plan {
+                changes: Vec::new(),
+                events: vec![request.event(action, message)],
+                reply: (),
+            })
+        })
+        .await
+        .map(|Ok(())| ())
+    }
+
+    /// Forgets what has expired, in small steps that let other writes pass between them.
+    ///
+    /// # Errors
+    /// It could not be written.
+    pub async fn forget_expired(&self) -> Result<(), StoreError> {
+        let steps = self.read(|state, now| state.expired(now, FORGET_AT_ONCE));
+        for changes in steps {
+            self.run(move |writer| writer.commit(changes, Vec::new()))
+                .await??;
+        }
+        self.run(|writer| {
+            let shrunk = writer.connection.execute_batch(&format!(
+                "PRAGMA incremental_vacuum({VACUUM_PAGES}); PRAGMA optimize;"
+            ));
+            write_lock(&writer.shared).shrink();
+            shrunk.map_err(|source| StoreError::of(&writer.shared.path, "tidy", source))
+        })
+        .await?
+    }
+
+    /// Writes the time down when the wall clock was set.
+    ///
+    /// # Errors
+    /// It could not be written.
+    pub async fn mark_time(&self) -> Result<(), StoreError> {
+        let Some(mark) = self.shared.clock.look_at_wall() else {
+            return Ok(());
+        };
+        log::info!("the wall clock was set; logins go on");
+        self.run(move |writer| {
+            clock::save(&mut writer.connection, &mark)
+                .map_err(|source| StoreError::of(&writer.shared.path, "write", source))
+        })
+        .await?
+    }
+
+    /// Says whether events go to an audit server from now on. Those from before it was first so are
+    /// not owed to it.
+    ///
+    /// # Errors
+    /// It could not be written.
+    pub async fn set_delivering(&self, delivering: bool) -> Result<(), StoreError> {
+        self.transaction(move |transaction| audit::set_delivering(transaction, delivering))
+            .await
+    }
+
+    /// The first events, at most `most`, that the audit server has not taken.
+    ///
+    /// # Errors
+    /// They could not be read.
+    pub async fn undelivered(&self, most: u32) -> Result<Vec<AuditRow>, StoreError> {
+        self.transaction(move |transaction| audit::undelivered(transaction, most))
+            .await
+    }
+
+    /// Writes down that the audit server has taken all events up to `seq`.
+    ///
+    /// # Errors
+    /// It could not be written.
+    pub async fn set_delivered(&self, seq: i64) -> Result<(), StoreError> {
+        self.transaction(move |transaction| audit::set_delivered(transaction, seq))
+            .await
+    }
+
+    /// Waits until an event was added to the audit log; one that was added since the last call
+    /// counts.
+    pub async fn wait_for_event(&self) {
+        self.shared.events.notified().await;
+    }
+
+    /// Puts accounts and settings of the backup at `path` in the place of ours.
+    ///
+    /// # Errors
+    /// The backup cannot be read, or nothing could be written; nothing has changed then.
+    pub async fn restore(&self, path: PathBuf, request: Request) -> Result<Restored, StoreError> {
+        self.run(move |writer| writer.restore(&path, &request))
+            .await?
+    }
+
+    async fn transaction<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.run(move |writer| {
+            let done = || {
+                let transaction = writer
+                    .connection
+                    .transaction_with_behavior(TransactionBehavior::Immediate)?;
+                let value = work(&transaction)?;
+                transaction.commit()?;
+                Ok(value)
+            };
+            done().map_err(|source| StoreError::of(&writer.shared.path, "write", source))
+        })
+        .await?
+    }
+
+    /// Runs `work` on the writer's thread.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writer) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |writer| {
+            // Who asked may have gone: then nobody wants the answer.
+            let _gone = answer.send(work(writer));
+        });
+        let sent = self.jobs.as_ref().map(|jobs| jobs.send(job));
+        match sent {
+            Some(Ok(())) => answered.await.map_err(|_| StoreError::Stopped),
+            _ => Err(StoreError::Stopped),
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic of the writer was logged.
+            let _panicked = thread.join();
+        }
+    }
+}
+
+fn read(shared: &Shared) -> impl std::ops::Deref<Target = State> + '_ {
+    shared.state.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write_lock(shared: &Shared) -> impl std::ops::DerefMut<Target = State> + '_ {
+    shared.state.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// All that the database holds, but for the audit log.
+fn load(connection: &Connection) -> rusqlite::Result<State> {
+    let mut state = State::default();
+    settings::load(connection, &mut state)?;
+    users::load(connection, &mut state)?;
+    logins::load(connection, &mut state)?;
+    Ok(state)
+}
+
+/// The one who writes. It lives on a thread of its own.
+struct Writer {
+    connection: Connection,
+    shared: Arc<Shared>,
+}
+
+impl Writer {
+    fn write<T, E>(
+        &mut self,
+        rule: impl FnOnce(&State, &mut Context) -> Result<Plan<T>, E>,
+    ) -> Result<Result<T, E>, StoreError> {
+        let mut context = Context {
+            now: self.shared.clock.now(),
+            random: &mut SystemRandom,
+        };
+        let plan = rule(&read(&self.shared), &mut context);
+        let plan = match plan {
+            Ok(plan) => plan,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.commit(plan.changes, plan.events)?;
+        Ok(Ok(plan.reply))
+    }
+
+    /// Writes changes and events down, then lets the state take them over.
+    fn commit(
+        &mut self,
+        changes: Vec<Change>,
+        events: Vec<crate::domain::audit::Event>,
+    ) -> Result<(), StoreError> {
+        if changes.is_empty() && events.is_empty() {
+            return Ok(());
+        }
+        let write = || {
+            let transaction = self
+                .connection
+                .transaction_with_behavior(TransactionBehavior::Immediate)?;
+            for change in &changes {
+                write_change(&transaction, change)?;
+            }
+            let rows = audit::append(&transaction, events)?;
+            transaction.commit()?;
+            Ok(rows)
+        };
+        let rows = write().map_err(|source| StoreError::of(&self.shared.path, "write", source))?;
+        {
+            let mut state = write_lock(&self.shared);
+            for change in changes {
+                state.apply(change);
+            }
+        }
+        self.tell(&rows);
+        Ok(())
+    }
+
+    /// Tells the journal, and whoever delivers, of new rows.
+    fn tell(&self, rows: &[AuditRow]) {
+        for row in rows {
+            crate::logging::audit(row);
+        }
+        if !rows.is_empty() {
+            self.shared.events.notify_one();
+        }
+    }
+}
+
+/// One change as SQL.
+fn write_change(transaction: &Transaction, change: &Change) -> rusqlite::Result<()> {
+    match change {
+        Change::PutUser(user) => users::put(transaction, user),
+        Change::DeleteUser(id) => users::delete(transaction, *id),
+        Change::PutSettings(new) => settings::put(transaction, new),
+        Change::SetAccessControl(on) => settings::set_access_control(transaction, *on),
+        Change::PutLogin(login) => logins::put(transaction, login),
+        Change::EndLogin(id) => logins::end(transaction, *id),
+        Change::EndLoginsOf { user, except } => logins::end_of(transaction, *user, *except),
+        Change::EndAllLogins => logins::end_all(transaction),
+        Change::PutAccessToken(digest, token) => logins::put_access(transaction, digest, token),
+        Change::PutRefreshToken(digest, token) => logins::put_refresh(transaction, digest, token),
+        Change::ForgetAccessTokens(digests) => logins::forget_access(transaction, digests),
+        Change::ForgetRefreshTokens(digests) => logins::forget_refresh(transaction, digests),
+    }
+}

@@ -1,0 +1,124 @@
+//! Putting a backup's accounts and settings in the place of ours.
+//!
+//! The audit log is never taken back: ours stays, unless it is empty, as on a new robot; then the
+//! backup's comes along with what was not delivered of it. Every login ends.
+
+use std::path::Path;
+
+use rusqlite::{params, Connection, OpenFlags, TransactionBehavior};
+
+use super::database::{check_version, connect, migrate};
+use super::error::StoreError;
+use super::{audit, clock, load, write_lock, Writer};
+use crate::domain::audit::hex;
+use crate::domain::plan::Request;
+
+/// What was restored.
+#[derive(Debug)]
+pub struct Restored {
+    /// How many users there are now.
+    pub users: usize,
+    /// Whether the backup's audit log came along.
+    pub with_audit_log: bool,
+}
+
+/// Refuses a file that is no whole backup of this or an older version.
+///
+/// # Errors
+/// [`StoreError`] names the file and what is wrong with it.
+pub fn check_backup(path: &Path) -> Result<(), StoreError> {
+    check_version(path)?;
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let said: String = connection
+        .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
+        .map_err(|source| StoreError::of(path, "check", source))?;
+    if said == "ok" {
+        return Ok(());
+    }
+    Err(StoreError::Damaged {
+        path: path.to_owned(),
+        source: said.into(),
+    })
+}
+
+impl Writer {
+    /// Restores from a copy of a backup, which may be changed.
+    pub(super) fn restore(
+        &mut self,
+        path: &Path,
+        request: &Request,
+    ) -> Result<Restored, StoreError> {
+        check_backup(path)?;
+        let of_backup = |source| StoreError::of(path, "read", source);
+        let mut backup = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        migrate(&mut backup).map_err(of_backup)?;
+        let log_end = audit::head(&backup).map_err(of_backup)?;
+        // How much our timeline is ahead of the backup's, as far as the wall clocks tell.
+        let now = self.shared.clock.mark();
+        let ahead = clock::load(&backup).map_err(of_backup)?.map_or(0, |then| {
+            (now.moment.0 - now.reading.wall) - (then.moment.0 - then.reading.wall)
+        });
+        backup.close().map_err(|(_, source)| of_backup(source))?;
+
+        let failed = |source| StoreError::of(&self.shared.path, "write", source);
+        self.connection
+            .execute("ATTACH ? AS backup", [path.to_string_lossy()])
+            .map_err(failed)?;
+        let copied = copy(&mut self.connection, ahead, request, log_end);
+        let detached = self.connection.execute_batch("DETACH backup");
+        let (rows, with_audit_log) = copied.map_err(failed)?;
+        if let Err(error) = detached {
+            log::warn!("cannot close the backup: {error}");
+        }
+        let mut restored = load(&self.connection).map_err(failed)?;
+        let users = restored.user_count();
+        {
+            let mut state = write_lock(&self.shared);
+            restored.skip_ids_of(&state);
+            *state = restored;
+        }
+        self.tell(&rows);
+        Ok(Restored {
+            users,
+            with_audit_log,
+        })
+    }
+}
+
+fn copy(
+    connection: &mut Connection,
+    ahead: i64,
+    request: &Request,
+    (log_seq, log_hash): (i64, crate::domain::audit::ChainHash),
+) -> rusqlite::Result<(Vec<crate::domain::audit::AuditRow>, bool)> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(
+        "DELETE FROM main.login;
+         DELETE FROM main.user;
+         DELETE FROM main.setting;
+         INSERT INTO main.setting SELECT * FROM backup.setting;
+         INSERT INTO main.user SELECT * FROM backup.user;",
+    )?;
+    transaction.execute(
+        "UPDATE main.user SET password_set_at = password_set_at + ?1,
+             last_failed_login = last_failed_login + ?1",
+        params![ahead],
+    )?;
+    let (our_seq, _) = audit::head(&transaction)?;
+    let with_audit_log = our_seq == 0 && log_seq > 0;
+    if with_audit_log {
+        transaction.execute_batch(
+            "INSERT INTO main.audit_log SELECT * FROM backup.audit_log;
+             UPDATE main.audit_state SET delivered = (SELECT delivered FROM backup.audit_state),
+                 delivering = (SELECT delivering FROM backup.audit_state);",
+        )?;
+        audit::set_head(&transaction, log_seq, &log_hash)?;
+    }
+    let message = format!(
+        "Restored accounts and settings from a backup whose audit log ends with row {log_seq}, {}.",
+        hex(&log_hash)
+    );
+    let rows = audit::append(&transaction, vec![request.event("restore", message)])?;
+    transaction.commit()?;
+    Ok((rows, with_audit_log))
+}

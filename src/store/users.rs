@@ -1,0 +1,86 @@
+//! Table `user`.
+
+use rusqlite::types::Type;
+use rusqlite::{named_params, Connection, Row, Transaction};
+
+use crate::domain::clock::Moment;
+use crate::domain::password::PasswordHash;
+use crate::domain::state::{Change, State};
+use crate::domain::user::{AccountType, ResetPasswordReason, User, UserId};
+
+/// Reasons that are stored; the age of a password is not.
+const REASONS: [(ResetPasswordReason, &str); 3] = [
+    (ResetPasswordReason::None, "NONE"),
+    (ResetPasswordReason::FirstTimeLogin, "FIRST_TIME_LOGIN"),
+    (ResetPasswordReason::AdminForced, "ADMIN_FORCED"),
+];
+
+pub fn load(connection: &Connection, state: &mut State) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare("SELECT * FROM user")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        state.apply(Change::PutUser(user(row)?));
+    }
+    Ok(())
+}
+
+fn user(row: &Row) -> rusqlite::Result<User> {
+    let unknown = |name: &str| {
+        let column = row.as_ref().column_index(name).unwrap_or_default();
+        rusqlite::Error::InvalidColumnType(column, name.into(), Type::Text)
+    };
+    let account_type: String = row.get("account_type")?;
+    let reason: String = row.get("reset_reason")?;
+    Ok(User {
+        id: UserId(row.get("id")?),
+        username: row.get("username")?,
+        full_name: row.get("full_name")?,
+        account_type: AccountType::from_name(&account_type)
+            .ok_or_else(|| unknown("account_type"))?,
+        password: PasswordHash::from_phc(row.get("password_hash")?),
+        password_set_at: Moment(row.get("password_set_at")?),
+        stored_reason: REASONS
+            .into_iter()
+            .find(|(_, name)| *name == reason)
+            .map(|(reason, _)| reason)
+            .ok_or_else(|| unknown("reset_reason"))?,
+        locked_by_admin: row.get("locked_by_admin")?,
+        failed_logins: row.get("failed_logins")?,
+        last_failed_login: row.get::<_, Option<i64>>("last_failed_login")?.map(Moment),
+    })
+}
+
+pub fn put(transaction: &Transaction, user: &User) -> rusqlite::Result<()> {
+    let reason = REASONS
+        .into_iter()
+        .find(|(reason, _)| *reason == user.stored_reason)
+        .map_or("NONE", |(_, name)| name);
+    transaction
+        .prepare_cached(
+            "INSERT INTO user VALUES (:id, :username, :full_name, :type, :hash, :set_at, :reason,
+                 :locked, :failed, :last_failed)
+             ON CONFLICT (id) DO UPDATE SET
+                 username = :username, full_name = :full_name, account_type = :type,
+                 password_hash = :hash, password_set_at = :set_at, reset_reason = :reason,
+                 locked_by_admin = :locked, failed_logins = :failed,
+                 last_failed_login = :last_failed",
+        )?
+        .execute(named_params! {
+            ":id": user.id.0,
+            ":username": user.username,
+            ":full_name": user.full_name,
+            ":type": user.account_type.name(),
+            ":hash": user.password.as_phc(),
+            ":set_at": user.password_set_at.0,
+            ":reason": reason,
+            ":locked": user.locked_by_admin,
+            ":failed": user.failed_logins,
+            ":last_failed": user.last_failed_login.map(|moment| moment.0),
+        })?;
+    Ok(())
+}
+
+pub fn delete(transaction: &Transaction, id: UserId) -> rusqlite::Result<()> {
+    transaction.execute("DELETE FROM user WHERE id = ?", [id.0])?;
+    Ok(())
+}
