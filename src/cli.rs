@@ -8,6 +8,10 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use hyper::Uri;
+
+use crate::console::args::ConsoleCommand;
+use crate::delivery::{parse_url, AuditServer};
 
 /// Most workers that are started when `--workers` is not given: the robot has four cores.
 const MAX_DEFAULT_WORKERS: usize = 4;
@@ -96,6 +100,14 @@ pub struct Cli {
     #[arg(long, value_name = "N", env = "OT_AUTH_SERVER_workers", value_parser = clap::value_parser!(u16).range(1..=64))]
     workers: Option<u16>,
 
+    /// Send audit events to the audit server that listens on this Unix socket.
+    #[arg(long, value_name = "PATH", env = "OT_AUTH_SERVER_audit_server_uds")]
+    audit_server_uds: Option<PathBuf>,
+
+    /// Send audit events to the audit server at this URL; with --audit-server-uds its base.
+    #[arg(long, value_name = "URL", env = "OT_AUTH_SERVER_audit_server_url", value_parser = parse_url)]
+    audit_server_url: Option<Uri>,
+
     #[command(subcommand)]
     command: Option<Subcommands>,
 }
@@ -109,6 +121,8 @@ enum Subcommands {
     },
     /// Print the manual page, in roff.
     Man,
+    #[command(flatten)]
+    Console(ConsoleCommand),
 }
 
 /// Where to listen when systemd hands over no socket.
@@ -141,6 +155,8 @@ pub struct Config {
     pub persistence_directory: Option<PathBuf>,
     /// Threads that answer requests.
     pub workers: usize,
+    /// Where audit events are sent, if anywhere.
+    pub audit_server: Option<AuditServer>,
 }
 
 /// What the command line asks for.
@@ -149,6 +165,8 @@ pub enum Action {
     Serve(Config),
     /// Write this to standard output and be done.
     Print(Vec<u8>),
+    /// Administer the robot from its console.
+    Console(ConsoleCommand),
 }
 
 impl Cli {
@@ -171,6 +189,7 @@ impl Cli {
         match cli.command {
             Some(Subcommands::Completions { shell }) => Ok(Action::Print(completions(shell))),
             Some(Subcommands::Man) => Ok(Action::Print(manual_page())),
+            Some(Subcommands::Console(command)) => Ok(Action::Console(command)),
             None => cli.into_config(&matches).map(Action::Serve),
         }
     }
@@ -195,6 +214,7 @@ impl Cli {
             log_level: self.log_level,
             persistence_directory: self.persistence_directory,
             workers: self.workers.map_or_else(default_workers, usize::from),
+            audit_server: audit_server(self.audit_server_uds, self.audit_server_url),
         })
     }
 }
@@ -215,6 +235,15 @@ fn listens_on_unix(matches: &ArgMatches) -> Result<bool, clap::Error> {
         ));
     }
     Ok(uds > tcp)
+}
+
+/// Where audit events go: a socket, a URL, or both, when the URL is what is asked for there.
+fn audit_server(uds: Option<PathBuf>, url: Option<Uri>) -> Option<AuditServer> {
+    let given = uds.is_some() || url.is_some();
+    given.then(|| AuditServer {
+        uds,
+        url: url.unwrap_or_else(|| Uri::from_static("http://localhost")),
+    })
 }
 
 fn default_workers() -> usize {

@@ -1,7 +1,8 @@
 //! The authentication server of the Opentrons Flex.
 //!
 //! `main.rs` parses the command line and sets up logging; everything else is here, so that tests
-//! can start the real server. Arrows point one way: `main → service → server → routes → http`.
+//! can start the real server. Arrows point one way: `main → service → server → routes → http →
+//! accounts → store → domain`; `console` is the other way in, beside `http`.
 
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
@@ -10,6 +11,8 @@ pub mod accounts;
 pub mod cli;
 pub mod clock;
 pub mod connection;
+pub mod console;
+pub mod delivery;
 pub mod domain;
 pub mod hashing;
 pub mod http;

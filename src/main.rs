@@ -4,9 +4,10 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use auth_server::cli::{Action, Cli};
-use auth_server::{logging, service};
+use auth_server::{console, logging, memory, service};
 
 fn main() -> ExitCode {
+    memory::give_back_early();
     let action = Cli::parse_action();
     let done = match action {
         Action::Serve(config) => {
@@ -16,6 +17,9 @@ fn main() -> ExitCode {
         Action::Print(text) => io::stdout()
             .write_all(&text)
             .map_err(|error| eprintln!("error: cannot write to standard output: {error}")),
+        Action::Console(command) => {
+            console::run(&command).map_err(|error| eprintln!("error: {}", logging::chain(&error)))
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,10 +1,9 @@
 //! The table of routes: every URL, its methods and its handlers.
 
-use actix_web::dev::HttpServiceFactory;
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{Handler, Responder};
+use actix_web::{Handler, Resource, Responder};
 
-use crate::http::{docs, error, health, hello};
+use crate::http::{docs, error, health, hello, oauth2, settings, users};
 
 /// Adds every route of the server. Handlers find their state as `app_data`.
 pub fn configure(config: &mut ServiceConfig) {
@@ -13,11 +12,50 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(readable("/auth/health", health::get))
         .service(readable("/auth/openapi.json", docs::openapi))
         .service(readable("/auth/redoc", docs::page))
+        .service(readable(
+            "/auth/.well-known/oauth-authorization-server",
+            oauth2::metadata::get,
+        ))
+        .service(readable(
+            "/.well-known/oauth-authorization-server/auth",
+            oauth2::metadata::get_at_root,
+        ))
+        .service(web::resource("/auth/oauth2/token").post(oauth2::token::post))
+        .service(web::resource("/auth/oauth2/introspect").post(oauth2::introspect::post))
+        .service(web::resource("/auth/oauth2/revoke").post(oauth2::revoke::post))
+        .service(
+            readable("/auth/settings", settings::get)
+                .patch(settings::patch)
+                .delete(settings::delete),
+        )
+        .service(
+            readable(
+                "/auth/settings/accessControlEnabled",
+                settings::get_access_control,
+            )
+            .patch(settings::patch_access_control),
+        )
+        .service(readable("/auth/users", users::list).post(users::create))
+        .service(readable("/auth/users/self", users::get_self).patch(users::patch_self))
+        .service(web::resource("/auth/users/self/validatePassword").post(users::validate_password))
+        .service(
+            readable("/auth/users/byUsername/{username}", users::get)
+                .patch(users::patch)
+                .delete(users::delete),
+        )
+        .service(
+            web::resource("/auth/users/byUsername/{username}/resetPassword")
+                .post(users::reset_password),
+        )
+        .service(readable(
+            "/auth/users/byUsername/{username}/loginStatus",
+            users::login_status,
+        ))
         .default_service(web::to(error::not_found));
 }
 
-/// A resource that can only be read: GET and HEAD, whose body actix-http leaves out.
-fn readable<F, Args>(path: &str, handler: F) -> impl HttpServiceFactory
+/// A resource that can be read: GET, and HEAD, whose body actix-http leaves out.
+fn readable<F, Args>(path: &str, handler: F) -> Resource
 where
     F: Handler<Args> + Clone,
     Args: actix_web::FromRequest + 'static,

@@ -8,12 +8,19 @@ use actix_web::web;
 use thiserror::Error;
 use tokio::signal::unix::{signal, Signal, SignalKind};
 
+use crate::accounts::Accounts;
 use crate::cli::Config;
+use crate::clock;
+use crate::console::control;
+use crate::delivery::deliver;
+use crate::hashing::Hasher;
 use crate::http::AppState;
 use crate::listen::{ListenError, Listener, SocketFile};
+use crate::logging;
 use crate::routes;
 use crate::server::{Hung, Server};
 use crate::state_dir::{StateDir, StateDirError};
+use crate::store::{Store, StoreError};
 use crate::systemd::{self, HandOverError};
 use crate::{GIT_SHA, VERSION};
 
@@ -21,6 +28,8 @@ use crate::{GIT_SHA, VERSION};
 const GRACE: Duration = Duration::from_secs(5);
 /// How long the first request to each worker may take.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
+/// How often what has expired is forgotten.
+const HOUSEKEEPING: Duration = Duration::from_secs(60);
 
 /// Why the service could not start.
 #[derive(Debug, Error)]
@@ -28,6 +37,9 @@ pub enum ServiceError {
     /// The state folder.
     #[error(transparent)]
     StateDir(#[from] StateDirError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// A socket from systemd.
     #[error(transparent)]
     HandOver(#[from] HandOverError),
@@ -52,30 +64,47 @@ pub fn run(config: &Config) -> Result<(), ServiceError> {
     log::info!("opentrons-auth-server {VERSION} (git {GIT_SHA}) starts");
     let mut listeners = systemd::handed_over()?;
     let state_dir = StateDir::open(config.persistence_directory.as_deref())?;
-    match &state_dir {
-        StateDir::Lasting(path) => log::info!("keeps its state in {}", path.display()),
-        StateDir::Temporary(folder) => log::warn!(
-            "keeps its state in {} until it stops: no persistence directory is set",
-            folder.path().display()
-        ),
+    let path = state_dir.path().display();
+    if state_dir.is_temporary() {
+        log::warn!("keeps its state in {path} until it stops: no persistence directory is set");
+    } else {
+        log::info!("keeps its state in {path}");
     }
+    let store = Arc::new(Store::open(state_dir.path())?);
     if listeners.is_empty() {
         listeners.push(Listener::bind(&config.address)?);
     }
-    actix_rt::System::new().block_on(serve(listeners, config.workers))
+    actix_rt::System::new().block_on(serve(listeners, config, &state_dir, store))
 }
 
-async fn serve(listeners: Vec<Listener>, workers: usize) -> Result<(), ServiceError> {
+async fn serve(
+    listeners: Vec<Listener>,
+    config: &Config,
+    state_dir: &StateDir,
+    store: Arc<Store>,
+) -> Result<(), ServiceError> {
+    let workers = config.workers;
     let mut signals = Signals::new().map_err(ServiceError::Start)?;
     let addresses: Vec<_> = listeners.iter().map(Listener::description).collect();
     let addresses = addresses.join(" and ");
-    let state = web::Data::new(AppState::new());
+    let hasher = Arc::new(Hasher::start().map_err(ServiceError::Start)?);
+    let accounts = Accounts::new(Arc::clone(&store), hasher);
+    let state = web::Data::new(AppState::new(accounts.clone()));
     let server = Server::start(listeners, workers, move |config| {
         config.app_data(state.clone());
         routes::configure(config);
     })
     .await
     .map_err(ServiceError::Start)?;
+    let _control = control::listen(state_dir.path(), accounts)?;
+    if let Err(error) = store.set_delivering(config.audit_server.is_some()).await {
+        log::error!("{}", logging::chain(&error)); // such as a full disk: reads go on
+    }
+    if let Some(audit_server) = &config.audit_server {
+        actix_rt::spawn(deliver(Arc::clone(&store), audit_server.clone()));
+    }
+    actix_rt::spawn(watch_wall_clock(Arc::clone(&store)));
+    actix_rt::spawn(keep_house(store));
 
     server.check(FIRST_ANSWER).await?;
     log::info!("listens on {addresses} with {workers} workers");
@@ -96,6 +125,37 @@ async fn serve(listeners: Vec<Listener>, workers: usize) -> Result<(), ServiceEr
         ),
     }
     Ok(())
+}
+
+/// Writes the time down whenever somebody sets the wall clock.
+async fn watch_wall_clock(store: Arc<Store>) {
+    match clock::watch_wall() {
+        Ok(was_set) => loop {
+            was_set.notified().await;
+            mark_time(&store).await;
+        },
+        Err(error) => {
+            log::error!("cannot watch the wall clock, looks at it each minute: {error}");
+        }
+    }
+}
+
+async fn mark_time(store: &Store) {
+    if let Err(error) = store.mark_time().await {
+        log::error!("{}", logging::chain(&error));
+    }
+}
+
+/// Forgets what has expired, for ever.
+async fn keep_house(store: Arc<Store>) {
+    let mut ticks = tokio::time::interval(HOUSEKEEPING);
+    loop {
+        ticks.tick().await;
+        mark_time(&store).await;
+        if let Err(error) = store.forget_expired().await {
+            log::error!("{}", logging::chain(&error));
+        }
+    }
 }
 
 /// Tells systemd that the service is alive, as long as every worker answers a request.

@@ -1,16 +1,27 @@
-//! The folder that keeps state: given and lasting, or temporary.
+//! The folder that keeps state: given and lasting, or temporary; and the lock that gives it to one
+//! process at a time.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use rustix::fs::Access;
+use rustix::fs::{flock, Access, FlockOperation};
+use rustix::io::Errno;
 use tempfile::TempDir;
 use thiserror::Error;
 
+use crate::store::own_as_folder;
+
 /// Permission bits of a state folder that the server makes.
 const MODE: u32 = 0o700;
+/// The file whose lock says who works in the folder.
+const LOCK: &str = "lock";
+/// How long to wait for a server that stops, or for a command of the console.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait between two tries.
+const RETRY: Duration = Duration::from_millis(20);
 
 /// The state folder cannot be used.
 #[derive(Debug, Error)]
@@ -29,58 +40,127 @@ pub enum StateDirError {
         /// The path.
         path: PathBuf,
     },
+    /// Another process works in the folder.
+    #[error("cannot keep state in {}: another server keeps its state there", path.display())]
+    InUse {
+        /// The path.
+        path: PathBuf,
+    },
 }
 
-/// A folder for state. A temporary one is removed when this is dropped.
+/// A folder for state, locked for this process. A temporary one is removed when this is dropped.
 #[derive(Debug)]
-pub enum StateDir {
-    /// The folder that `--persistence-directory` names.
+pub struct StateDir {
+    place: Place,
+    /// Released by the system when the process ends, however it does.
+    _lock: File,
+}
+
+#[derive(Debug)]
+enum Place {
     Lasting(PathBuf),
-    /// A folder of this run only.
     Temporary(TempDir),
 }
 
 impl StateDir {
     /// Opens the folder at `path`, making it (0700) when only it is missing; without a path makes
-    /// a temporary one.
+    /// a temporary one. Waits a moment for another process that is about to leave the folder.
     ///
     /// # Errors
     /// [`StateDirError`] names the folder and the reason.
     pub fn open(path: Option<&Path>) -> Result<Self, StateDirError> {
-        let Some(path) = path else {
-            return TempDir::with_prefix("opentrons-auth-server-")
-                .map(Self::Temporary)
+        let place = match path {
+            Some(path) => Place::Lasting(usable(path)?),
+            None => TempDir::with_prefix("opentrons-auth-server-")
+                .map(Place::Temporary)
                 .map_err(|source| StateDirError::Io {
                     path: std::env::temp_dir(),
                     source,
-                });
+                })?,
         };
-        let made = DirBuilder::new().mode(MODE).create(path);
-        match (made, fs::metadata(path)) {
-            (_, Ok(found)) if found.is_dir() => {
-                rustix::fs::access(path, Access::WRITE_OK | Access::EXEC_OK).map_err(|errno| {
-                    StateDirError::Io {
-                        path: path.to_owned(),
-                        source: errno.into(),
-                    }
-                })?;
-                Ok(Self::Lasting(path.to_owned()))
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(lock) = try_lock(place.path())? {
+                return Ok(Self { place, _lock: lock });
             }
-            (_, Ok(_)) => Err(StateDirError::NoFolder {
-                path: path.to_owned(),
-            }),
-            (Err(source), Err(_)) | (Ok(()), Err(source)) => Err(StateDirError::Io {
-                path: path.to_owned(),
-                source,
-            }),
+            if Instant::now() >= deadline {
+                return Err(StateDirError::InUse {
+                    path: place.path().to_owned(),
+                });
+            }
+            std::thread::sleep(RETRY);
         }
+    }
+
+    /// Opens the folder at `path`, which must be there, unless another process works in it.
+    ///
+    /// # Errors
+    /// [`StateDirError`] names the folder and the reason.
+    pub fn open_if_free(path: &Path) -> Result<Option<Self>, StateDirError> {
+        Ok(try_lock(path)?.map(|lock| Self {
+            place: Place::Lasting(path.to_owned()),
+            _lock: lock,
+        }))
     }
 
     /// The folder's path.
     pub fn path(&self) -> &Path {
+        self.place.path()
+    }
+
+    /// Whether the folder goes with this value.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self.place, Place::Temporary(_))
+    }
+}
+
+impl Place {
+    fn path(&self) -> &Path {
         match self {
             Self::Lasting(path) => path,
             Self::Temporary(folder) => folder.path(),
         }
+    }
+}
+
+/// Makes sure that there is a folder at `path` that can be written.
+fn usable(path: &Path) -> Result<PathBuf, StateDirError> {
+    let failed = |source| StateDirError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let made = DirBuilder::new().mode(MODE).create(path);
+    match (made, fs::metadata(path)) {
+        (_, Ok(found)) if found.is_dir() => {
+            rustix::fs::access(path, Access::WRITE_OK | Access::EXEC_OK)
+                .map_err(|errno| failed(errno.into()))?;
+            Ok(path.to_owned())
+        }
+        (_, Ok(_)) => Err(StateDirError::NoFolder {
+            path: path.to_owned(),
+        }),
+        (Err(source), Err(_)) | (Ok(()), Err(source)) => Err(failed(source)),
+    }
+}
+
+/// Locks the folder, or returns `None` when another process has locked it.
+fn try_lock(folder: &Path) -> Result<Option<File>, StateDirError> {
+    let failed = |source| StateDirError::Io {
+        path: folder.to_owned(),
+        source,
+    };
+    let path = folder.join(LOCK);
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(failed)?;
+    own_as_folder(&path).map_err(failed)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        Err(errno) => Err(failed(errno.into())),
     }
 }

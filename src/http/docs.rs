@@ -15,24 +15,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use utoipa::OpenApi;
 
-use super::{error, health, hello};
-
-/// The document, as utoipa gathers it from the handlers.
-#[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "Opentrons auth server",
-        description = "Who may do what on this robot.",
-        license(name = "Apache-2.0", identifier = "Apache-2.0")
-    ),
-    paths(hello::get, health::get, openapi, page),
-    components(schemas(error::ErrorBody)),
-    tags(
-        (name = "Service", description = "The server itself."),
-        (name = "Documents", description = "This description.")
-    )
-)]
-struct Document;
+use super::openapi::Document;
 
 const STYLE: &str = include_str!("docs.css");
 

@@ -1,11 +1,21 @@
 //! What goes wrong, and the one place that maps it to an answer.
 
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{json, Value};
 use thiserror::Error;
 use utoipa::ToSchema;
+
+use crate::accounts::AccountError;
+use crate::domain::error::RuleError;
+use crate::domain::scope::Scopes;
+use crate::hashing::HashError;
+use crate::logging;
+
+/// How long to wait when too many passwords are being checked, in seconds.
+const RETRY_AFTER: u64 = 1;
 
 /// The envelope of an answer to a request that breaks a rule.
 #[derive(Debug, Serialize, ToSchema)]
@@ -30,15 +40,52 @@ pub struct ErrorEntry {
     meta: Option<Value>,
 }
 
-impl ErrorBody {
-    fn new(id: &'static str, detail: String) -> Self {
-        Self {
-            errors: vec![ErrorEntry {
-                id,
-                detail: detail.clone(),
-                meta: None,
-            }],
-            detail,
+/// What is wrong with the token of a request.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UnauthorizedBody {
+    /// What is wrong, for developers.
+    debug_message: String,
+    /// The scopes that the route needs, sorted.
+    required_scopes: Vec<&'static str>,
+    /// The scopes that the token has now, sorted.
+    provided_scopes: Vec<&'static str>,
+}
+
+/// Why a token does not let a request in (RFC 6750 §3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenFault {
+    /// There is none, or it is not where it should be.
+    Missing,
+    /// It is unknown, expired or revoked.
+    Invalid,
+    /// It lacks scopes.
+    InsufficientScope,
+}
+
+impl TokenFault {
+    fn status(self) -> StatusCode {
+        match self {
+            Self::Missing | Self::Invalid => StatusCode::UNAUTHORIZED,
+            Self::InsufficientScope => StatusCode::FORBIDDEN,
+        }
+    }
+
+    fn challenge(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Missing => "Bearer error=\"invalid_request\"",
+            Self::Invalid => "Bearer error=\"invalid_token\"",
+            Self::InsufficientScope => "Bearer error=\"insufficient_scope\"",
+        })
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Missing => {
+                "The request needs one access token, in the header Authorization: Bearer."
+            }
+            Self::Invalid => "The access token is unknown, expired or revoked.",
+            Self::InsufficientScope => "The access token lacks scopes that the request needs.",
         }
     }
 }
@@ -67,9 +114,68 @@ pub enum ApiError {
     /// Malformed or wrongly typed; the text names the field and the reason.
     #[error("{0}")]
     Invalid(String),
+    /// A rule of accounts is broken.
+    #[error(transparent)]
+    Rule(#[from] RuleError),
+    /// The request's token does not let it in.
+    #[error("{}", fault.text())]
+    Unauthorized {
+        /// Why not.
+        fault: TokenFault,
+        /// What the route needs.
+        required: Scopes,
+        /// What the token has now.
+        provided: Scopes,
+    },
+    /// More passwords wait to be checked than the robot can check soon.
+    #[error("Too many passwords are being checked; try again in {RETRY_AFTER} s.")]
+    Busy,
     /// Our own fault; the cause is in the log.
     #[error("The server failed to answer this request.")]
     Internal,
+}
+
+impl From<AccountError> for ApiError {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::Rule(rule) => Self::Rule(rule),
+            AccountError::Hash(HashError::Busy) => Self::Busy,
+            error => {
+                log::error!("{}", logging::chain(&error));
+                Self::Internal
+            }
+        }
+    }
+}
+
+/// Status and id of a broken rule.
+fn rule(error: &RuleError) -> (StatusCode, &'static str) {
+    let id = match error {
+        RuleError::Empty { field: "username" } => "usernameEmpty",
+        RuleError::Empty { field: "password" } => "passwordEmpty",
+        RuleError::Empty { .. } => "fullNameEmpty",
+        RuleError::UserAlreadyExists { .. } => "userAlreadyExists",
+        RuleError::UsernameContainsInvalidCharacters => "usernameContainsInvalidCharacters",
+        RuleError::PasswordContainsInvalidCharacters => "passwordContainsInvalidCharacters",
+        RuleError::PasswordTooShort { .. } => "passwordTooShort",
+        RuleError::PasswordMissingSpecialCharacters => "passwordMissingSpecialCharacters",
+        RuleError::PasswordPreviouslyUsed => "passwordPreviouslyUsed",
+        RuleError::PasswordIncorrect => "passwordIncorrect",
+        RuleError::ServiceAccountImmutable => "serviceAccountImmutable",
+        RuleError::UserNotFound { .. } => return (StatusCode::NOT_FOUND, "userNotFound"),
+        RuleError::LastAdmin => return (StatusCode::CONFLICT, "lastAdmin"),
+        RuleError::TooManyAttempts { .. } => {
+            return (StatusCode::TOO_MANY_REQUESTS, "tooManyAttempts")
+        }
+        RuleError::TooLong { .. }
+        | RuleError::OutOfRange(_)
+        | RuleError::AccessControlAlreadyEnabled
+        | RuleError::AccessControlCannotBeDisabled
+        | RuleError::AccessControlAlreadyDisabled => {
+            return (StatusCode::UNPROCESSABLE_ENTITY, "invalidRequest")
+        }
+    };
+    (StatusCode::BAD_REQUEST, id)
 }
 
 impl ApiError {
@@ -80,7 +186,29 @@ impl ApiError {
             Self::MethodNotAllowed => "methodNotAllowed",
             Self::RequestTimeout => "requestTimeout",
             Self::PayloadTooLarge { .. } => "payloadTooLarge",
+            Self::Rule(error) => rule(error).1,
+            Self::Unauthorized { .. } => "unauthorized",
+            Self::Busy => "busy",
             Self::Internal => "internalError",
+        }
+    }
+
+    /// Figures that belong to the rule.
+    fn meta(&self) -> Option<Value> {
+        match self {
+            Self::Rule(RuleError::PasswordTooShort { required, actual }) => {
+                Some(json!({"requiredLength": required, "actualLength": actual}))
+            }
+            _ => None,
+        }
+    }
+
+    /// Seconds after which it is worth to try again.
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Busy => Some(RETRY_AFTER),
+            Self::Rule(RuleError::TooManyAttempts { seconds }) => Some(*seconds),
+            _ => None,
         }
     }
 
@@ -99,7 +227,15 @@ impl ApiError {
     }
 
     fn body(&self) -> ErrorBody {
-        ErrorBody::new(self.id(), self.to_string())
+        let detail = self.to_string();
+        ErrorBody {
+            errors: vec![ErrorEntry {
+                id: self.id(),
+                detail: detail.clone(),
+                meta: self.meta(),
+            }],
+            detail,
+        }
     }
 }
 
@@ -112,12 +248,32 @@ impl ResponseError for ApiError {
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::PayloadTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Rule(error) => rule(error).0,
+            Self::Unauthorized { fault, .. } => fault.status(),
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
     fn error_response(&self) -> HttpResponse {
-        HttpResponse::build(self.status_code()).json(self.body())
+        let mut response = HttpResponse::build(self.status_code());
+        if let Some(seconds) = self.retry_after() {
+            response.insert_header((header::RETRY_AFTER, seconds));
+        }
+        match self {
+            Self::Unauthorized {
+                fault,
+                required,
+                provided,
+            } => response
+                .insert_header((header::WWW_AUTHENTICATE, fault.challenge()))
+                .json(UnauthorizedBody {
+                    debug_message: self.to_string(),
+                    required_scopes: required.names(),
+                    provided_scopes: provided.names(),
+                }),
+            error => response.json(error.body()),
+        }
     }
 }
 

@@ -1,34 +1,59 @@
 //! What comes in and goes out over HTTP: one file per resource, and what they share.
 
+pub mod auth;
 pub mod docs;
 pub mod error;
 pub mod guard;
 pub mod health;
 pub mod hello;
+pub mod json;
+pub mod oauth2;
+pub mod openapi;
+pub mod settings;
+pub mod users;
 
 use std::time::Instant;
 
-use serde::Serialize;
+use actix_web::HttpResponse;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use crate::accounts::Accounts;
 
 /// What handlers share.
 pub struct AppState {
     started: Instant,
+    accounts: Accounts,
 }
 
 impl AppState {
-    /// A server that starts now.
-    #[allow(clippy::new_without_default)] // a default value would hide the time in it
-    pub fn new() -> Self {
+    /// A server of these accounts that starts now.
+    pub fn new(accounts: Accounts) -> Self {
         Self {
             started: Instant::now(),
+            accounts,
         }
     }
 }
 
-/// The envelope of an answer with one resource in it.
-#[derive(Debug, Serialize, ToSchema)]
+/// The envelope of an answer or a request with one resource in it.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(expecting = "an object with the field `data`")]
 pub struct Data<T> {
     /// The resource.
     pub data: T,
+}
+
+/// The envelope of an answer that has nothing to say.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Empty {}
+
+/// 200 with `{"data": ...}`.
+fn ok<T: Serialize>(data: T) -> HttpResponse {
+    HttpResponse::Ok().json(Data { data })
+}
+
+/// 200 with `{}`.
+fn nothing() -> HttpResponse {
+    HttpResponse::Ok().json(Empty {})
 }

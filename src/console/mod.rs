@@ -1,0 +1,483 @@
+//! The robot's console, for the day nobody can log in: accounts, access control, backups, audit log.
+//!
+//! What changes something is done by whoever holds the database: an order to the running service,
+//! or, when none runs, the same code here. What only reads, reads the database beside it.
+
+pub mod args;
+pub mod control;
+pub mod order;
+
+use std::error::Error as StdError;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use comfy_table::{presets, Table};
+use nix::unistd::{getuid, User};
+use serde_json::{json, Value};
+use thiserror::Error;
+
+use self::args::{
+    AccessControlCommand, AuditCommand, Common, ConsoleCommand, ExportFormat, GivePassword, Sure,
+    UserCommand,
+};
+use self::order::{carry_out, Answer, NotedAction, Order, Signed};
+use crate::accounts::Accounts;
+use crate::domain::audit::{hex, AuditRow, ChainHash};
+use crate::domain::user::UserView;
+use crate::hashing::Hasher;
+use crate::state_dir::{StateDir, StateDirError};
+use crate::store::{self, AuditLog, Store, StoreError, Verified};
+
+/// How long to wait for a service that starts or stops.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait between two tries.
+const RETRY: Duration = Duration::from_millis(20);
+
+/// Why a command failed.
+#[derive(Debug, Error)]
+pub enum ConsoleError {
+    /// The state folder.
+    #[error(transparent)]
+    StateDir(#[from] StateDirError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What was asked is refused; the text says why.
+    #[error("{0}")]
+    Refused(String),
+    /// The service does not answer.
+    #[error("the service that works in {} does not answer", folder.display())]
+    Service {
+        /// The state folder.
+        folder: PathBuf,
+        /// Why, as far as is known.
+        source: Option<io::Error>,
+    },
+    /// The audit log is not as it was written.
+    #[error("the audit log is not whole: row {seq} {what}")]
+    Broken {
+        /// The first such row.
+        seq: i64,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// A file, the terminal, or standard input or output.
+    #[error("cannot {doing}")]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// What the system said.
+        source: Box<dyn StdError + Send + Sync>,
+    },
+}
+
+fn io_error<E: StdError + Send + Sync + 'static>(
+    doing: &'static str,
+) -> impl Fn(E) -> ConsoleError {
+    move |source| ConsoleError::Io {
+        doing,
+        source: source.into(),
+    }
+}
+
+type Done<T = ()> = Result<T, ConsoleError>;
+
+/// Carries a command out, and prints what came of it.
+///
+/// # Errors
+/// [`ConsoleError`], for standard error.
+pub fn run(command: &ConsoleCommand) -> Done {
+    let console = Console {
+        common: command.common(),
+    };
+    match command {
+        ConsoleCommand::User(command) => console.user(command),
+        ConsoleCommand::AccessControl(command) => console.access_control(command),
+        ConsoleCommand::Backup { file, .. } => console.backup(file),
+        ConsoleCommand::Restore { file, sure, .. } => console.restore(file, sure),
+        ConsoleCommand::Audit(AuditCommand::Verify { .. }) => console.verify(),
+        ConsoleCommand::Audit(AuditCommand::Export { format, .. }) => console.export(*format),
+    }
+}
+
+struct Console<'a> {
+    common: &'a Common,
+}
+
+impl Console<'_> {
+    fn folder(&self) -> &Path {
+        &self.common.persistence_directory
+    }
+
+    fn user(&self, command: &UserCommand) -> Done {
+        match command {
+            UserCommand::List { .. } => match self.order(Order::ListUsers)? {
+                Answer::Users(users) if self.common.json => self.print_json(&json!(users)),
+                Answer::Users(users) => self.print(&table(&users)),
+                _ => Err(unexpected()),
+            },
+            UserCommand::Add {
+                username,
+                full_name,
+                account_type,
+                password,
+                ..
+            } => {
+                let order = Order::AddUser {
+                    username: username.clone(),
+                    full_name: full_name.clone(),
+                    account_type: *account_type,
+                    password: given(password)?,
+                };
+                self.tell_user("created", order)
+            }
+            UserCommand::ResetPassword {
+                username, password, ..
+            } => {
+                let order = Order::ResetPassword {
+                    username: username.clone(),
+                    password: given(password)?,
+                };
+                self.tell_user("gave a new password to", order)
+            }
+            UserCommand::Unlock { username, .. } => {
+                let username = username.clone();
+                self.tell_user("unlocked", Order::Unlock { username })
+            }
+            UserCommand::Delete { username, sure, .. } => {
+                confirm(sure, &format!("Delete the user {username:?}?"))?;
+                let username = username.clone();
+                let said = format!("deleted {}\n", printable(&username));
+                self.order(Order::DeleteUser { username })?;
+                self.print_either(&json!({}), &said)
+            }
+        }
+    }
+
+    fn tell_user(&self, done: &str, order: Order) -> Done {
+        let Answer::User(user, temporary) = self.order(order)? else {
+            return Err(unexpected());
+        };
+        let mut value = json!(user);
+        let mut said = format!("{done} {}\n", printable(&user.username));
+        if let Some(password) = temporary {
+            said += &format!("temporary password: {password}\n");
+            value["temporaryPassword"] = password.into();
+        }
+        self.print_either(&value, &said)
+    }
+
+    fn access_control(&self, command: &AccessControlCommand) -> Done {
+        let order = match command {
+            AccessControlCommand::Status { .. } => Order::AccessControl,
+            AccessControlCommand::Enable { .. } => Order::SetAccessControl(true),
+            AccessControlCommand::Disable { sure, .. } => {
+                confirm(
+                    sure,
+                    "Turn access control off? Whoever reaches the robot may then do everything.",
+                )?;
+                Order::SetAccessControl(false)
+            }
+        };
+        let Answer::AccessControl(on) = self.order(order)? else {
+            return Err(unexpected());
+        };
+        let said = format!("access control is {}\n", if on { "on" } else { "off" });
+        self.print_either(&json!({ "accessControlEnabled": on }), &said)
+    }
+
+    fn backup(&self, file: &Path) -> Done {
+        store::backup(self.folder(), file)?;
+        let path = absolute(file);
+        self.order(Order::Note {
+            action: NotedAction::Backup,
+            message: format!("Copied all accounts to {path:?}."),
+        })?;
+        let said = format!("wrote {}; keep it secret\n", path.display());
+        self.print_either(&json!({ "file": path }), &said)
+    }
+
+    fn restore(&self, file: &Path, sure: &Sure) -> Done {
+        store::check_backup(file)?;
+        confirm(
+            sure,
+            "Replace all accounts and settings by the backup's? Every login ends.",
+        )?;
+        let copy = self
+            .folder()
+            .join(format!("restore-{}", std::process::id()));
+        store::copy(file, &copy)?;
+        let restored = store::own_as_folder(&copy)
+            .map_err(io_error("give the copy of the backup to the service"))
+            .and_then(|()| self.carry_out(Order::Restore(copy.clone()), true));
+        for suffix in ["", "-wal", "-shm"] {
+            let mut left = copy.clone().into_os_string();
+            left.push(suffix);
+            // Not there as a rule; a copy that stays is closed to others and does no harm.
+            let _kept = std::fs::remove_file(left);
+        }
+        let Answer::Restored(users, with_log) = restored? else {
+            return Err(unexpected());
+        };
+        let log = if with_log { "came along" } else { "stays" };
+        let said = format!("restored {users} users; the audit log {log}\n");
+        let value = json!({ "users": users, "withAuditLog": with_log });
+        self.print_either(&value, &said)
+    }
+
+    fn verify(&self) -> Done {
+        match AuditLog::open(self.folder())?.verify()? {
+            Verified::Whole { rows, hash } => {
+                let hash = hex(&hash);
+                let said = format!("the audit log is whole: {rows} rows, the last is {hash}\n");
+                self.print_either(&json!({ "whole": true, "rows": rows, "hash": hash }), &said)
+            }
+            Verified::Broken { seq, what } => {
+                if self.common.json {
+                    self.print_json(&json!({ "whole": false, "row": seq, "what": what }))?;
+                }
+                Err(ConsoleError::Broken { seq, what })
+            }
+        }
+    }
+
+    fn export(&self, format: ExportFormat) -> Done {
+        let log = AuditLog::open(self.folder())?;
+        let out = io::BufWriter::new(io::stdout().lock());
+        let rows = match format {
+            ExportFormat::Jsonl => export_jsonl(&log, out)?,
+            ExportFormat::Csv => export_csv(&log, out)?,
+        };
+        drop(log);
+        self.order(Order::Note {
+            action: NotedAction::Export,
+            message: format!("Wrote out {rows} rows of the audit log."),
+        })?;
+        Ok(())
+    }
+
+    fn order(&self, order: Order) -> Done<Answer> {
+        self.carry_out(order, false)
+    }
+
+    /// Has an order carried out. `replaces`: what the database holds now is about to be replaced, so
+    /// a damaged one is moved out of the way.
+    fn carry_out(&self, order: Order, replaces: bool) -> Done<Answer> {
+        let folder = self.folder();
+        let signed = Signed {
+            user: invoking_user(),
+            order,
+        };
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(state_dir) = StateDir::open_if_free(folder)? {
+                return here(&state_dir, signed, replaces);
+            }
+            let service = |source| ConsoleError::Service {
+                folder: folder.to_owned(),
+                source,
+            };
+            match control::order(folder, &signed) {
+                Ok(Some(answer)) => return answer.map_err(ConsoleError::Refused),
+                // It starts or stops just now.
+                Ok(None) if Instant::now() < deadline => std::thread::sleep(RETRY),
+                Ok(None) => return Err(service(None)),
+                Err(error) => return Err(service(Some(error))),
+            }
+        }
+    }
+
+    fn print_either(&self, value: &Value, said: &str) -> Done {
+        if self.common.json {
+            self.print_json(value)
+        } else {
+            self.print(said)
+        }
+    }
+
+    fn print_json(&self, value: &Value) -> Done {
+        self.print(&format!("{value:#}\n"))
+    }
+
+    fn print(&self, text: &str) -> Done {
+        io::stdout()
+            .write_all(text.as_bytes())
+            .map_err(io_error("write to standard output"))
+    }
+}
+
+/// Carries an order out in this process, for no service runs.
+fn here(state_dir: &StateDir, signed: Signed, replaces: bool) -> Done<Answer> {
+    let store = match Store::open(state_dir.path()) {
+        Err(error) if replaces && store::is_damaged(&error) => {
+            let aside = store::move_aside(state_dir.path())
+                .map_err(io_error("move the damaged database aside"))?;
+            eprintln!("moved the damaged database to {}", aside.display());
+            Store::open(state_dir.path())?
+        }
+        opened => opened?,
+    };
+    let hasher = Hasher::start().map_err(io_error("start a thread"))?;
+    let accounts = Accounts::new(Arc::new(store), Arc::new(hasher));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(io_error("start"))?;
+    runtime
+        .block_on(carry_out(&accounts, signed))
+        .map_err(ConsoleError::Refused)
+}
+
+fn unexpected() -> ConsoleError {
+    ConsoleError::Refused("the service is of another version: restart it".into())
+}
+
+/// Who is at the console: who became root to be, if anybody.
+fn invoking_user() -> String {
+    let uid = getuid();
+    let behind = std::env::var("SUDO_USER").ok();
+    behind
+        .filter(|name| uid.is_root() && !name.is_empty())
+        .or_else(|| User::from_uid(uid).ok().flatten().map(|user| user.name))
+        .unwrap_or_else(|| format!("uid {uid}"))
+}
+
+/// Asks whether to go on.
+fn confirm(sure: &Sure, question: &str) -> Done {
+    if sure.yes {
+        return Ok(());
+    }
+    if !io::stdin().is_terminal() {
+        return Err(ConsoleError::Refused(
+            "standard input is no terminal to ask at: say --yes".into(),
+        ));
+    }
+    eprint!("{question} [y/N] ");
+    let mut answer = String::new();
+    io::stdin()
+        .read_line(&mut answer)
+        .map_err(io_error("read the answer"))?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        return Ok(());
+    }
+    Err(ConsoleError::Refused("nothing was changed".into()))
+}
+
+/// The password that the user was told to give, if any: typed twice at a terminal, else a line of
+/// standard input.
+fn given(give: &GivePassword) -> Done<Option<String>> {
+    if !give.password {
+        return Ok(None);
+    }
+    let read = io_error("read a password");
+    if !io::stdin().is_terminal() {
+        let mut line = String::new();
+        io::stdin().read_line(&mut line).map_err(&read)?;
+        return Ok(Some(line.trim_end_matches(['\r', '\n']).to_owned()));
+    }
+    let password = rpassword::prompt_password("New password: ").map_err(&read)?;
+    if rpassword::prompt_password("Again: ").map_err(&read)? == password {
+        return Ok(Some(password));
+    }
+    Err(ConsoleError::Refused("the passwords differ".into()))
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+/// A text without control characters, which a terminal would obey.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
+fn table(users: &[UserView]) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header([
+        "USERNAME",
+        "FULL NAME",
+        "TYPE",
+        "LOCKED",
+        "NEW PASSWORD",
+    ]);
+    for user in users {
+        table.add_row([
+            printable(&user.username),
+            printable(&user.full_name),
+            user.account_type.name().to_owned(),
+            if user.locked { "yes" } else { "no" }.to_owned(),
+            reason(user),
+        ]);
+    }
+    table
+        .lines()
+        .map(|line| format!("{}\n", line.trim()))
+        .collect()
+}
+
+/// Why a user must set a new password, in words.
+fn reason(user: &UserView) -> String {
+    use crate::domain::user::ResetPasswordReason as Reason;
+    match user.reset_password_reason {
+        Reason::None => "no",
+        Reason::FirstTimeLogin => "at first login",
+        Reason::AdminForced => "required",
+        Reason::PasswordExpired => "expired",
+    }
+    .to_owned()
+}
+
+fn export_jsonl(log: &AuditLog, mut out: impl Write) -> Done<i64> {
+    let mut rows = 0;
+    log.each(|row, hash| {
+        rows = row.seq;
+        let mut value = json!(row);
+        value["hash"] = hex(&hash).into();
+        writeln!(out, "{value}")
+    })?
+    .and_then(|()| out.flush())
+    .map_err(io_error("write to standard output"))?;
+    Ok(rows)
+}
+
+fn export_csv(log: &AuditLog, out: impl Write) -> Done<i64> {
+    let mut rows = 0;
+    let mut csv = csv::Writer::from_writer(out);
+    let written = csv
+        .write_record([
+            "seq",
+            "time",
+            "action",
+            "accountName",
+            "legalName",
+            "message",
+            "reason",
+            "hash",
+        ])
+        .map_err(io_error("write to standard output"));
+    written?;
+    log.each(|row, hash| {
+        rows = row.seq;
+        csv.write_record(record(&row, &hash))
+    })?
+    .map_err(io_error("write to standard output"))?;
+    csv.flush().map_err(io_error("write to standard output"))?;
+    Ok(rows)
+}
+
+fn record(row: &AuditRow, hash: &ChainHash) -> [String; 8] {
+    let event = row.event.clone();
+    [
+        row.seq.to_string(),
+        row.time.clone(),
+        event.action,
+        event.account_name,
+        event.legal_name,
+        event.message,
+        event.reason.unwrap_or_default(),
+        hex(hash),
+    ]
+}

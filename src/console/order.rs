@@ -1,0 +1,191 @@
+//! What the console asks of whoever holds the database: the running service, or itself.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::accounts::{AccountError, Accounts};
+use crate::domain::audit::Actor;
+use crate::domain::password::Password;
+use crate::domain::plan::Request;
+use crate::domain::user::{AccountType, User, UserView};
+use crate::domain::users::UserPatch;
+use crate::logging;
+
+/// An order, and who gives it. It may hold a password: it is never logged.
+#[derive(Serialize, Deserialize)]
+pub struct Signed {
+    /// The user at the console.
+    pub user: String,
+    /// What to do.
+    pub order: Order,
+}
+
+/// What to do.
+#[derive(Serialize, Deserialize)]
+pub enum Order {
+    /// List all users.
+    ListUsers,
+    /// Create a user.
+    AddUser {
+        /// The name to log in with.
+        username: String,
+        /// The user's name in the world.
+        full_name: String,
+        /// What the account is for.
+        account_type: AccountType,
+        /// The password; without one a temporary one is made.
+        password: Option<String>,
+    },
+    /// Give a user a new password and unlock the account.
+    ResetPassword {
+        /// Whose.
+        username: String,
+        /// The password; without one a temporary one is made.
+        password: Option<String>,
+    },
+    /// Unlock an account.
+    Unlock {
+        /// Whose.
+        username: String,
+    },
+    /// Delete a user.
+    DeleteUser {
+        /// Whom.
+        username: String,
+    },
+    /// Tell whether access control is on.
+    AccessControl,
+    /// Turn access control on or off.
+    SetAccessControl(bool),
+    /// Restore from a copy of a backup in the state folder.
+    Restore(PathBuf),
+    /// Write down what the console did itself.
+    Note {
+        /// What was done.
+        action: NotedAction,
+        /// The same in a sentence.
+        message: String,
+    },
+}
+
+/// What the console does itself.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub enum NotedAction {
+    /// It copied the database.
+    Backup,
+    /// It wrote the audit log out.
+    Export,
+}
+
+/// What came of an order.
+#[derive(Serialize, Deserialize)]
+pub enum Answer {
+    /// All users.
+    Users(Vec<UserView>),
+    /// A user, and a temporary password if one was made.
+    User(UserView, Option<String>),
+    /// Whether access control is on.
+    AccessControl(bool),
+    /// How many users were restored, and whether the audit log came along.
+    Restored(usize, bool),
+    /// It is done.
+    Done,
+}
+
+/// Carries an order out.
+///
+/// # Errors
+/// A sentence for the user.
+pub async fn carry_out(accounts: &Accounts, signed: Signed) -> Result<Answer, String> {
+    let by = Request {
+        actor: Actor::console(&signed.user),
+        reason: None,
+    };
+    try_to(accounts, by, signed.order)
+        .await
+        .map_err(|error| logging::chain(&error))
+}
+
+async fn try_to(accounts: &Accounts, by: Request, order: Order) -> Result<Answer, AccountError> {
+    let store = accounts.store();
+    let view = |user: &User| store.read(|state, now| UserView::of(user, state.settings(), now));
+    match order {
+        Order::ListUsers => Ok(Answer::Users(store.read(|state, now| {
+            state
+                .users()
+                .map(|user| UserView::of(user, state.settings(), now))
+                .collect()
+        }))),
+        Order::AddUser {
+            username,
+            full_name,
+            account_type,
+            password,
+        } => {
+            let password = password.map(Password::new);
+            let (user, temporary) = accounts
+                .create_user(by, username, full_name, account_type, password)
+                .await?;
+            Ok(answer(view(&user), temporary))
+        }
+        Order::ResetPassword {
+            username,
+            password: None,
+        } => {
+            let (user, temporary) = accounts.reset_password(by, username).await?;
+            Ok(answer(view(&user), Some(temporary)))
+        }
+        Order::ResetPassword { username, password } => {
+            let password = password.map(Password::new);
+            let user = accounts
+                .update_user(by, username, unlocking(), password)
+                .await?;
+            Ok(answer(view(&user), None))
+        }
+        Order::Unlock { username } => {
+            let user = accounts
+                .update_user(by, username, unlocking(), None)
+                .await?;
+            Ok(answer(view(&user), None))
+        }
+        Order::DeleteUser { username } => {
+            accounts.delete_user(by, username).await?;
+            Ok(Answer::Done)
+        }
+        Order::AccessControl => Ok(Answer::AccessControl(
+            store.read(|state, _| state.access_control()),
+        )),
+        Order::SetAccessControl(on) => {
+            if on {
+                accounts.enable_access_control(by).await?;
+            } else {
+                accounts.disable_access_control(by).await?;
+            }
+            Ok(Answer::AccessControl(on))
+        }
+        Order::Restore(path) => {
+            let restored = store.restore(path, by).await?;
+            Ok(Answer::Restored(restored.users, restored.with_audit_log))
+        }
+        Order::Note { action, message } => {
+            let action = match action {
+                NotedAction::Backup => "backup",
+                NotedAction::Export => "export audit log",
+            };
+            store.note(by, action, message).await?;
+            Ok(Answer::Done)
+        }
+    }
+}
+
+fn unlocking() -> UserPatch {
+    UserPatch {
+        locked: Some(false),
+        ..UserPatch::default()
+    }
+}
+
+fn answer(user: UserView, temporary: Option<Password>) -> Answer {
+    Answer::User(user, temporary.map(|password| password.expose().to_owned()))
+}

@@ -1,0 +1,106 @@
+//! JSON that comes in: which field is wrong and why, and never what was in it, for it may be a
+//! password.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use actix_web::http::header;
+use actix_web::HttpRequest;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+
+use super::error::ApiError;
+use super::Data;
+
+/// Unknown fields that are remembered as logged.
+const MAX_REMEMBERED: usize = 64;
+/// Longest name of an unknown field that is logged, in characters.
+const MAX_LOGGED: usize = 80;
+
+/// Reads a body `{"data": T}`.
+///
+/// # Errors
+/// [`ApiError::Invalid`] names the field and the rule.
+pub fn data<T: DeserializeOwned>(request: &HttpRequest, body: &[u8]) -> Result<T, ApiError> {
+    let kind = request.headers().get(header::CONTENT_TYPE);
+    let is_json = kind.map_or(true, |kind| {
+        kind.to_str().is_ok_and(|kind| {
+            let kind = kind.split(';').next().unwrap_or_default().trim();
+            kind.eq_ignore_ascii_case("application/json")
+        })
+    });
+    if !is_json {
+        return Err(ApiError::Invalid(
+            "Content-Type: must be application/json".into(),
+        ));
+    }
+    if body.is_empty() {
+        return Err(ApiError::Invalid("body: must be JSON; it is empty".into()));
+    }
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let mut track = serde_path_to_error::Track::new();
+    let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
+    let read: Result<Data<T>, _> =
+        serde_ignored::deserialize(tracked, |path| log_ignored(&path.to_string()));
+    let at = |error: &serde_json::Error, path: String| {
+        let field = match path.as_str() {
+            "." | "?" => "body".to_owned(),
+            path => shortened(path),
+        };
+        ApiError::Invalid(format!("{field}: {}", reason(error)))
+    };
+    let data = read.map_err(|error| at(&error, track.path().to_string()))?;
+    json.end().map_err(|error| at(&error, ".".into()))?;
+    Ok(data.data)
+}
+
+/// For a field that may be left out: present is `Some`, and null only where `T` takes it.
+///
+/// # Errors
+/// As `T`'s own.
+pub fn present<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}
+
+/// What is wrong, without the value that is.
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    // What serde expected stands at the end, and is ours.
+    let said = text
+        .rsplit_once(" at line ")
+        .map_or(text.as_str(), |(said, _)| said);
+    if error.is_data() {
+        if let Some((_, expected)) = said.rsplit_once(", expected ") {
+            return format!("must be {}", expected.replace("struct ", "an object, "));
+        }
+        if said.starts_with("missing field") || said.starts_with("duplicate field") {
+            return said.to_owned();
+        }
+        return "is not what it must be".into();
+    }
+    format!(
+        "is no JSON in UTF-8: line {}, column {}",
+        error.line(),
+        error.column()
+    )
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(MAX_LOGGED).collect()
+}
+
+/// Says once that a field is not known; newer clients send fields of their own.
+fn log_ignored(path: &str) {
+    static SEEN: Mutex<Option<HashSet<String>>> = Mutex::new(None);
+    let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let seen = seen.get_or_insert_with(HashSet::new);
+    let path = shortened(path);
+    if seen.len() < MAX_REMEMBERED && !seen.contains(&path) {
+        log::info!("ignores a field that it does not know: {path}");
+        seen.insert(path);
+    }
+}

@@ -1,0 +1,34 @@
+//! `POST /auth/oauth2/revoke`: logging out (RFC 7009).
+
+use actix_web::web::{self, Bytes};
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::error::{OAuthError, OAuthErrorBody};
+use super::form::Form;
+use super::introspect::AboutToken;
+use crate::domain::token::TokenDigest;
+use crate::http::auth::anonymous;
+use crate::http::{nothing, AppState, Empty};
+
+/// Ends the login that a token of either kind belongs to. An unknown token is no error.
+#[utoipa::path(
+    post,
+    path = "/auth/oauth2/revoke",
+    tag = "OAuth 2",
+    request_body(content = AboutToken, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "The login has ended.", body = Empty),
+        (status = 400, description = "`invalid_request`.", body = OAuthErrorBody),
+        (status = 401, description = "`invalid_client`.", body = OAuthErrorBody),
+    )
+)]
+pub async fn post(
+    app: web::Data<AppState>,
+    request: HttpRequest,
+    body: Bytes,
+) -> Result<HttpResponse, OAuthError> {
+    let form = Form::of_client(&request, &body)?;
+    let digest = TokenDigest::of(form.required("token")?);
+    app.accounts.revoke(anonymous(&request), digest).await?;
+    Ok(nothing())
+}

@@ -1,0 +1,509 @@
+//! `/auth/users`: user accounts, by an administrator and by the users themselves.
+
+use actix_web::web::{self, Bytes};
+use actix_web::{HttpRequest, HttpResponse, Responder};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::auth::{authorize, authorize_user};
+use super::error::{ApiError, ErrorBody, UnauthorizedBody};
+use super::json::{self, present};
+use super::{nothing, ok, AppState, Data, Empty};
+use crate::domain::error::RuleError;
+use crate::domain::password::Password;
+use crate::domain::scope::Scope;
+use crate::domain::user::{AccountType, ResetPasswordReason, User, UserView};
+use crate::domain::users::UserPatch;
+
+/// A user account, and its temporary password this once.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UserWithPassword {
+    /// The account.
+    #[serde(flatten)]
+    user: UserView,
+    /// The password that the user logs in with first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    temporary_password: Option<String>,
+}
+
+/// A user as it is now.
+fn view(app: &AppState, user: &User) -> UserView {
+    app.accounts
+        .store()
+        .read(|state, now| UserView::of(user, state.settings(), now))
+}
+
+fn view_with_password(
+    app: &AppState,
+    user: &User,
+    password: Option<&Password>,
+) -> UserWithPassword {
+    UserWithPassword {
+        user: view(app, user),
+        temporary_password: password.map(|password| password.expose().to_owned()),
+    }
+}
+
+/// Where a list begins and how much there is.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ListMeta {
+    /// Position of the first item, from 0.
+    cursor: usize,
+    /// How many items there are in all.
+    total_length: usize,
+}
+
+/// The envelope of an answer with a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UserList {
+    /// The items.
+    data: Vec<UserView>,
+    /// Where the list begins.
+    meta: ListMeta,
+}
+
+/// Which part of a list.
+#[derive(Debug, Default, IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+pub struct Page {
+    /// Position of the first item, from 0.
+    #[param(minimum = 0, value_type = u32, required = false)]
+    #[allow(dead_code)] // read by `Page::parse`; utoipa wants the field
+    cursor: usize,
+    /// Most items to answer with; all when it is left out.
+    #[param(minimum = 1, value_type = u32, required = false)]
+    #[allow(dead_code)]
+    page_length: Option<usize>,
+}
+
+impl Page {
+    fn parse(query: &str) -> Result<Self, ApiError> {
+        let mut cursor = None;
+        let mut page_length = None;
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            let (slot, least) = match &*name {
+                "cursor" => (&mut cursor, 0),
+                "pageLength" => (&mut page_length, 1),
+                _ => continue,
+            };
+            if slot.is_some() {
+                return Err(ApiError::Invalid(format!("query.{name}: given twice")));
+            }
+            let number = value.parse::<u32>().ok().filter(|value| *value >= least);
+            *slot = Some(number.ok_or_else(|| {
+                ApiError::Invalid(format!("query.{name}: must be an integer from {least}"))
+            })? as usize);
+        }
+        Ok(Self {
+            cursor: cursor.unwrap_or(0),
+            page_length,
+        })
+    }
+}
+
+/// A user to be.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", expecting = "an object")]
+pub struct NewUser {
+    /// The name to log in with: ASCII letters, digits and punctuation.
+    #[schema(min_length = 1, max_length = 20, pattern = "^[!-~]+$")]
+    username: String,
+    /// The user's name in the world. A service account's is always `Service Account`.
+    #[schema(min_length = 1, max_length = 256)]
+    full_name: String,
+    /// What the account is for.
+    account_type: AccountType,
+    /// The password; without it the answer has a temporary one.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 1024, pattern = "^[!-~]+$", format = Password)]
+    password: Option<Password>,
+}
+
+/// What to change of a user; a field that is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", expecting = "an object")]
+#[schema(as = UserPatch)]
+pub struct UserPatchBody {
+    /// A new username.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 20, pattern = "^[!-~]+$")]
+    username: Option<String>,
+    /// A new full name.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 256)]
+    full_name: Option<String>,
+    /// Another type.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = AccountType, required = false)]
+    account_type: Option<AccountType>,
+    /// A new password. It ends all logins of the user, and clears `resetPassword`.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 1024, pattern = "^[!-~]+$", format = Password)]
+    password: Option<Password>,
+    /// Lock or unlock the account; unlocking forgets failed logins as well.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = bool, required = false)]
+    locked: Option<bool>,
+    /// Make the user set a new password.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = bool, required = false)]
+    reset_password: Option<bool>,
+}
+
+/// What to change of oneself; a field that is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", expecting = "an object")]
+pub struct SelfPatch {
+    /// A new username.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 20, pattern = "^[!-~]+$")]
+    username: Option<String>,
+    /// A new full name.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 256)]
+    full_name: Option<String>,
+    /// A new password, other than the current one. It ends the user's other logins.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 1024, pattern = "^[!-~]+$", format = Password)]
+    password: Option<Password>,
+}
+
+/// A password to check.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(expecting = "an object")]
+pub struct PasswordToValidate {
+    /// The password.
+    #[schema(value_type = String, format = Password)]
+    password: Password,
+}
+
+/// What a login screen needs to know.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LoginStatus {
+    /// Why the user must set a new password.
+    reset_password_reason: ResetPasswordReason,
+}
+
+/// Lists users, sorted by username.
+#[utoipa::path(
+    method(get, head),
+    path = "/auth/users",
+    tag = "Users",
+    params(Page),
+    responses(
+        (status = 200, description = "The users.", body = UserList),
+        (status = 401, description = "No token, or none that is active.", body = UnauthorizedBody),
+        (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
+        (status = 422, description = "`invalidRequest`: a query parameter is wrong.", body = ErrorBody),
+    ),
+    security((), ("oauth2" = ["users.read.others"]))
+)]
+pub async fn list(
+    app: web::Data<AppState>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    authorize(&app, &request, Scope::UsersReadOthers)?;
+    let page = Page::parse(request.query_string())?;
+    let list = app.accounts.store().read(|state, now| UserList {
+        data: state
+            .users()
+            .skip(page.cursor)
+            .take(page.page_length.unwrap_or(usize::MAX))
+            .map(|user| UserView::of(user, state.settings(), now))
+            .collect(),
+        meta: ListMeta {
+            cursor: page.cursor,
+            total_length: state.user_count(),
+        },
+    });
+    Ok(HttpResponse::Ok().json(list))
+}
+
+/// Creates a user.
+///
+/// Without a password the answer has a temporary one, this once.
+#[utoipa::path(
+    post,
+    path = "/auth/users",
+    tag = "Users",
+    request_body = Data<NewUser>,
+    responses(
+        (status = 201, description = "The user.", body = Data<UserWithPassword>),
+        (status = 400, description = "`userAlreadyExists`, `usernameEmpty`, `fullNameEmpty`, `passwordEmpty`, \
+            `usernameContainsInvalidCharacters`, `passwordContainsInvalidCharacters`, `passwordTooShort`, \
+            `passwordMissingSpecialCharacters`.", body = ErrorBody),
+        (status = 401, description = "No token, or none that is active.", body = UnauthorizedBody),
+        (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
+        (status = 422, description = "`invalidRequest`.", body = ErrorBody),
+        (status = 503, description = "`busy`: see `Retry-After`.", body = ErrorBody),
+    ),
+    security((), ("oauth2" = ["users.write"]))
+)]
+pub async fn create(
+    app: web::Data<AppState>,
+    request: HttpRequest,
+    body: Bytes,
+) -> Result<HttpResponse, ApiError> {
+    let by = authorize(&app, &request, Scope::UsersWrite)?;
+    let new: NewUser = json::data(&request, &body)?;
+    let (user, temporary) = app
+        .accounts
+        .create_user(
+            by,
+            new.username,
+            new.full_name,
+            new.account_type,
+            new.password,
+        )
+        .await?;
+    let data = view_with_password(&app, &user, temporary.as_ref());
+    Ok(HttpResponse::Created().json(Data { data }))
+}
+
+/// Tells of a user.
+#[utoipa::path(
+    method(get, head),
+    path = "/auth/users/byUsername/{username}",
+    tag = "Users",
+    params(("username" = String, Path, description = "Whose.")),
+    responses(
+        (status = 200, description = "The user.", body = Data<UserView>),
+        (status = 401, description = "No token, or none that is active.", body = UnauthorizedBody),
+        (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
+        (status = 404, description = "`userNotFound`.", body = ErrorBody),
+    ),
+    security((), ("oauth2" = ["users.read.others"]))
+)]
+pub async fn get(
+    app: web::Data<AppState>,
+    request: HttpRequest,
+    username: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    authorize(&app, &request, Scope::UsersReadOthers)?;
+    app.accounts.store().read(|state, now| {
+        let user = state
+            .user_named(&username)
+            .ok_or_else(|| RuleError::user_not_found(&username))?;
+        Ok(ok(UserView::of(user, state.settings(), now)))
+    })
+}
+
+/// Changes a user.
+#[utoipa::path(
+    patch,
+    path = "/auth/users/byUsername/{username}",
+    tag = "Users",
+    params(("username" = String, Path, description = "Whose.")),
+    request_body = Data<UserPatchBody>,
+    responses(
+        (status = 200, description = "The user as it is now.", body = Data<UserView>),
+        (status = 400, description = "`userAlreadyExists`, `usernameEmpty`, `fullNameEmpty`, `passwordEmpty`, \
+            `usernameContainsInvalidCharacters`, `passwordContainsInvalidCharacters`, `passwordTooShort`, \
+            `passwordMissingSpecialCharacters`, `serviceAccountImmutable`.", body = ErrorBody),
+        (status = 401, description = "No token, or none that is active.", body = UnauthorizedBody),
+        (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
+        (status = 404, description = "`userNotFound`.", body = ErrorBody),
+        (status = 409, description = "`lastAdmin`: no administrator could log in.", body = ErrorBody),
+        (status = 422, description = "`invalidRequest`.", body = ErrorBody),
+        (status = 503, description = "`busy`: see `Retry-After`.", body = ErrorBody),
+    ),
+    security((), ("oauth2" = ["users.write"]))
+)]
+pub async fn patch(
+    app: web::Data<AppState>,
+    request: HttpRequest,
+    username: web::Path<String>,
+    body: Bytes,
+) -> Result<HttpResponse, ApiError> {
+    let by = authorize(&app, &request, Scope::UsersWrite)?;
+    let body: UserPatchBody = json::data(&request, &body)?;
+    let patch = UserPatch {
+        username: body.username,
+        full_name: body.full_name,
+        account_type: body.account_type,
+        locked: body.locked,
+        reset_password: body.reset_password == Some(true),
+    };
+    let user = app
+        .accounts
+        .update_user(by, username.into_inner(), patch, body.password)
+        .await?;
+    Ok(ok(view(&app, &user)))
+}
+
+/// Deletes a user, and ends the user's logins.
+#[utoipa::path(
+    delete,
+    path = "/auth/users/byUsername/{username}",
+    tag = "Users",
+    params(("username" = String, Path, description = "Whose.")),
+    responses(
+        (status = 200, description = "The user is deleted.", body = Empty),
+        (status = 400, description = "`serviceAccountImmutable`.", body = ErrorBody),
+        (status = 401, description = "No token, or none that is active.", body = UnauthorizedBody),
+        (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
+        (status = 404, description = "`userNotFound`.", body = ErrorBody),
+        (status = 409, description = "`lastAdmin`: no administrator could log in.", body = ErrorBody),
+    ),
+    security((), ("oauth2" = ["users.write"]))
+)]
+pub async fn delete(
+    app: web::Data<AppState>,
+    request: HttpRequest,
+    username: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let by = authorize(&app, &request, Scope::UsersWrite)?;
+    app.accounts.delete_user(by, username.into_inner()).await?;
+    Ok(nothing())
+}
+
+/// Gives a user a new temporary password, and unlocks the account.
+#[utoipa::path(
+    post,
+    path = "/auth/users/byUsername/{username}/resetPassword",
+    tag = "Users",
+    params(("username" = String, Path, description = "Whose.")),
+    responses(
+        (status = 200, description = "The user, and the temporary password this once.", body = Data<UserWithPassword>),
+        (status = 401, description = "No token, or none that is active.", body = UnauthorizedBody),
+        (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
+        (status = 404, description = "`userNotFound`.", body = ErrorBody),
+        (status = 503, description = "`busy`: see `Retry-After`.", body = ErrorBody),
+    ),
+    security((), ("oauth2" = ["users.write"]))
+)]
+pub async fn reset_password(
+    app: web::Data<AppState>,
+    request: HttpRequest,
+    username: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let by = authorize(&app, &request, Scope::UsersWrite)?;
+    let (user, password) = app
+        .accounts
+        .reset_password(by, username.into_inner())
+        .await?;
+    Ok(ok(view_with_password(&app, &user, Some(&password))))
+}
+
+/// Tells a login screen whether the user will have to set a new password.
+#[utoipa::path(
+    method(get, head),
+    path = "/auth/users/byUsername/{username}/loginStatus",
+    tag = "Users",
+    params(("username" = String, Path, description = "Whose.")),
+    responses(
+        (status = 200, description = "Why, or `NONE`.", body = Data<LoginStatus>),
+        (status = 404, description = "`userNotFound`.", body = ErrorBody),
+    )
+)]
+pub async fn login_status(
+    app: web::Data<AppState>,
+    username: web::Path<String>,
+) -> Result<impl Responder, ApiError> {
+    app.accounts.store().read(|state, now| {
+        let user = state
+            .user_named(&username)
+            .ok_or_else(|| RuleError::user_not_found(&username))?;
+        Ok(ok(LoginStatus {
+            reset_password_reason: user.reset_reason(state.settings(), now),
+        }))
+    })
+}
+
+/// Tells of the user who asks. It needs a token, also while access control is off.
+#[utoipa::path(
+    method(get, head),
+    path = "/auth/users/self",
+    tag = "Users",
+    responses(
+        (status = 200, description = "The user.", body = Data<UserView>),
+        (status = 401, description = "No token, or none that is active.", body = UnauthorizedBody),
+        (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
+    ),
+    security(("oauth2" = ["users.read.self"]))
+)]
+pub async fn get_self(
+    app: web::Data<AppState>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let (who, _) = authorize_user(&app, &request, Scope::UsersReadSelf)?;
+    app.accounts.store().read(|state, now| {
+        let user = state
+            .user(who.user)
+            .ok_or_else(|| RuleError::user_not_found("self"))?;
+        Ok(ok(UserView::of(user, state.settings(), now)))
+    })
+}
+
+/// Changes the user who asks, the password above all.
+#[utoipa::path(
+    patch,
+    path = "/auth/users/self",
+    tag = "Users",
+    request_body = Data<SelfPatch>,
+    responses(
+        (status = 200, description = "The user as it is now.", body = Data<UserView>),
+        (status = 400, description = "`userAlreadyExists`, `usernameEmpty`, `fullNameEmpty`, `passwordEmpty`, \
+            `usernameContainsInvalidCharacters`, `passwordContainsInvalidCharacters`, `passwordTooShort`, \
+            `passwordMissingSpecialCharacters`, `passwordPreviouslyUsed`, `serviceAccountImmutable`.", body = ErrorBody),
+        (status = 401, description = "No token, or none that is active.", body = UnauthorizedBody),
+        (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
+        (status = 404, description = "`userNotFound`: the user was deleted meanwhile.", body = ErrorBody),
+        (status = 422, description = "`invalidRequest`.", body = ErrorBody),
+        (status = 503, description = "`busy`: see `Retry-After`.", body = ErrorBody),
+    ),
+    security(("oauth2" = ["users.write.self"]))
+)]
+pub async fn patch_self(
+    app: web::Data<AppState>,
+    request: HttpRequest,
+    body: Bytes,
+) -> Result<HttpResponse, ApiError> {
+    let (who, by) = authorize_user(&app, &request, Scope::UsersWriteSelf)?;
+    let body: SelfPatch = json::data(&request, &body)?;
+    let patch = UserPatch {
+        username: body.username,
+        full_name: body.full_name,
+        ..UserPatch::default()
+    };
+    let user = app
+        .accounts
+        .update_self(by, (who.user, who.login), patch, body.password)
+        .await?;
+    Ok(ok(view(&app, &user)))
+}
+
+/// Checks the password of the user who asks, as for a signature. A wrong one counts as a failed
+/// login.
+#[utoipa::path(
+    post,
+    path = "/auth/users/self/validatePassword",
+    tag = "Users",
+    request_body = Data<PasswordToValidate>,
+    responses(
+        (status = 200, description = "The password is right.", body = Empty),
+        (status = 400, description = "`passwordIncorrect`.", body = ErrorBody),
+        (status = 401, description = "No token, or none that is active.", body = UnauthorizedBody),
+        (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
+        (status = 422, description = "`invalidRequest`.", body = ErrorBody),
+        (status = 429, description = "`tooManyAttempts`: see `Retry-After`.", body = ErrorBody),
+        (status = 503, description = "`busy`: see `Retry-After`.", body = ErrorBody),
+    ),
+    security(("oauth2" = ["users.read.self"]))
+)]
+pub async fn validate_password(
+    app: web::Data<AppState>,
+    request: HttpRequest,
+    body: Bytes,
+) -> Result<HttpResponse, ApiError> {
+    let (who, by) = authorize_user(&app, &request, Scope::UsersReadSelf)?;
+    let body: PasswordToValidate = json::data(&request, &body)?;
+    app.accounts
+        .reauthenticate(by, who.user, body.password)
+        .await?;
+    Ok(nothing())
+}
