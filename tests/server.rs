@@ -7,19 +7,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{web, HttpResponse};
+use auth_server::accounts::Accounts;
+use auth_server::hashing::Hasher;
 use auth_server::http::AppState;
 use auth_server::listen::Listener;
 use auth_server::routes;
 use auth_server::server::Server;
+use auth_server::store::Store;
+use tempfile::TempDir;
 
 /// Longer than any event takes that a test waits for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-async fn start(workers: usize, configure: fn(&mut web::ServiceConfig)) -> (Server, SocketAddr) {
+/// A server, its address, and the folder of its state.
+async fn start(
+    workers: usize,
+    configure: fn(&mut web::ServiceConfig),
+) -> (Server, SocketAddr, TempDir) {
     let socket = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     socket.set_nonblocking(true).unwrap();
     let address = socket.local_addr().unwrap();
-    let state = web::Data::new(AppState::new());
+    let folder = TempDir::new().unwrap();
+    let store = Arc::new(Store::open(folder.path()).unwrap());
+    let accounts = Accounts::new(store, Arc::new(Hasher::start().unwrap()));
+    let state = web::Data::new(AppState::new(accounts));
     let server = Server::start(vec![Listener::tcp(socket)], workers, move |config| {
         config.app_data(state.clone());
         configure(config);
@@ -27,7 +38,7 @@ async fn start(workers: usize, configure: fn(&mut web::ServiceConfig)) -> (Serve
     })
     .await
     .unwrap();
-    (server, address)
+    (server, address, folder)
 }
 
 /// One request on a connection of its own; the whole answer as text.
@@ -50,7 +61,7 @@ async fn get(address: SocketAddr, path: &'static str) -> String {
 
 #[actix_web::test]
 async fn a_panic_is_answered_500_and_takes_nothing_else_down() {
-    let (server, address) = start(1, |config| {
+    let (server, address, _folder) = start(1, |config| {
         config.route(
             "/panic",
             web::get().to(|| async {
@@ -79,7 +90,7 @@ async fn a_panic_is_answered_500_and_takes_nothing_else_down() {
 #[actix_web::test]
 async fn a_hung_worker_is_found_out_and_forgiven_when_it_answers_again() {
     static HANGS: AtomicBool = AtomicBool::new(true);
-    let (server, address) = start(2, |config| {
+    let (server, address, _folder) = start(2, |config| {
         config.route(
             "/hang",
             web::get().to(|| async {
@@ -106,7 +117,7 @@ async fn a_hung_worker_is_found_out_and_forgiven_when_it_answers_again() {
 
 #[actix_web::test]
 async fn bare_errors_of_actix_are_enveloped() {
-    let (server, address) = start(1, |config| {
+    let (server, address, _folder) = start(1, |config| {
         config
             .route(
                 "/teapot",
@@ -134,7 +145,7 @@ async fn bare_errors_of_actix_are_enveloped() {
 #[actix_web::test]
 async fn stop_waits_for_a_slow_answer() {
     static DONE: AtomicBool = AtomicBool::new(false);
-    let (server, address) = start(1, |config| {
+    let (server, address, _folder) = start(1, |config| {
         config.route(
             "/slow",
             web::get().to(|| async {

@@ -2,11 +2,14 @@
 //! password.
 
 use std::collections::HashSet;
+use std::fmt;
+use std::marker::PhantomData;
 use std::sync::{Mutex, PoisonError};
 
 use actix_web::http::header;
 use actix_web::HttpRequest;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::error::ApiError;
@@ -40,7 +43,7 @@ pub fn data<T: DeserializeOwned>(request: &HttpRequest, body: &[u8]) -> Result<T
     let mut json = serde_json::Deserializer::from_slice(body);
     let mut track = serde_path_to_error::Track::new();
     let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
-    let read: Result<Data<T>, _> =
+    let read: Result<Object<Data<Object<T>>>, _> =
         serde_ignored::deserialize(tracked, |path| log_ignored(&path.to_string()));
     let at = |error: &serde_json::Error, path: String| {
         let field = match path.as_str() {
@@ -49,9 +52,32 @@ pub fn data<T: DeserializeOwned>(request: &HttpRequest, body: &[u8]) -> Result<T
         };
         ApiError::Invalid(format!("{field}: {}", reason(error)))
     };
-    let data = read.map_err(|error| at(&error, track.path().to_string()))?;
+    let envelope = read.map_err(|error| at(&error, track.path().to_string()))?;
     json.end().map_err(|error| at(&error, ".".into()))?;
-    Ok(data.data)
+    Ok(envelope.0.data.0)
+}
+
+/// A structure that comes as an object. By itself serde takes an array of its fields as well.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(Members(PhantomData))
+    }
 }
 
 /// For a field that may be left out: present is `Some`, and null only where `T` takes it.
@@ -75,7 +101,7 @@ fn reason(error: &serde_json::Error) -> String {
         .map_or(text.as_str(), |(said, _)| said);
     if error.is_data() {
         if let Some((_, expected)) = said.rsplit_once(", expected ") {
-            return format!("must be {}", expected.replace("struct ", "an object, "));
+            return format!("must be {expected}");
         }
         if said.starts_with("missing field") || said.starts_with("duplicate field") {
             return said.to_owned();

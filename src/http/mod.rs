@@ -38,7 +38,6 @@ impl AppState {
 
 /// The envelope of an answer or a request with one resource in it.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[serde(expecting = "an object with the field `data`")]
 pub struct Data<T> {
     /// The resource.
     pub data: T,

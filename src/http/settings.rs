@@ -58,7 +58,7 @@ impl From<&Settings> for SettingsBody {
 
 /// Settings to change; one that is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", expecting = "an object")]
+#[serde(rename_all = "camelCase")]
 #[schema(as = SettingsPatch)]
 pub struct SettingsPatchBody {
     /// Failed logins before an account locks; null: never.
@@ -114,7 +114,7 @@ impl From<SettingsPatchBody> for SettingsPatch {
 
 /// The switch of access control.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", expecting = "an object")]
+#[serde(rename_all = "camelCase")]
 pub struct AccessControl {
     /// Whether protected routes need a token.
     access_control_enabled: bool,

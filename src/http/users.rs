@@ -106,7 +106,7 @@ impl Page {
 
 /// A user to be.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", expecting = "an object")]
+#[serde(rename_all = "camelCase")]
 pub struct NewUser {
     /// The name to log in with: ASCII letters, digits and punctuation.
     #[schema(min_length = 1, max_length = 20, pattern = "^[!-~]+$")]
@@ -124,7 +124,7 @@ pub struct NewUser {
 
 /// What to change of a user; a field that is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", expecting = "an object")]
+#[serde(rename_all = "camelCase")]
 #[schema(as = UserPatch)]
 pub struct UserPatchBody {
     /// A new username.
@@ -155,7 +155,7 @@ pub struct UserPatchBody {
 
 /// What to change of oneself; a field that is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", expecting = "an object")]
+#[serde(rename_all = "camelCase")]
 pub struct SelfPatch {
     /// A new username.
     #[serde(default, deserialize_with = "present")]
@@ -173,7 +173,6 @@ pub struct SelfPatch {
 
 /// A password to check.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(expecting = "an object")]
 pub struct PasswordToValidate {
     /// The password.
     #[schema(value_type = String, format = Password)]

@@ -1,0 +1,124 @@
+"""The HTTP contract from a client's side: accounts, tokens, settings."""
+
+import json
+from urllib.parse import quote, urlencode
+
+from support import Answer, connection, request
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+CLIENT = "opentrons_app"
+PASSWORD = "correct-horse"
+
+
+class Api:
+    """A server at an address: a path, or a host and a port."""
+
+    def __init__(self, address):
+        self.address = address
+
+    def request(self, method, path, data=None, token=None, body=None, headers=None):
+        """One request. `data`: what goes into the envelope; `body`: bytes instead."""
+        headers = dict(headers or {})
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        if data is not None:
+            body = json.dumps({"data": data})
+        if body is not None:
+            headers.setdefault("Content-Type", "application/json")
+        return request(self.address, method, path, body, headers)
+
+    def get(self, path, token=None):
+        return self.request("GET", path, token=token)
+
+    def patch(self, path, data, token=None):
+        return self.request("PATCH", path, data, token)
+
+    def form(self, path, parameters, headers=None):
+        """A form-encoded request to an OAuth 2 route."""
+        path = f"/auth/oauth2/{path}"
+        return request(
+            self.address, "POST", path, urlencode(parameters), {**FORM, **(headers or {})}
+        )
+
+    def token(self, **parameters):
+        return self.form("token", {"client_id": CLIENT, **parameters})
+
+    def try_login(self, username, password=PASSWORD, **parameters):
+        return self.token(grant_type="password", username=username, password=password, **parameters)
+
+    def login(self, username, password=PASSWORD, **parameters):
+        """A pair of tokens."""
+        answer = self.try_login(username, password, **parameters)
+        assert answer.status == 200, answer.body
+        return answer.json
+
+    def refresh(self, token, **parameters):
+        return self.token(grant_type="refresh_token", refresh_token=token, **parameters)
+
+    def introspect(self, token):
+        answer = self.form("introspect", {"client_id": CLIENT, "token": token})
+        assert answer.status == 200, answer.body
+        return answer.json
+
+    def active(self, token):
+        return self.introspect(token)["active"]
+
+    def revoke(self, token):
+        return self.form("revoke", {"client_id": CLIENT, "token": token})
+
+    def create(self, name, account_type="user", password=PASSWORD, token=None, **fields):
+        """Creates a user; returns what the server says of it."""
+        data = {"username": name, "fullName": f"{name} X", "accountType": account_type}
+        data |= fields
+        if password is not None:
+            data["password"] = password
+        answer = self.request("POST", "/auth/users", data, token)
+        assert answer.status == 201, answer.body
+        return answer.json["data"]
+
+    def user(self, username, token=None):
+        answer = self.get(by_name(username), token)
+        assert answer.status == 200, answer.body
+        return answer.json["data"]
+
+    def update(self, name, token=None, /, **fields):
+        """Changes the user of a name."""
+        return self.patch(by_name(name), fields, token)
+
+    def settings(self, token=None, **fields):
+        """Changes settings; returns all of them."""
+        answer = self.patch("/auth/settings", fields, token)
+        assert answer.status == 200, answer.body
+        return answer.json["data"]
+
+    def enable_access_control(self, token=None):
+        path = "/auth/settings/accessControlEnabled"
+        answer = self.patch(path, {"accessControlEnabled": True}, token)
+        assert answer.status == 200, answer.body
+
+    def session(self):
+        """A connection that is kept, for many requests."""
+        return Session(self.address)
+
+
+class Session:
+    """Requests on one connection."""
+
+    def __init__(self, address):
+        self.client = connection(address)
+
+    def request(self, method, path, body=None, headers=None):
+        self.client.request(method, path, body, headers or {})
+        return Answer(self.client.getresponse())
+
+    def close(self):
+        self.client.close()
+
+
+def by_name(username, rest=""):
+    return f"/auth/users/byUsername/{quote(username, safe='')}{rest}"
+
+
+def error_of(answer):
+    """Status and id of a refusal."""
+    return answer.status, answer.error_id()
