@@ -181,18 +181,10 @@ def test_more_clients_than_places_are_all_served(address):
         assert read_all(client.sock).startswith(b"HTTP/1.1 200 ")
 
 
-def test_openapi_document_describes_what_is_served(address):
+def test_openapi_document_is_served(address):
+    """What stands in it, tests/contract/test_access.py holds against the routes."""
     document = request(address, "GET", "/auth/openapi.json").json
     assert document["openapi"].startswith("3.1")
-    for path, operations in document["paths"].items():
-        for method in operations:
-            assert request(address, method.upper(), path).status == 200, (method, path)
-    assert set(document["paths"]) == {
-        "/auth/hello",
-        "/auth/health",
-        "/auth/openapi.json",
-        "/auth/redoc",
-    }
 
 
 def read_all(sock):

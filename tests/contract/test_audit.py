@@ -1,0 +1,332 @@
+"""Audit: the journal, the chained log, and the queue to a stand-in audit server."""
+
+import http.server
+import json
+import socket
+import sqlite3
+import threading
+
+import pytest
+
+from api import Api, by_name
+from support import run, wait_for
+
+DATABASE = "auth-server.sqlite"
+SWITCH = "/auth/settings/accessControlEnabled"
+SERVER = ("opentrons-auth-server", "Opentrons Auth Server")
+
+
+class AuditServer:
+    """Takes what is sent to it, unless it is told to refuse; on a Unix socket or on TCP."""
+
+    def __init__(self, path=None, port=0):
+        taken = self.taken = []
+        server = self
+        self.status = 200
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                status = server.status
+                if status == 200:
+                    taken.append((self.command, self.path, json.loads(body)["data"]))
+                self.send_response(status)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            do_POST = do_PATCH = answer
+
+            def address_string(self):
+                return "auth server"
+
+            def log_message(self, *_):
+                pass
+
+        class Server(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+
+        if path:
+
+            class Server(Server):
+                address_family = socket.AF_UNIX
+
+                def server_bind(self):
+                    self.socket.bind(self.server_address)
+
+            path.unlink(missing_ok=True)
+            self.server = Server(str(path), Handler)
+        else:
+            self.server = Server(("127.0.0.1", port), Handler)
+            self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def events(self):
+        return [data for method, _, data in self.taken if method == "POST"]
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def start(serve, tmp_path):
+    """Starts the server on the same state each time; returns its process and its API."""
+
+    def start(*arguments):
+        path = tmp_path / "auth.sock"
+        server = serve(
+            "--uds", path, "--persistence-directory", tmp_path / "state", *arguments
+        ).wait_ready()
+        return server, Api(path)
+
+    return start
+
+
+def rows(tmp_path):
+    """The audit log, as the console exports it."""
+    state = tmp_path / "state"
+    done = run("audit", "export", "--persistence-directory", state)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def who(row):
+    return row["accountName"], row["legalName"]
+
+
+def test_every_change_and_every_login_is_an_event(start, tmp_path):
+    server, api = start()
+    api.create("ada", "admin")
+    api.create("bob")
+    token = api.login("ada")["access_token"]
+    api.try_login("bob", "wrong-password")
+    api.try_login("nobody")
+    notes = {"Opentrons-User-Notes": "Because it is due."}
+    api.request("PATCH", by_name("bob"), {"fullName": "Bob"}, token, headers=notes)
+    api.settings(token, idleLogout=170)
+    api.request("POST", by_name("bob", "/resetPassword"), token=token)
+    api.request("POST", "/auth/users/self/validatePassword", {"password": "wrong"}, token)
+    api.patch("/auth/users/self", {"fullName": "Ada L."}, token)
+    api.request("DELETE", by_name("bob"), token=token)
+    api.request("DELETE", "/auth/settings", token=token)
+    api.enable_access_control(token)
+    api.revoke(token)
+    ada, renamed = ("ada", "ada X"), ("ada", "Ada L.")
+    expected = [
+        ("create user", SERVER),
+        ("create user", SERVER),
+        ("login succeeded", ada),
+        ("login failed", ("bob", "bob X")),
+        ("login failed", SERVER),
+        ("update user", ada),
+        ("edit CRS settings", ada),
+        ("reset password", ada),
+        ("password validation failed", ada),
+        ("update self", ada),
+        ("delete user", renamed),
+        ("reset CRS settings", renamed),
+        ("update CRS enabled", renamed),
+        ("logout", renamed),
+    ]
+    log = rows(tmp_path)
+    assert [(row["action"], who(row)) for row in log] == expected
+    assert [row["seq"] for row in log] == list(range(1, len(expected) + 1))
+    assert [row["reason"] for row in log if row["reason"]] == ["Because it is due."]
+    server.stop()
+    lines = [
+        json.loads(line.split(" audit audit ")[1])
+        for line in server.log.splitlines()
+        if " audit audit " in line
+    ]
+    for row in log:
+        del row["hash"]
+    assert lines[: len(log)] == log
+    # The export is one as well.
+    assert [line["action"] for line in lines[len(log) :]] == ["export audit log"]
+
+
+def test_what_changes_nothing_is_no_event(start, tmp_path):
+    _, api = start()
+    api.create("ada")
+    api.update("ada")
+    api.settings(idleLogout=180)
+    api.update("ada", accountType="nonsense")
+    api.revoke("unknown")
+    assert len(rows(tmp_path)) == 1
+
+
+def test_events_are_logged_whatever_the_level(start, serve):
+    server, api = start("--log-level", "error")
+    api.create("ada")
+    server.wait_log(r" audit audit \{.*create user")
+
+
+def verify(tmp_path):
+    done = run("audit", "verify", "--persistence-directory", tmp_path / "state")
+    return done.returncode, done.stdout + done.stderr
+
+
+def tamper(tmp_path, *statements):
+    with sqlite3.connect(tmp_path / "state" / DATABASE) as database:
+        for trigger in ("changed", "shortened"):
+            database.execute(f"DROP TRIGGER IF EXISTS audit_log_is_not_{trigger}")
+        for statement in statements:
+            database.execute(statement)
+    database.close()
+
+
+@pytest.fixture
+def logged(start, tmp_path):
+    """A log of five rows, of a server that has stopped."""
+    server, api = start()
+    for name in "abcde":
+        api.create(name)
+    server.stop()
+    assert verify(tmp_path)[0] == 0
+
+
+@pytest.mark.parametrize("column", ["time", "action", "account_name", "legal_name", "message"])
+def test_verify_detects_a_changed_row(logged, tmp_path, column):
+    tamper(tmp_path, f"UPDATE audit_log SET {column} = {column} || 'x' WHERE seq = 3")
+    code, said = verify(tmp_path)
+    assert code == 1 and "row 3 was changed" in said
+
+
+def test_verify_detects_a_reason_that_was_added(logged, tmp_path):
+    tamper(tmp_path, "UPDATE audit_log SET reason = '' WHERE seq = 3")
+    assert "row 3 was changed" in verify(tmp_path)[1]
+
+
+@pytest.mark.parametrize("seq", [1, 3, 5])
+def test_verify_detects_a_removed_row(logged, tmp_path, seq):
+    tamper(tmp_path, f"DELETE FROM audit_log WHERE seq = {seq}")
+    code, said = verify(tmp_path)
+    assert code == 1 and f"row {seq} is missing" in said
+
+
+def test_verify_detects_rows_that_closed_the_gap(logged, tmp_path):
+    tamper(
+        tmp_path,
+        "DELETE FROM audit_log WHERE seq = 3",
+        "UPDATE audit_log SET seq = seq - 1 WHERE seq > 3",
+    )
+    assert verify(tmp_path)[0] == 1
+
+
+def test_verify_detects_an_added_row(logged, tmp_path):
+    tamper(
+        tmp_path, "INSERT INTO audit_log VALUES (6, 't', 'a', 'b', 'c', 'd', NULL, zeroblob(32))"
+    )
+    assert "row 6 was" in verify(tmp_path)[1]
+
+
+def test_log_cannot_be_changed_by_mistake(logged, tmp_path):
+    with sqlite3.connect(tmp_path / "state" / DATABASE) as database:
+        for statement in ("DELETE FROM audit_log", "UPDATE audit_log SET message = ''"):
+            with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+                database.execute(statement)
+    database.close()
+
+
+# The queue
+
+
+@pytest.mark.parametrize("by", ["uds", "url", "uds and url"])
+def test_events_reach_the_audit_server_in_order(start, tmp_path, by):
+    path = tmp_path / "audit.sock"
+    audit = AuditServer(None if by == "url" else path)
+    arguments = []
+    if "uds" in by:
+        arguments += ["--audit-server-uds", path]
+    if "url" in by:
+        port = getattr(audit, "port", 1)
+        arguments += ["--audit-server-url", f"http://127.0.0.1:{port}"]
+    _, api = start(*arguments)
+    for number in range(50):
+        api.create(f"user{number}")
+    wait_for(lambda: len(audit.taken) == 50, "all events are taken")
+    assert {(method, path) for method, path, _ in audit.taken} == {
+        ("POST", "/audit/internal/logMessage")
+    }
+    assert [event["message"] for event in audit.events] == [
+        f'Created the user "user{number}".' for number in range(50)
+    ]
+    assert set(audit.events[0]) == {"action", "accountName", "legalName", "message", "reason"}
+    audit.close()
+
+
+def test_access_control_turns_logging_on_first(start, tmp_path):
+    audit = AuditServer(tmp_path / "audit.sock")
+    _, api = start("--audit-server-uds", tmp_path / "audit.sock")
+    api.create("ada", "admin")
+    token = api.login("ada")["access_token"]
+    notes = {"Opentrons-User-Notes": "go live"}
+    api.request("PATCH", SWITCH, {"accessControlEnabled": True}, token, headers=notes)
+    wait_for(lambda: len(audit.taken) == 4, "all is taken")
+    method, path, data = audit.taken[2]
+    assert (method, path) == ("PATCH", "/audit/internal/loggingEnabled")
+    assert data == {
+        "loggingEnabled": True,
+        "accountName": "ada",
+        "legalName": "ada X",
+        "reason": "go live",
+    }
+    assert audit.taken[3][2]["action"] == "update CRS enabled"
+    audit.close()
+
+
+def test_outage_and_restarts_lose_no_event(start, tmp_path):
+    path = tmp_path / "audit.sock"
+    server, api = start("--audit-server-uds", path)
+    api.create("one")
+    server.wait_log("does not take events, they wait")
+    audit = AuditServer(path)
+    audit.status = 500
+    api.create("two")
+    server.kill()
+    server, api = start("--audit-server-uds", path)
+    api.create("three")
+    # The console, while the service is down.
+    server.stop()
+    state = tmp_path / "state"
+    assert run("user", "unlock", "one", "--persistence-directory", state).returncode == 0
+    assert run("user", "delete", "one", "--yes", "--persistence-directory", state).returncode == 0
+    audit.status = 200
+    start("--audit-server-uds", path)
+    wait_for(lambda: len(audit.events) == 4, "all events are taken")
+    messages = [event["message"] for event in audit.events]
+    assert [message.split('"')[1] for message in messages] == ["one", "two", "three", "one"]
+    audit.close()
+
+
+def test_no_request_waits_for_the_audit_server(start, tmp_path):
+    """It accepts, and never answers."""
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "audit.sock"))
+        silent.listen()
+        _, api = start("--audit-server-uds", tmp_path / "audit.sock")
+        for number in range(20):
+            api.create(f"user{number}")
+        assert api.login("user1")
+
+
+def test_events_from_before_there_was_an_audit_server_are_not_owed(start, tmp_path):
+    server, api = start()
+    api.create("before")
+    server.stop()
+    audit = AuditServer(tmp_path / "audit.sock")
+    _, api = start("--audit-server-uds", tmp_path / "audit.sock")
+    api.create("after")
+    wait_for(lambda: audit.events, "an event is taken")
+    assert ['"after"' in event["message"] for event in audit.events] == [True]
+    audit.close()
+
+
+@pytest.mark.parametrize("url", ["https://x", "nonsense", "/x", "ftp://x"])
+def test_bad_url_is_refused(url):
+    done = run("--audit-server-url", url)
+    assert done.returncode == 2 and "--audit-server-url" in done.stderr

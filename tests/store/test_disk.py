@@ -1,0 +1,219 @@
+"""Disks that are full or read-only, and database files that are not what they were."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+
+import pytest
+
+from api import Api, error_of
+from support import run
+
+DATABASE = "auth-server.sqlite"
+root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+
+
+@pytest.fixture
+def mounted(tmp_path):
+    """A small disk of its own for the state."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "state", disk], check=True)
+    yield disk
+    subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+def reads_go_on(api, token):
+    assert api.active(token)
+    assert api.get("/auth/settings").status == 200
+    assert api.user("ada")["username"] == "ada"
+    assert api.get("/auth/hello").status == 200
+
+
+def writes_fail(api, server):
+    """Each with a clear error, and with nothing changed."""
+    before = api.get("/auth/users").json
+    lines = len(server.log.splitlines())
+    assert error_of(api.update("ada", fullName="New")) == (500, "internalError")
+    assert error_of(api.patch("/auth/settings", {"idleLogout": 1})) == (500, "internalError")
+    # A wrong password that could not be counted is not answered as one.
+    assert error_of(api.try_login("ada", "wrong-password")) == (500, "internalError")
+    assert error_of(api.try_login("ada")) == (500, "internalError")
+    assert api.get("/auth/users").json == before
+    said = "\n".join(server.log.splitlines()[lines:])
+    assert "ERROR" in said and "cannot write the database" in said and DATABASE in said
+    return said
+
+
+def writes_work_again(api):
+    """Without a restart."""
+    assert api.update("ada", fullName="Later").status == 200
+    assert api.login("ada")
+    remaining = api.try_login("ada", "wrong-password").json["opentrons_login_attempts_remaining"]
+    assert remaining == 4
+
+
+@root
+def test_full_disk(start, mounted):
+    server, api = start(state=mounted / "state")
+    api.create("ada")
+    token = api.login("ada")["access_token"]
+    fill = mounted / "fill"
+    with open(fill, "wb") as file, pytest.raises(OSError, match="No space"):
+        while True:
+            file.write(b"x" * 4096)
+            file.flush()
+    # What the write-ahead log has room for in its file still goes through.
+    number = 0
+    while api.update("ada", fullName=f"{number} {'x' * 200}").status == 200:
+        number += 1
+    reads_go_on(api, token)
+    assert "full" in writes_fail(api, server)
+    reads_go_on(api, token)
+    fill.unlink()
+    writes_work_again(api)
+    assert run("audit", "verify", "--persistence-directory", mounted / "state").returncode == 0
+
+
+@root
+def test_read_only_disk(start, mounted):
+    server, api = start(state=mounted / "state")
+    api.create("ada")
+    token = api.login("ada")["access_token"]
+    # Lazily, for the server's files are open for writing: as a disk does that has errors.
+    path = mounted / "state" / DATABASE
+    for name in (path, path.with_name(DATABASE + "-wal")):
+        subprocess.run(["mount", "--bind", name, name], check=True)
+    with immutable(mounted):
+        reads_go_on(api, token)
+        writes_fail(api, server)
+        reads_go_on(api, token)
+    writes_work_again(api)
+
+
+def immutable(disk):
+    """No byte can be added on the disk while this lasts: its size is what it holds."""
+
+    class Shrunk:
+        def __enter__(self):
+            self.fill = disk / "fill"
+            self.remount("nr_blocks=1")
+
+        def remount(self, option):
+            used = subprocess.run(
+                ["df", "--output=used", "-B4096", disk], check=True, capture_output=True, text=True
+            ).stdout.split()[1]
+            size = used if option == "nr_blocks=1" else "256"
+            subprocess.run(["mount", "-o", f"remount,nr_blocks={size}", disk], check=True)
+
+        def __exit__(self, *_):
+            self.remount("whole")
+
+    return Shrunk()
+
+
+@pytest.fixture
+def stopped(start, tmp_path):
+    """The database of a server that has stopped."""
+    server, api = start()
+    api.create("ada", "admin")
+    api.enable_access_control()
+    server.stop()
+    return tmp_path / "state" / DATABASE
+
+
+def refusal(path):
+    """What the server says as it refuses to start; nothing has changed."""
+    before = {file.name: file.read_bytes() for file in path.parent.iterdir()}
+    done = run("--persistence-directory", path.parent)
+    assert done.returncode == 1
+    after = {file.name: file.read_bytes() for file in path.parent.iterdir()}
+    kept = {name for name in before if not name.endswith("-shm")}
+    assert {name: after.get(name) for name in kept} == {name: before[name] for name in kept}
+    return done.stderr.splitlines()[-1]
+
+
+def overwrite(path, start, length, byte=b"\xa5"):
+    with open(path, "r+b") as file:
+        file.seek(start)
+        file.write(byte * length)
+
+
+@pytest.mark.parametrize("where", ["header", "schema", "pages", "all"])
+def test_damaged_database_is_named_and_left_alone(stopped, where):
+    size = stopped.stat().st_size
+    begin, length = {
+        "header": (0, 16),
+        "schema": (110, 3000),
+        "pages": (4096, size - 4096),
+        "all": (0, size),
+    }[where]
+    overwrite(stopped, begin, length)
+    said = refusal(stopped)
+    assert str(stopped) in said and ("damaged" in said or "no database" in said)
+
+
+def test_truncated_database_is_damaged(stopped):
+    os.truncate(stopped, stopped.stat().st_size // 2)
+    assert "is damaged" in refusal(stopped)
+
+
+def test_empty_database_is_damaged(stopped):
+    os.truncate(stopped, 0)
+    said = refusal(stopped)
+    assert str(stopped) in said and "it is empty" in said
+
+
+def test_log_without_its_database_is_damaged(stopped):
+    stopped.with_name(DATABASE + "-wal").write_bytes(b"x")
+    stopped.unlink()
+    assert "it is missing" in refusal(stopped)
+
+
+def test_other_programs_database_is_refused(tmp_path):
+    path = tmp_path / "state" / DATABASE
+    path.parent.mkdir()
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE other (x)")
+    database.close()
+    assert "is no database of the auth server" in refusal(path)
+
+
+def test_newer_database_is_refused(stopped):
+    with sqlite3.connect(stopped) as database:
+        database.execute("PRAGMA user_version = 99")
+    database.close()
+    said = refusal(stopped)
+    assert str(stopped) in said and "has version 99, and this program knows up to 1" in said
+
+
+def test_leftovers_of_an_interrupted_start_are_no_harm(start, tmp_path):
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / (DATABASE + ".new")).write_bytes(b"half")
+    (state / (DATABASE + ".new-wal")).write_bytes(b"half")
+    _, api = start()
+    assert api.create("ada")
+
+
+def test_database_is_closed_to_others(start, tmp_path):
+    _, api = start()
+    api.create("ada")
+    for path in (tmp_path / "state").iterdir():
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_second_server_in_the_same_folder_is_refused(start, tmp_path):
+    start()
+    done = run("--persistence-directory", tmp_path / "state")
+    assert done.returncode == 1 and "another server keeps its state there" in done.stderr
+
+
+def test_restored_folder_serves(stopped, tmp_path, serve):
+    """A copy of the folder, as a backup of the whole disk makes it."""
+    copy = tmp_path / "copy"
+    shutil.copytree(stopped.parent, copy)
+    path = tmp_path / "copy.sock"
+    serve("--uds", path, "--persistence-directory", copy).wait_ready()
+    assert Api(path).login("ada")
