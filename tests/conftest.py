@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from api import Api
 from support import Server
 
 
@@ -36,6 +37,18 @@ def serve(tmp_path):
 def server(serve):
     """A server on a free TCP port that answers."""
     return serve().wait_ready()
+
+
+@pytest.fixture
+def start(serve, tmp_path):
+    """Starts the server on the same state each time; returns its process and its API."""
+
+    def start(*arguments, state=tmp_path / "state"):
+        path = tmp_path / "auth.sock"
+        server = serve("--uds", path, "--persistence-directory", state, *arguments)
+        return server.wait_ready(), Api(path)
+
+    return start
 
 
 _figures = []

@@ -1,7 +1,5 @@
 //! Who asks: the bearer token of a request (RFC 6750), and whether it lets the request in.
 
-use std::borrow::Cow;
-
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::HttpRequest;
 
@@ -101,7 +99,5 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 fn notes(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(NOTES)?;
-    Some(String::from_utf8_lossy(value.as_bytes()))
-        .map(Cow::into_owned)
-        .filter(|text| !text.is_empty())
+    Some(String::from_utf8_lossy(value.as_bytes()).into_owned()).filter(|text| !text.is_empty())
 }

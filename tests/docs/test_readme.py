@@ -40,6 +40,8 @@ RUN_BY = {
     "bitbake-layers remove-layer meta-auth-server": (BITBAKE, '"remove-layer"'),
     "bitbake opentrons-auth-server": (BITBAKE, "build.bitbake(NAME)"),
 }
+# Commands of the console, which tests/console/test_console.py runs as they stand here.
+CONSOLE = "opentrons-auth-server "
 # Commands that tests in this file run.
 RUN_HERE = {"make run", "curl http://127.0.0.1:33950/auth/hello", "make help", "make clean"}
 
@@ -56,7 +58,7 @@ def logged(text):
 @pytest.mark.lint
 @pytest.mark.parametrize("command", sorted(set(commands(README)) | set(commands(LAYER_README))))
 def test_command_is_run_somewhere(command):
-    if command not in RUN_HERE:
+    if command not in RUN_HERE and not command.startswith(CONSOLE):
         file, text = RUN_BY[command]
         assert text in (ROOT / file).read_text(), f"{file} does not run it"
 

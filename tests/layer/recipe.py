@@ -22,7 +22,7 @@ import bb.parse
 from support import LAYER
 
 RECIPES = LAYER / "recipes-core/opentrons-auth-server"
-CLASSES = "cargo", "cargo-update-recipe-crates", "systemd", "useradd", "externalsrc"
+CLASSES = "cargo", "cargo-update-recipe-crates", "systemd", "useradd", "externalsrc", "pkgconfig"
 # As in OE-core's meta/conf/bitbake.conf.
 BITBAKE_CONF = {
     "PN": "${@bb.parse.vars_from_file(d.getVar('FILE', False), d)[0]}",

@@ -8,9 +8,8 @@ import random
 import sqlite3
 import threading
 
-from test_audit import AuditServer
-
 from api import PASSWORD, Api, by_name
+from audit_server import AuditServer
 from support import PATIENCE, run, wait_for
 
 KILLS = 500

@@ -9,6 +9,9 @@ LIC_FILES_CHKSUM = "file://LICENSE;md5=3b83ef96387f14655fc854ddc3c6bd57"
 
 require ${BPN}-crates.inc
 
+# The distribution's, which it mends, in place of the SQLite that comes with the crate.
+DEPENDS = "sqlite3"
+
 # By default the sources are the checkout that this layer lies in. With a tag, such as "v1.0.0",
 # they are fetched from git.
 AUTH_SERVER_TAG ?= ""
@@ -17,7 +20,7 @@ AUTH_SERVER_GIT ?= "git://github.com/Opentrons/auth-server.git;protocol=https"
 SRC_URI += "${@'${AUTH_SERVER_GIT};nobranch=1;destsuffix=git;tag=${AUTH_SERVER_TAG}' if d.getVar('AUTH_SERVER_TAG') else ''}"
 S = "${@d.getVar('UNPACKDIR') or d.getVar('WORKDIR')}/git"
 
-inherit cargo cargo-update-recipe-crates systemd useradd externalsrc
+inherit pkgconfig cargo cargo-update-recipe-crates systemd useradd externalsrc
 
 # Empty: externalsrc does nothing.
 EXTERNALSRC = "${@'' if d.getVar('AUTH_SERVER_TAG') else os.path.realpath(os.path.join(d.getVar('FILE_DIRNAME'), '..', '..', '..'))}"
@@ -25,6 +28,7 @@ EXTERNALSRC = "${@'' if d.getVar('AUTH_SERVER_TAG') else os.path.realpath(os.pat
 EXTERNALSRC_BUILD = "${WORKDIR}/build"
 EXTERNALSRC_SYMLINKS = ""
 
+CARGO_BUILD_FLAGS += "--no-default-features"
 # Package QA wants to strip by itself, into the -dbg package.
 export CARGO_PROFILE_RELEASE_STRIP = "none"
 

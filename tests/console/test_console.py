@@ -1,0 +1,283 @@
+"""The console's commands, while the service runs and while it does not."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+
+import pytest
+
+from api import PASSWORD, Api
+from support import BINARY, ENVIRONMENT, ROOT, run, wait_for
+
+NAME = "opentrons-auth-server"
+
+
+class Robot:
+    """A state folder, its console, and its API, which is only there while the service runs."""
+
+    def __init__(self, state, api, server):
+        self.state = state
+        self.api = api
+        self.server = server
+
+    def console(self, *arguments, **options):
+        return run(*arguments, env={"OT_AUTH_SERVER_persistence_directory": self.state}, **options)
+
+    def json(self, *arguments, **options):
+        done = self.console(*arguments, "--json", **options)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def rows(self):
+        done = self.console("audit", "export")
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(params=["running", "stopped"])
+def robot(request, serve, tmp_path):
+    path, state = tmp_path / "auth.sock", tmp_path / "state"
+    server = serve("--uds", path, "--persistence-directory", state).wait_ready()
+    api = Api(path)
+    api.create("ada", "admin")
+    api.create("bob")
+    if request.param == "stopped":
+        server.stop()
+    return Robot(state, api, server)
+
+
+def test_user_list(robot):
+    done = robot.console("user", "list")
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert lines[0][0] == "USERNAME"
+    assert lines[1][0] == "ada" and "admin" in lines[1]
+    users = robot.json("user", "list")
+    assert [user["username"] for user in users] == ["ada", "bob"]
+    assert users[0]["accountType"] == "admin"
+
+
+def test_user_add(robot):
+    user = robot.json("user", "add", "eve", "--full-name", "Eve", "--account-type", "auditor")
+    assert (user["username"], user["resetPasswordReason"]) == ("eve", "FIRST_TIME_LOGIN")
+    assert len(user["temporaryPassword"]) >= 8
+    done = robot.console("user", "add", "eve", "--full-name", "Eve")
+    assert done.returncode == 1
+    assert done.stderr == 'error: There is a user "eve" already.\n'
+
+
+def test_password_comes_from_standard_input(robot):
+    user = robot.json("user", "add", "eve", "--full-name", "Eve", "--password", input="given-one\n")
+    assert user["resetPassword"] is False and "temporaryPassword" not in user
+    done = robot.console("user", "reset-password", "eve", "--password", input="short\n")
+    assert done.returncode == 1 and "at least 8" in done.stderr
+    assert (
+        robot.console("user", "add", "x", "--full-name", "X", "--password=secret").returncode == 2
+    )
+
+
+def test_reset_password_and_unlock(robot):
+    user = robot.json("user", "reset-password", "bob")
+    assert user["resetPasswordReason"] == "ADMIN_FORCED" and user["temporaryPassword"]
+    user = robot.json("user", "reset-password", "bob", "--password", input="given-one\n")
+    assert user["resetPassword"] is False
+    assert robot.json("user", "unlock", "bob")["locked"] is False
+    assert robot.console("user", "unlock", "nobody").returncode == 1
+
+
+def test_delete_asks(robot):
+    done = robot.console("user", "delete", "bob", stdin=subprocess.DEVNULL)
+    assert done.returncode == 1 and "--yes" in done.stderr
+    assert len(robot.json("user", "list")) == 2
+    assert robot.json("user", "delete", "bob", "--yes") == {}
+    assert len(robot.json("user", "list")) == 1
+
+
+def test_access_control(robot):
+    assert robot.json("access-control", "status") == {"accessControlEnabled": False}
+    assert robot.json("access-control", "enable") == {"accessControlEnabled": True}
+    done = robot.console("access-control", "disable", stdin=subprocess.DEVNULL)
+    assert done.returncode == 1
+    assert robot.console("access-control", "status").stdout == "access control is on\n"
+    done = robot.console("user", "delete", "ada", "--yes")
+    assert done.returncode == 1 and "at least one administrator" in done.stderr
+    assert robot.json("access-control", "disable", "--yes") == {"accessControlEnabled": False}
+
+
+def test_commands_are_audited_with_the_invoking_user(robot, tmp_path):
+    robot.console("user", "unlock", "bob")
+    robot.console("user", "reset-password", "bob")
+    robot.console("access-control", "enable")
+    robot.console("backup", tmp_path / "copy")
+    environment = {**ENVIRONMENT, "SUDO_USER": "scientist"}
+    command = [BINARY, "user", "delete", "bob", "--yes", "--persistence-directory", robot.state]
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    rows = robot.rows()[2:]
+    assert [row["action"] for row in rows] == [
+        "reset password",
+        "update CRS enabled",
+        "backup",
+        "delete user",
+    ]
+    me = subprocess.run(["id", "-un"], check=True, capture_output=True, text=True).stdout.strip()
+    names = [row["accountName"] for row in rows]
+    assert names == [me, me, me, "scientist" if me == "root" else me]
+    assert rows[0]["legalName"] == f"{me} at the console"
+
+
+def test_backup_and_restore(robot, tmp_path):
+    copy = tmp_path / "copy"
+    assert robot.console("backup", copy).returncode == 0
+    assert copy.stat().st_mode & 0o777 == 0o600
+    done = robot.console("backup", copy)
+    assert done.returncode == 1 and str(copy) in done.stderr
+    robot.console("user", "delete", "bob", "--yes")
+    done = robot.console("restore", copy, stdin=subprocess.DEVNULL)
+    assert done.returncode == 1 and "--yes" in done.stderr
+    before = len(robot.rows())
+    assert robot.json("restore", copy, "--yes") == {"users": 2, "withAuditLog": False}
+    assert [user["username"] for user in robot.json("user", "list")] == ["ada", "bob"]
+    rows = robot.rows()
+    # An export is an event, too.
+    assert [row["action"] for row in rows[before:]] == ["export audit log", "restore"]
+    assert robot.console("audit", "verify").returncode == 0
+    assert not list(robot.state.glob("restore-*"))
+
+
+def test_restore_on_a_new_robot_brings_the_audit_log(robot, tmp_path):
+    copy, new = tmp_path / "copy", tmp_path / "new"
+    robot.console("backup", copy)
+    new.mkdir()
+    fresh = Robot(new, None, None)
+    assert fresh.json("restore", copy, "--yes") == {"users": 2, "withAuditLog": True}
+    assert [row["action"] for row in fresh.rows()] == ["create user", "create user", "restore"]
+    assert fresh.console("audit", "verify").returncode == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"x" * 100_000])
+def test_file_that_is_no_backup_is_refused(robot, tmp_path, content):
+    file = tmp_path / "file"
+    file.write_bytes(content)
+    done = robot.console("restore", file, "--yes")
+    assert done.returncode == 1 and str(file) in done.stderr
+    assert len(robot.json("user", "list")) == 2
+
+
+def test_restore_in_the_place_of_a_damaged_database(serve, tmp_path):
+    path, state = tmp_path / "auth.sock", tmp_path / "state"
+    server = serve("--uds", path, "--persistence-directory", state).wait_ready()
+    api = Api(path)
+    api.create("ada", "admin")
+    robot = Robot(state, api, server)
+    copy = tmp_path / "copy"
+    robot.console("backup", copy)
+    server.stop()
+    database = state / "auth-server.sqlite"
+    damaged = b"\xa5" * database.stat().st_size
+    database.write_bytes(damaged)
+    done = robot.console("restore", copy, "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "moved the damaged database to" in done.stderr
+    assert (state / "auth-server.sqlite.damaged-1").read_bytes() == damaged
+    serve("--uds", path, "--persistence-directory", state).wait_ready()
+    assert api.login("ada")
+
+
+def test_running_service_sees_it_at_once(serve, tmp_path):
+    path, state = tmp_path / "auth.sock", tmp_path / "state"
+    server = serve("--uds", path, "--persistence-directory", state).wait_ready()
+    api = Api(path)
+    api.create("ada", "admin")
+    robot = Robot(state, api, server)
+    token = api.login("ada")["access_token"]
+    robot.console("user", "add", "bob", "--full-name", "Bob", "--password", input=PASSWORD)
+    assert api.login("bob")
+    robot.console("backup", tmp_path / "copy")
+    robot.console("access-control", "enable")
+    assert api.get("/auth/users").status == 401
+    robot.console("user", "reset-password", "ada")
+    assert not api.active(token)
+    token = api.login("bob")["access_token"]
+    robot.console("restore", tmp_path / "copy", "--yes")
+    assert not api.active(token)
+    assert api.get("/auth/users").status == 200
+
+
+def test_folder_with_a_long_path(serve, tmp_path):
+    """Longer than a socket's address may be."""
+    state = tmp_path / ("d" * 100) / ("e" * 100)
+    state.parent.mkdir()
+    serve("--persistence-directory", state).wait_ready()
+    done = run("user", "list", "--persistence-directory", state)
+    assert done.returncode == 0, done.stderr
+
+
+def test_missing_folder_is_named(tmp_path):
+    done = run("user", "list", "--persistence-directory", tmp_path / "none")
+    assert done.returncode == 1 and str(tmp_path / "none") in done.stderr
+
+
+def test_control_characters_do_not_reach_the_terminal(robot):
+    robot.console("user", "add", "eve", "--full-name", "E\x1b[31mve")
+    assert "\x1b" not in robot.console("user", "list").stdout
+
+
+def test_terminal_is_asked_for_the_password_and_for_consent(robot):
+    def typed(*arguments, answers):
+        ours, theirs = pty.openpty()
+        # setsid gives the command a terminal of its own to ask at.
+        command = ["setsid", "--ctty", BINARY, *arguments]
+        process = subprocess.Popen(
+            [*command, "--persistence-directory", robot.state],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env=ENVIRONMENT,
+        )
+        os.close(theirs)
+        said = ""
+        for prompt, answer in answers:
+            while prompt not in said:
+                said += os.read(ours, 4096).decode()
+            said = said.split(prompt)[1]
+            os.write(ours, answer.encode() + b"\n")
+        wait_for(lambda: process.poll() is not None, "the command ends")
+        os.close(ours)
+        return process.returncode
+
+    asked = [("New password: ", "typed-one"), ("Again: ", "typed-one")]
+    assert typed("user", "reset-password", "bob", "--password", answers=asked) == 0
+    asked = [("New password: ", "typed-one"), ("Again: ", "another")]
+    assert typed("user", "reset-password", "bob", "--password", answers=asked) == 1
+    assert typed("user", "delete", "bob", answers=[("[y/N] ", "n")]) == 1
+    assert typed("user", "delete", "bob", answers=[("[y/N] ", "y")]) == 0
+
+
+def test_commands_of_the_readme_work_as_they_stand(serve, tmp_path):
+    """In their order, as a user types them, on a robot of their own."""
+    readme = (ROOT / "README.md").read_text()
+    section = readme.split("## For the lab's administrator")[1].split("\n## ")[0]
+    commands = [
+        line
+        for block in re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+        for line in block.splitlines()
+    ]
+    assert len(commands) >= 10 and all(command.startswith(NAME) for command in commands)
+    state = tmp_path / "state"
+    serve("--persistence-directory", state).wait_ready()
+    bin_folder = tmp_path / "bin"
+    bin_folder.mkdir()
+    (bin_folder / NAME).symlink_to(BINARY)
+    environment = {**ENVIRONMENT, "OT_AUTH_SERVER_persistence_directory": str(state)}
+    environment["PATH"] = f"{bin_folder}:{environment['PATH']}"
+    for command in commands:
+        done = subprocess.run(
+            ["sh", "-ec", command],
+            cwd=tmp_path,
+            env=environment,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, (command, done.stderr)
+    assert (tmp_path / "audit.csv").read_text().startswith("seq,time,action,")
