@@ -104,7 +104,7 @@ async fn serve(
         actix_rt::spawn(deliver(Arc::clone(&store), audit_server.clone()));
     }
     actix_rt::spawn(watch_wall_clock(Arc::clone(&store)));
-    actix_rt::spawn(keep_house(store));
+    actix_rt::spawn(keep_house(Arc::clone(&store)));
 
     server.check(FIRST_ANSWER).await?;
     log::info!("listens on {addresses} with {workers} workers");
@@ -123,6 +123,9 @@ async fn serve(
             "stopped; {busy} connections were still busy after {} s and were cut off",
             GRACE.as_secs()
         ),
+    }
+    if let Err(error) = store.settle().await {
+        log::warn!("{}", logging::chain(&error));
     }
     Ok(())
 }

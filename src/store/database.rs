@@ -6,6 +6,7 @@ use std::os::unix::fs::{chown, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::error::StoreError;
@@ -53,9 +54,12 @@ pub fn open(path: &Path) -> Result<Connection, StoreError> {
     }
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let failed = |source| StoreError::of(path, "open", source);
+    // Until it is known to be whole, closing it again must not change it.
+    keep_log(&connection, true).map_err(failed)?;
+    check(&connection, path)?;
     configure(&connection).map_err(failed)?;
     migrate(&mut connection).map_err(failed)?;
-    check(&connection, path)?;
+    keep_log(&connection, false).map_err(failed)?;
     Ok(connection)
 }
 
@@ -135,6 +139,13 @@ pub fn connect(path: &Path, mode: OpenFlags) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
     Ok(connection)
+}
+
+/// Whether closing the connection leaves what is in the write-ahead log where it is.
+fn keep_log(connection: &Connection, keep: bool) -> rusqlite::Result<()> {
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep)
+        .map(|_| ())
 }
 
 fn pragma<T: rusqlite::types::FromSql>(connection: &Connection, name: &str) -> rusqlite::Result<T> {

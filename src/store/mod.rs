@@ -232,6 +232,20 @@ impl Store {
         self.shared.events.notified().await;
     }
 
+    /// Moves what is in the write-ahead log into the database, as the service stops.
+    ///
+    /// # Errors
+    /// It could not be written; then it stays in the log, which is as good.
+    pub async fn settle(&self) -> Result<(), StoreError> {
+        self.run(|writer| {
+            writer
+                .connection
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+                .map_err(|source| StoreError::of(&writer.shared.path, "write", source))
+        })
+        .await?
+    }
+
     /// Puts accounts and settings of the backup at `path` in the place of ours.
     ///
     /// # Errors

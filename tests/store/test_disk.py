@@ -4,11 +4,13 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from api import Api, error_of
-from support import run
+from support import BINARY, ENVIRONMENT, PATIENCE, run, wait_for
 
 DATABASE = "auth-server.sqlite"
 root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
@@ -60,10 +62,9 @@ def test_full_disk(start, mounted):
     api.create("ada")
     token = api.login("ada")["access_token"]
     fill = mounted / "fill"
-    with open(fill, "wb") as file, pytest.raises(OSError, match="No space"):
+    with open(fill, "wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
         while True:
             file.write(b"x" * 4096)
-            file.flush()
     # What the write-ahead log has room for in its file still goes through.
     number = 0
     while api.update("ada", fullName=f"{number} {'x' * 200}").status == 200:
@@ -76,41 +77,59 @@ def test_full_disk(start, mounted):
     assert run("audit", "verify", "--persistence-directory", mounted / "state").returncode == 0
 
 
+def remount(disk, mode):
+    subprocess.run(["mount", "-o", f"remount,{mode}", disk], check=True)
+
+
 @root
-def test_read_only_disk(start, mounted):
-    server, api = start(state=mounted / "state")
+def test_read_only_disk_is_named_at_the_start_and_loses_nothing(start, mounted):
+    state = mounted / "state"
+    server, api = start(state=state)
     api.create("ada")
-    token = api.login("ada")["access_token"]
-    # Lazily, for the server's files are open for writing: as a disk does that has errors.
-    path = mounted / "state" / DATABASE
-    for name in (path, path.with_name(DATABASE + "-wal")):
-        subprocess.run(["mount", "--bind", name, name], check=True)
-    with immutable(mounted):
+    server.stop()
+    remount(mounted, "ro")
+    done = run("--persistence-directory", state)
+    assert done.returncode == 1
+    assert f"cannot keep state in {state}: Read-only file system" in done.stderr
+    remount(mounted, "rw")
+    _, api = start(state=state)
+    assert api.login("ada")
+
+
+@root
+def test_folder_that_becomes_read_only_does_not_stop_the_service(serve, tmp_path):
+    """As a user who is held by permissions, which root is not."""
+    nobody = 65534
+    home = Path(tempfile.mkdtemp(prefix="auth-"))
+    state = home / "state"
+    state.mkdir()
+    for path in (home, state):
+        os.chown(path, nobody, nobody)
+    path = home / "auth.sock"
+    command = ["setpriv", f"--reuid={nobody}", f"--regid={nobody}", "--clear-groups", BINARY]
+    command += ["--uds", path, "--persistence-directory", state]
+    binary = shutil.copy(BINARY, home / "server")
+    command[4] = binary
+    process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE)
+    try:
+        wait_for(path.exists, "the server listens")
+        api = Api(path)
+        api.create("ada")
+        token = api.login("ada")["access_token"]
+        state.chmod(0o500)
         reads_go_on(api, token)
-        writes_fail(api, server)
-        reads_go_on(api, token)
-    writes_work_again(api)
-
-
-def immutable(disk):
-    """No byte can be added on the disk while this lasts: its size is what it holds."""
-
-    class Shrunk:
-        def __enter__(self):
-            self.fill = disk / "fill"
-            self.remount("nr_blocks=1")
-
-        def remount(self, option):
-            used = subprocess.run(
-                ["df", "--output=used", "-B4096", disk], check=True, capture_output=True, text=True
-            ).stdout.split()[1]
-            size = used if option == "nr_blocks=1" else "256"
-            subprocess.run(["mount", "-o", f"remount,nr_blocks={size}", disk], check=True)
-
-        def __exit__(self, *_):
-            self.remount("whole")
-
-    return Shrunk()
+        writes_work_again(api)
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+        refused = subprocess.run(
+            command, env=ENVIRONMENT, check=False, capture_output=True, text=True
+        )
+        assert f"cannot keep state in {state}: Permission denied" in refused.stderr
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+        shutil.rmtree(home)
 
 
 @pytest.fixture
