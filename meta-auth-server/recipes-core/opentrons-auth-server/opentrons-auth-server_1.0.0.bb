@@ -10,7 +10,7 @@ LIC_FILES_CHKSUM = "file://LICENSE;md5=3b83ef96387f14655fc854ddc3c6bd57"
 require ${BPN}-crates.inc
 
 # The distribution's, which it mends, in place of the SQLite that comes with the crate.
-DEPENDS = "sqlite3"
+DEPENDS += "sqlite3"
 
 # By default the sources are the checkout that this layer lies in. With a tag, such as "v1.0.0",
 # they are fetched from git.
