@@ -1,0 +1,570 @@
+//! The rules, with the clock and the random source in the test's hand: whatever users, settings,
+//! logins and time do, scopes never grow, a refresh ends its predecessor, and failed logins count.
+
+use std::collections::{HashMap, HashSet};
+
+use auth_server::domain::audit::Actor;
+use auth_server::domain::clock::{Moment, Reading, Timeline};
+use auth_server::domain::logins::{
+    log_in, reauthenticate, refresh, revoke, Attempt, Issued, LoginOutcome, RefreshOutcome,
+    REFRESH_GRACE,
+};
+use auth_server::domain::password::{NewPassword, Password, PasswordHash};
+use auth_server::domain::plan::{Context, Plan, Random, Request};
+use auth_server::domain::scope::{Scope, Scopes};
+use auth_server::domain::settings::SettingsPatch;
+use auth_server::domain::state::State;
+use auth_server::domain::token::TokenDigest;
+use auth_server::domain::user::{AccountType, UserId};
+use auth_server::domain::users::{self, NewUser, UserPatch};
+use proptest::prelude::*;
+
+/// Gives bytes that are never the same twice.
+struct Counter(u64);
+
+impl Random for Counter {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(8) {
+            self.0 += 1;
+            chunk.copy_from_slice(&self.0.to_le_bytes()[..chunk.len()]);
+        }
+    }
+}
+
+/// What a user, an administrator or time may do. Numbers choose among what there is.
+#[derive(Clone, Debug)]
+enum Step {
+    LogIn {
+        user: usize,
+        right: bool,
+        asked: Option<u32>,
+    },
+    Refresh {
+        token: usize,
+        asked: Option<u32>,
+    },
+    Revoke {
+        token: usize,
+    },
+    Reauthenticate {
+        user: usize,
+        right: bool,
+    },
+    Wait(i64),
+    Limit(Option<u32>),
+    IdleLogout(u16),
+    Scopes(bool, bool, bool),
+    Complexity(Option<u32>),
+    PasswordAge(Option<u16>),
+    Retype(usize, AccountType),
+    Lock(usize, bool),
+    ForceReset(usize),
+    SetPassword(usize),
+    Delete(usize),
+    KeepHouse,
+}
+
+fn account_type() -> impl Strategy<Value = AccountType> {
+    prop::sample::select(AccountType::ALL.to_vec())
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let user = 0..4_usize;
+    prop_oneof![
+        6 => (user.clone(), any::<bool>(), prop::option::of(0..1_u32 << 17))
+            .prop_map(|(user, right, asked)| Step::LogIn { user, right, asked }),
+        3 => user.clone().prop_map(|user| Step::LogIn { user, right: true, asked: None }),
+        8 => (any::<usize>(), prop::option::of(0..1_u32 << 17))
+            .prop_map(|(token, asked)| Step::Refresh { token, asked }),
+        1 => any::<usize>().prop_map(|token| Step::Revoke { token }),
+        2 => (user.clone(), any::<bool>()).prop_map(|(user, right)| Step::Reauthenticate { user, right }),
+        6 => (0..200_000_i64).prop_map(Step::Wait),
+        2 => (0..12_000_i64).prop_map(Step::Wait),
+        1 => prop::option::of(1..6_u32).prop_map(Step::Limit),
+        1 => (1..400_u16).prop_map(Step::IdleLogout),
+        2 => any::<(bool, bool, bool)>().prop_map(|(a, b, c)| Step::Scopes(a, b, c)),
+        1 => prop::option::of(1..20_u32).prop_map(Step::Complexity),
+        1 => prop::option::of(1..600_u16).prop_map(Step::PasswordAge),
+        1 => (user.clone(), account_type()).prop_map(|(user, kind)| Step::Retype(user, kind)),
+        1 => (user.clone(), any::<bool>()).prop_map(|(user, on)| Step::Lock(user, on)),
+        1 => user.clone().prop_map(Step::ForceReset),
+        1 => user.clone().prop_map(Step::SetPassword),
+        1 => user.prop_map(Step::Delete),
+        1 => Just(Step::KeepHouse),
+    ]
+}
+
+/// What the test knows of a login.
+#[derive(Clone, Debug)]
+struct Known {
+    user: UserId,
+    grant: Scopes,
+    ended: bool,
+    access: Vec<(TokenDigest, Moment)>,
+    refresh: Vec<(TokenDigest, Moment, Option<Moment>)>,
+}
+
+struct World {
+    state: State,
+    now: Moment,
+    random: Counter,
+    logins: Vec<Known>,
+    failures: HashMap<UserId, u32>,
+}
+
+fn password(text: &str) -> NewPassword {
+    NewPassword {
+        hash: PasswordHash::from_phc(text.into()),
+        traits: Password::new(text.into()).traits(),
+    }
+}
+
+fn request() -> Request {
+    Request {
+        actor: Actor::server(),
+        reason: None,
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        let mut world = Self {
+            state: State::default(),
+            now: Moment(1_000_000),
+            random: Counter(0),
+            logins: Vec::new(),
+            failures: HashMap::new(),
+        };
+        for (name, account_type) in ["a", "b", "c", "d"].into_iter().zip(AccountType::ALL) {
+            let new = NewUser {
+                username: name.into(),
+                full_name: name.into(),
+                account_type,
+                temporary: name == "b",
+            };
+            let plan = users::create(
+                &world.state,
+                world.now,
+                &request(),
+                &new,
+                &password("a-password"),
+            );
+            world.apply(plan.unwrap());
+        }
+        world
+    }
+
+    fn apply<T>(&mut self, plan: Plan<T>) -> T {
+        for event in &plan.events {
+            assert!(!event.message.contains("a-password"));
+        }
+        for change in plan.changes {
+            self.state.apply(change);
+        }
+        plan.reply
+    }
+
+    fn decide<T>(&mut self, rule: impl FnOnce(&State, &mut Context) -> Plan<T>) -> T {
+        let mut context = Context {
+            now: self.now,
+            random: &mut self.random,
+        };
+        let plan = rule(&self.state, &mut context);
+        self.apply(plan)
+    }
+
+    fn name(user: usize) -> &'static str {
+        ["a", "b", "c", "d"][user]
+    }
+
+    fn attempt(&self, user: usize, right: bool) -> Attempt {
+        let found = self.state.user_named(Self::name(user));
+        Attempt {
+            user: found.map(|user| user.id),
+            checked: found.map_or_else(
+                || PasswordHash::from_phc("none".into()),
+                |user| user.password.clone(),
+            ),
+            right,
+        }
+    }
+
+    fn change(&mut self, user: usize, patch: &UserPatch, new: Option<&NewPassword>) {
+        let plan = users::update(
+            &self.state,
+            self.now,
+            &request(),
+            Self::name(user),
+            patch,
+            new,
+        );
+        if let Ok(plan) = plan {
+            let unlocks = patch.locked == Some(false);
+            let changed = self.apply(plan);
+            if unlocks {
+                self.failures.insert(changed.id, 0);
+            }
+        }
+    }
+
+    fn settings(&mut self, patch: &SettingsPatch) {
+        if let Ok(plan) = users::patch_settings(&self.state, &request(), patch) {
+            self.apply(plan);
+        }
+    }
+
+    fn issued(&mut self, login: usize, issued: &Issued) {
+        let expires = self.now.after_seconds(issued.lifetime);
+        let known = &mut self.logins[login];
+        known.access.push((issued.access.digest(), expires));
+        known.refresh.push((issued.refresh.digest(), expires, None));
+        assert!(issued.scopes.is_subset(known.grant), "scopes grew at issue");
+    }
+
+    fn locked(&self, id: UserId) -> bool {
+        self.state
+            .user(id)
+            .map_or(true, |user| user.is_locked(self.state.settings()))
+    }
+
+    fn run(&mut self, step: &Step) {
+        match step {
+            Step::LogIn { user, right, asked } => self.log_in(*user, *right, *asked),
+            Step::Refresh { token, asked } => self.refresh(*token, *asked),
+            Step::Revoke { token } => self.revoke(*token),
+            Step::Reauthenticate { user, right } => {
+                let attempt = self.attempt(*user, *right);
+                let waits = self.waits(*user);
+                let was_locked = attempt.user.map_or(true, |id| self.locked(id));
+                let done = self
+                    .decide(|state, context| reauthenticate(state, context, &request(), &attempt));
+                assert_eq!(done.is_ok(), *right && !was_locked && !waits);
+                self.count(attempt.user, *right, was_locked, waits);
+            }
+            Step::Wait(milliseconds) => self.now = self.now + *milliseconds,
+            Step::Limit(limit) => self.settings(&SettingsPatch {
+                max_login_attempts: Some(*limit),
+                ..SettingsPatch::default()
+            }),
+            Step::IdleLogout(seconds) => self.settings(&SettingsPatch {
+                idle_logout: Some(f64::from(*seconds)),
+                ..SettingsPatch::default()
+            }),
+            Step::Scopes(updates, protocols, signoff) => self.settings(&SettingsPatch {
+                admin_for_software_updates: Some(*updates),
+                admin_for_protocols: Some(*protocols),
+                admin_for_signoff: Some(*signoff),
+                ..SettingsPatch::default()
+            }),
+            Step::Complexity(length) => self.settings(&SettingsPatch {
+                password_minimum_length: Some(*length),
+                ..SettingsPatch::default()
+            }),
+            Step::PasswordAge(seconds) => self.settings(&SettingsPatch {
+                password_reset_time: Some(seconds.map(f64::from)),
+                ..SettingsPatch::default()
+            }),
+            Step::Retype(user, account_type) => {
+                let patch = UserPatch {
+                    account_type: Some(*account_type),
+                    ..UserPatch::default()
+                };
+                self.change(*user, &patch, None);
+            }
+            Step::Lock(user, on) => {
+                let patch = UserPatch {
+                    locked: Some(*on),
+                    ..UserPatch::default()
+                };
+                self.change(*user, &patch, None);
+            }
+            Step::ForceReset(user) => {
+                let patch = UserPatch {
+                    reset_password: true,
+                    ..UserPatch::default()
+                };
+                self.change(*user, &patch, None);
+            }
+            Step::SetPassword(user) => {
+                let new = password(&"a-password-that-is-long-enough".repeat(2));
+                self.change(*user, &UserPatch::default(), Some(&new));
+            }
+            Step::Delete(user) => {
+                if let Ok(plan) = users::delete(&self.state, &request(), Self::name(*user)) {
+                    self.apply(plan);
+                }
+            }
+            Step::KeepHouse => {
+                for changes in self.state.expired(self.now, 3) {
+                    for change in changes {
+                        self.state.apply(change);
+                    }
+                }
+                self.state.shrink();
+            }
+        }
+    }
+
+    fn waits(&self, user: usize) -> bool {
+        self.state
+            .user_named(Self::name(user))
+            .is_some_and(|user| user.must_wait(self.now).is_some())
+    }
+
+    /// Holds the count of failed logins against the test's own.
+    fn count(&mut self, id: Option<UserId>, right: bool, was_locked: bool, waits: bool) {
+        let Some(id) = id else { return };
+        let count = self.failures.entry(id).or_insert(0);
+        match (right, was_locked, waits) {
+            (_, _, true) | (true, true, false) => {}
+            (true, false, false) => *count = 0,
+            (false, _, false) => *count += 1,
+        }
+        let user = self.state.user(id).unwrap();
+        assert_eq!(user.failed_logins, *count);
+        let limit = self.state.settings().max_login_attempts;
+        let by_count =
+            user.account_type != AccountType::Service && limit.is_some_and(|limit| *count >= limit);
+        assert_eq!(
+            user.is_locked(self.state.settings()),
+            user.locked_by_admin || by_count
+        );
+    }
+
+    fn log_in(&mut self, user: usize, right: bool, asked: Option<u32>) {
+        let asked = asked.map(Scopes::from_bits);
+        let attempt = self.attempt(user, right);
+        let was_locked = attempt.user.map_or(true, |id| self.locked(id));
+        let waits = self.waits(user);
+        let outcome =
+            self.decide(|state, context| log_in(state, context, &request(), &attempt, asked));
+        match &outcome {
+            LoginOutcome::Granted(issued) => {
+                assert!(right && !was_locked && !waits);
+                let id = attempt.user.unwrap();
+                let user = self.state.user(id).unwrap();
+                let own = Scopes::of_account(user.account_type, self.state.settings());
+                let grant = asked.unwrap_or(own.or(Scopes::SELF_ONLY));
+                assert!(grant.is_subset(own.or(Scopes::SELF_ONLY)));
+                self.logins.push(Known {
+                    user: id,
+                    grant,
+                    ended: false,
+                    access: Vec::new(),
+                    refresh: Vec::new(),
+                });
+                self.issued(self.logins.len() - 1, issued);
+            }
+            LoginOutcome::Refused { locked, .. } => {
+                assert!(!right || was_locked);
+                assert_eq!(*locked, attempt.user.is_some_and(|id| self.locked(id)));
+            }
+            LoginOutcome::ExcessiveScope => {
+                assert!(right && asked.is_some());
+                return;
+            }
+            LoginOutcome::MustWait { seconds } => assert!(waits && *seconds > 0),
+        }
+        self.count(attempt.user, right, was_locked, waits);
+    }
+
+    fn refresh(&mut self, token: usize, asked: Option<u32>) {
+        let asked = asked.map(Scopes::from_bits);
+        let all: Vec<_> = self
+            .logins
+            .iter()
+            .enumerate()
+            .flat_map(|(login, known)| (0..known.refresh.len()).map(move |each| (login, each)))
+            .collect();
+        if all.is_empty() {
+            return;
+        }
+        let (login, each) = all[token % all.len()];
+        let (digest, expires, used) = self.logins[login].refresh[each];
+        let was_alive = self.is_alive(login);
+        let outcome =
+            self.decide(|state, context| refresh(state, context, &request(), &digest, asked));
+        match outcome {
+            RefreshOutcome::Granted(issued) => {
+                assert!(was_alive, "a login that has ended went on");
+                assert!(expires > self.now, "an expired refresh token worked");
+                assert!(
+                    used.map_or(true, |used| used + REFRESH_GRACE > self.now),
+                    "a refresh token worked twice"
+                );
+                assert!(asked.map_or(true, |asked| asked.is_subset(self.logins[login].grant)));
+                self.logins[login].refresh[each].2 = Some(used.unwrap_or(self.now));
+                self.issued(login, &issued);
+            }
+            RefreshOutcome::Refused => {
+                if was_alive && used.is_some_and(|used| used + REFRESH_GRACE <= self.now) {
+                    assert!(!self.is_alive(login), "a second use must end the login");
+                    self.logins[login].ended = true;
+                }
+            }
+            RefreshOutcome::ExcessiveScope => {
+                assert!(!asked.unwrap().is_subset(self.logins[login].grant));
+            }
+        }
+    }
+
+    fn revoke(&mut self, token: usize) {
+        if self.logins.is_empty() {
+            return;
+        }
+        let login = token % self.logins.len();
+        let digest = self.logins[login].access[0].0;
+        let known = self.state.access_token(&digest).is_some();
+        self.decide(|state, _| revoke(state, &request(), &digest));
+        if known {
+            self.logins[login].ended = true;
+        }
+    }
+
+    /// Whether the state still has the login.
+    fn is_alive(&self, login: usize) -> bool {
+        let known = &self.logins[login];
+        let ids: HashSet<_> = known
+            .access
+            .iter()
+            .filter_map(|(digest, _)| self.state.access_token(digest).map(|token| token.login))
+            .chain(known.refresh.iter().filter_map(|(digest, ..)| {
+                self.state.refresh_token(digest).map(|token| token.login)
+            }))
+            .collect();
+        ids.into_iter().any(|id| self.state.login(id).is_some())
+    }
+
+    /// What must hold after each step, whatever it was.
+    fn check(&self) {
+        for known in &self.logins {
+            for (digest, expires) in &known.access {
+                let Some(principal) = self.state.authenticate(digest, self.now) else {
+                    continue;
+                };
+                let user = principal.user;
+                assert!(*expires > self.now, "an expired token is active");
+                assert!(!known.ended, "a login that has ended is active");
+                assert_eq!(user.id, known.user);
+                assert!(
+                    !user.is_locked(self.state.settings()),
+                    "a locked user is in"
+                );
+                assert!(principal.scopes.is_subset(known.grant), "scopes grew");
+                let own = Scopes::of_account(user.account_type, self.state.settings());
+                let may = own.or(Scopes::SELF_ONLY);
+                assert!(
+                    principal.scopes.is_subset(may),
+                    "more than the account may have"
+                );
+                let must = user.reset_reason(self.state.settings(), self.now);
+                if must != auth_server::domain::user::ResetPasswordReason::None {
+                    assert!(principal.scopes.is_subset(Scopes::SELF_ONLY));
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_the_rules_hold(steps in prop::collection::vec(step(), 1..120)) {
+        let mut world = World::new();
+        for step in &steps {
+            world.run(step);
+            world.check();
+        }
+    }
+
+    /// Whatever the wall clock is set to, before and after a reboot, a lifetime is what has passed.
+    #[test]
+    fn time_passes_as_it_does(
+        events in prop::collection::vec((0..100_000_i64, -10_000_000_000..10_000_000_000_i64, 0..3_u8), 1..40),
+    ) {
+        let (mut boot, mut uptime, mut wall) = (0, 5_000_i64, 1_700_000_000_000_i64);
+        let reading = |boot: i32, uptime, wall| Reading { boot: boot.to_string(), uptime, wall };
+        let mut timeline = Timeline::resume(None, &reading(boot, uptime, wall));
+        let begun = timeline.moment(uptime);
+        let mut mark = timeline.mark(reading(boot, uptime, wall));
+        let mut passed = 0;
+        for (elapsed, jump, what) in events {
+            passed += elapsed;
+            wall += elapsed;
+            uptime += elapsed;
+            match what {
+                // Somebody sets the wall clock, and the server writes the time down.
+                0 => {
+                    wall += jump;
+                    mark = timeline.mark(reading(boot, uptime, wall));
+                }
+                // The service restarts; the wall clock may be set meanwhile.
+                1 => {
+                    wall += jump;
+                    timeline = Timeline::resume(Some(&mark), &reading(boot, uptime, wall));
+                    mark = timeline.mark(reading(boot, uptime, wall));
+                }
+                // The robot reboots; the wall clock goes on.
+                _ => {
+                    boot += 1;
+                    uptime = 3_000;
+                    timeline = Timeline::resume(Some(&mark), &reading(boot, uptime, wall));
+                    mark = timeline.mark(reading(boot, uptime, wall));
+                }
+            }
+            prop_assert_eq!(timeline.moment(uptime) - begun, passed);
+        }
+    }
+
+    #[test]
+    fn temporary_passwords_fit_every_policy(length in 1..200_u32, seed in any::<u64>()) {
+        let settings = SettingsPatch {
+            password_minimum_length: Some(Some(length)),
+            password_special_characters: Some(Some(true)),
+            ..SettingsPatch::default()
+        }
+        .applied_to(&Default::default());
+        let password = Password::temporary(&settings, &mut Counter(seed >> 1));
+        prop_assert!(password.check().is_ok());
+        prop_assert!(password.traits().check(&settings).is_ok());
+    }
+
+    #[test]
+    fn scopes_survive_being_written(bits in 0..1_u32 << 17) {
+        let scopes = Scopes::from_bits(bits);
+        prop_assert_eq!(Scopes::parse(&scopes.to_string()), Some(scopes));
+        prop_assert_eq!(Scopes::from_bits(scopes.bits()), scopes);
+        let mut names = scopes.names();
+        names.sort_unstable();
+        prop_assert_eq!(names, scopes.names());
+    }
+}
+
+#[test]
+fn a_clock_that_comes_up_behind_extends_and_never_shortens() {
+    let reading = |boot: &str, uptime, wall| Reading {
+        boot: boot.into(),
+        uptime,
+        wall,
+    };
+    let timeline = Timeline::resume(None, &reading("a", 0, 1_000_000));
+    let mark = timeline.mark(reading("a", 60_000, 1_060_000));
+    let after = Timeline::resume(Some(&mark), &reading("b", 3_000, 5_000));
+    assert_eq!(after.moment(3_000), mark.moment);
+}
+
+#[test]
+fn nothing_that_is_secret_is_shown() {
+    let password = Password::new("very-secret".into());
+    let hash = PasswordHash::from_phc("$argon2id$secret".into());
+    let token = auth_server::domain::token::Token::generate(&mut Counter(7));
+    let shown = format!("{password:?} {hash:?} {token:?} {:?}", token.digest());
+    assert_eq!(
+        shown,
+        "Password(hidden) PasswordHash(hidden) Token(hidden) TokenDigest(hidden)"
+    );
+    assert!(Scope::ALL
+        .windows(2)
+        .all(|two| two[0].name() < two[1].name()));
+}
