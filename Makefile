@@ -116,9 +116,10 @@ cross: ## build for the robot with cross (containers)
 	    cross build --locked --release --target $(TARGET)
 
 .PHONY: generate
-generate: ## bring generated files up to date: crates file, manual page, completions
+generate: ## bring generated files up to date: crates file, OpenAPI document, manual page, completions
 	@$(NEED) cc
 	$(LAYER)/scripts/crates-inc
+	GENERATE=1 cargo test --locked --quiet --test document
 	cargo build --locked
 	target/debug/$(NAME) man > $(FILES)/man/$(NAME).1
 	target/debug/$(NAME) completions bash > $(FILES)/completions/$(NAME).bash

@@ -1,12 +1,15 @@
-//! The OpenAPI document of all routes, as utoipa gathers it from the handlers.
+//! The OpenAPI document of all routes, as utoipa gathers it from the handlers. `make generate`
+//! writes it to `openapi.json`, which is what is served.
 
+use serde_json::{json, Value};
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Flow, OAuth2, Password, Scopes, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use super::{docs, error, health, hello, oauth2, settings, users};
 use crate::domain::scope::Scope;
 
-/// The document.
+/// What utoipa gathers.
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -42,7 +45,7 @@ use crate::domain::scope::Scope;
         users::validate_password,
     ),
     components(schemas(error::ErrorBody)),
-    modifiers(&Security),
+    modifiers(&Security, &OperationIds),
     tags(
         (name = "OAuth 2", description = "Logging in, and what tokens may do."),
         (name = "Users", description = "User accounts."),
@@ -51,7 +54,33 @@ use crate::domain::scope::Scope;
         (name = "Documents", description = "This description.")
     )
 )]
-pub struct Document;
+struct Document;
+
+/// Routes about the user that `POST /auth/users` has made, by their operation ids.
+const ABOUT_A_NEW_USER: [&str; 5] = [
+    "getUsersByUsername",
+    "patchUsersByUsername",
+    "deleteUsersByUsername",
+    "postUsersByUsernameResetPassword",
+    "getUsersByUsernameLoginStatus",
+];
+
+/// The document.
+pub fn document() -> Value {
+    let mut document =
+        serde_json::to_value(Document::openapi()).expect("the document is plain JSON");
+    // utoipa 5.5 spells `operationId` of a link wrongly.
+    let links: Value = ABOUT_A_NEW_USER
+        .map(|id| {
+            let username = json!({ "username": "$response.body#/data/username" });
+            let link = json!({ "operationId": id, "parameters": username });
+            (id.to_owned(), link)
+        })
+        .into_iter()
+        .collect();
+    document["paths"]["/auth/users"]["post"]["responses"]["201"]["links"] = links;
+    document
+}
 
 /// Adds how requests are let in, with all scopes.
 struct Security;
@@ -69,4 +98,43 @@ impl Modify for Security {
             .get_or_insert_with(Default::default)
             .add_security_scheme("oauth2", SecurityScheme::OAuth2(OAuth2::new([flow])));
     }
+}
+
+/// Names each operation by its method and path, such as `patchUsersSelf`: handlers of different
+/// files have the same names, and one serves GET and HEAD.
+struct OperationIds;
+
+impl Modify for OperationIds {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        for (path, item) in &mut document.paths.paths {
+            let name = |operation: &mut Option<Operation>, method: &str| {
+                if let Some(operation) = operation {
+                    operation.operation_id = Some(operation_id(method, path));
+                }
+            };
+            name(&mut item.get, "get");
+            name(&mut item.head, "head");
+            name(&mut item.post, "post");
+            name(&mut item.patch, "patch");
+            name(&mut item.delete, "delete");
+        }
+    }
+}
+
+fn operation_id(method: &str, path: &str) -> String {
+    let words = path
+        .split('/')
+        .filter(|part| *part != "auth" && !part.starts_with('{'))
+        .flat_map(|part| part.split(|c: char| !c.is_ascii_alphanumeric()));
+    let mut id = method.to_owned();
+    for word in words {
+        let (first, rest) = word.split_at(word.len().min(1));
+        id += &first.to_ascii_uppercase();
+        id += rest;
+    }
+    // RFC 8414 gives one document two paths.
+    if path.ends_with("/auth") {
+        id += "AtRoot";
+    }
+    id
 }

@@ -4,11 +4,22 @@ use std::borrow::Cow;
 
 use actix_web::http::header;
 use actix_web::HttpRequest;
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::error::OAuthError;
 
 /// The only client: a public one.
 pub const CLIENT: &str = "opentrons_app";
+/// The same, for the document.
+#[derive(Deserialize, ToSchema)]
+#[allow(dead_code)]
+pub enum ClientId {
+    /// The apps.
+    #[serde(rename = "opentrons_app")]
+    OpentronsApp,
+}
+
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A request's parameters. One without a value counts as left out (RFC 6749 §3.2).

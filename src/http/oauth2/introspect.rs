@@ -7,42 +7,48 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::error::{OAuthError, OAuthErrorBody};
-use super::form::{Form, CLIENT};
+use super::form::{ClientId, Form, CLIENT};
 use crate::domain::token::TokenDigest;
 use crate::domain::user::AccountType;
 use crate::http::AppState;
 
 /// What is known of a token. Of one that is not active there is nothing but that.
-#[derive(Serialize, ToSchema)]
+#[derive(Default, Serialize, ToSchema)]
 pub struct Introspection {
     /// Whether it is an access token that lets requests in now.
     active: bool,
-    #[serde(flatten)]
-    #[schema(inline)]
-    token: Option<ActiveToken>,
-}
-
-/// An access token that is active.
-#[derive(Serialize, ToSchema)]
-pub struct ActiveToken {
     /// What it may do now: names, sorted, with a space between.
-    scope: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    scope: Option<String>,
     /// Whose it is.
-    username: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    username: Option<String>,
     /// That user's name in the world.
-    ot_fullname: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    ot_fullname: Option<String>,
     /// That user's type of account.
-    ot_account_type: AccountType,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = AccountType, required = false)]
+    ot_account_type: Option<AccountType>,
     /// The client that it was issued to.
-    #[schema(example = "opentrons_app")]
-    client_id: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false, example = "opentrons_app")]
+    client_id: Option<&'static str>,
     /// When it expires, in seconds since 1970 by the robot's wall clock as it is now.
-    exp: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = i64, required = false)]
+    exp: Option<i64>,
     /// When it was issued, likewise.
-    iat: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = i64, required = false)]
+    iat: Option<i64>,
     /// How it is used: `Bearer`.
-    #[schema(example = "Bearer")]
-    token_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false, example = "Bearer")]
+    token_type: Option<&'static str>,
 }
 
 /// The parameters of requests about one token.
@@ -50,9 +56,9 @@ pub struct ActiveToken {
 #[allow(dead_code)] // for the document; `Form` reads the parameters
 pub struct AboutToken {
     /// Always `opentrons_app`.
-    #[schema(example = "opentrons_app")]
-    client_id: String,
+    client_id: ClientId,
     /// The token.
+    #[schema(min_length = 1)]
     token: String,
 }
 
@@ -76,21 +82,19 @@ pub async fn post(
     let form = Form::of_client(&request, &body)?;
     let digest = TokenDigest::of(form.required("token")?);
     let store = app.accounts.store();
-    let token = store.read(|state, now| {
+    let found = store.read(|state, now| {
         let principal = state.authenticate(&digest, now)?;
-        Some(ActiveToken {
-            scope: principal.scopes.to_string(),
-            username: principal.user.username.clone(),
-            ot_fullname: principal.user.full_name.clone(),
-            ot_account_type: principal.user.account_type,
-            client_id: CLIENT,
-            exp: store.clock().unix_seconds(principal.token.expires),
-            iat: store.clock().unix_seconds(principal.token.issued),
-            token_type: "Bearer",
+        Some(Introspection {
+            active: true,
+            scope: Some(principal.scopes.to_string()),
+            username: Some(principal.user.username.clone()),
+            ot_fullname: Some(principal.user.full_name.clone()),
+            ot_account_type: Some(principal.user.account_type),
+            client_id: Some(CLIENT),
+            exp: Some(store.clock().unix_seconds(principal.token.expires)),
+            iat: Some(store.clock().unix_seconds(principal.token.issued)),
+            token_type: Some("Bearer"),
         })
     });
-    Ok(HttpResponse::Ok().json(Introspection {
-        active: token.is_some(),
-        token,
-    }))
+    Ok(HttpResponse::Ok().json(found.unwrap_or_default()))
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::error::{OAuthError, OAuthErrorBody};
-use super::form::Form;
+use super::form::{ClientId, Form};
 use crate::domain::logins::{Issued, LoginOutcome, RefreshOutcome};
 use crate::domain::password::Password;
 use crate::domain::scope::Scopes;
@@ -31,16 +31,25 @@ pub struct TokenResponse<'a> {
     scope: String,
 }
 
+/// What tokens can be had for.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(dead_code)] // for the document
+pub enum GrantType {
+    /// A username and a password (RFC 6749 §4.3).
+    Password,
+    /// A refresh token (RFC 6749 §6).
+    RefreshToken,
+}
+
 /// The parameters of a token request.
 #[derive(Deserialize, ToSchema)]
 #[allow(dead_code)] // for the document; `Form` reads the parameters
 pub struct TokenRequest {
     /// Always `opentrons_app`.
-    #[schema(example = "opentrons_app")]
-    client_id: String,
-    /// `password` or `refresh_token`.
-    #[schema(example = "password")]
-    grant_type: String,
+    client_id: ClientId,
+    /// What is given for the tokens.
+    grant_type: GrantType,
     /// For `password`: who.
     #[schema(value_type = String, required = false)]
     username: Option<String>,
