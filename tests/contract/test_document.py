@@ -1,0 +1,97 @@
+"""The OpenAPI document, as programs use it: schemathesis, and an unmodified client generator."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from api import PASSWORD, Api
+from support import ROOT
+
+# Next to the Python that runs the tests.
+TOOLS = Path(sys.executable).parent
+SECONDS = 40
+# Whether a password is long enough depends on the settings, which no schema can say.
+EXCLUDED = "positive_data_acceptance"
+
+
+@pytest.mark.parametrize("access_control", [False, True])
+def test_schemathesis_finds_no_answer_outside_the_document(serve, tmp_path, access_control):
+    server = serve("--log-level", "warning", "--workers", "2")
+    server.wait_message("READY", "1")
+    port = int(server.messages[-1]["STATUS"].rsplit(":", 1)[1])
+    api = Api(("127.0.0.1", port))
+    command = [TOOLS / "schemathesis", "run", f"http://127.0.0.1:{port}/auth/openapi.json"]
+    command += ["--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "20"]
+    command += ["--max-time", str(SECONDS), "--exclude-checks", EXCLUDED]
+    command += ["--continue-on-failure", "--generation-database", "none", "--no-color"]
+    command += ["--warnings", "off"]
+    if access_control:
+        api.create("admin", "admin")
+        api.enable_access_control()
+        token = api.login("admin")["access_token"]
+        command += ["-H", f"Authorization: Bearer {token}"]
+    done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-6000:]
+    assert "Stateful (not applicable)" not in done.stdout
+    assert api.get("/auth/hello").status == 200
+    # The HTTP library logs heads that it cannot read as errors of its own.
+    assert "ERROR auth_server" not in server.log
+
+
+def test_document_says_what_is_needed_and_what_goes_wrong(serve):
+    document = serve().wait_ready().request("GET", "/auth/openapi.json").json
+    schemes = document["components"]["securitySchemes"]
+    assert len(schemes["oauth2"]["flows"]["password"]["scopes"]) == 17
+    ids = []
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            ids.append(operation["operationId"])
+            scopes = [scope for each in operation.get("security", ()) for scope in each.values()]
+            if scopes:
+                assert {"401", "403"} <= set(operation["responses"]), (method, path)
+            for status, response in operation["responses"].items():
+                assert response["description"], (method, path, status)
+                assert "content" in response or method == "head", (method, path, status)
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.fixture
+def generated(serve, tmp_path):
+    """A client that openapi-python-client made of the document; returns its module and a server."""
+    server = serve().wait_ready()
+    document = tmp_path / "openapi.json"
+    document.write_bytes(server.request("GET", "/auth/openapi.json").body)
+    environment = {**os.environ, "PATH": f"{TOOLS}:{os.environ['PATH']}"}
+    command = [TOOLS / "openapi-python-client", "generate", "--path", document]
+    command += ["--output-path", tmp_path / "client", "--meta", "none", "--fail-on-warning"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    sys.path.insert(0, str(tmp_path))
+    yield server
+    sys.path.remove(str(tmp_path))
+    for name in [name for name in sys.modules if name.split(".")[0] == "client"]:
+        del sys.modules[name]
+
+
+def test_generated_client_speaks_to_the_server(generated):
+    assert importlib.util.find_spec("client"), ROOT
+    import client
+    from client.api.users import get_users, post_users
+    from client.models import AccountType, DataNewUser, NewUser
+
+    connection = client.Client(base_url=f"http://127.0.0.1:{generated.port}")
+    new = NewUser(
+        username="ada", full_name="Ada", account_type=AccountType.ADMIN, password=PASSWORD
+    )
+    created = post_users.sync(client=connection, body=DataNewUser(data=new))
+    assert json.loads(json.dumps(created.to_dict()))["data"]["username"] == "ada"
+    listed = get_users.sync(client=connection)
+    assert [user.username for user in listed.data] == ["ada"]
+    assert listed.meta.total_length == 1
