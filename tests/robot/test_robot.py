@@ -1,10 +1,13 @@
 """The auth server on a booted robot. The tests go from boot to boot, in this order."""
 
+import http.client
 import re
 import ssl
 import threading
+import time
 import urllib.request
 
+from api import Api
 from support import request, wait_for
 from test_restart import Load
 from virtual_robot import BOOT_PATIENCE, UNIT
@@ -149,6 +152,100 @@ def test_restarts_under_load_lose_nothing(robot, figures):
     )
     assert load.failed == []
     assert load.requests > 2 * RESTARTS
+
+
+def api_of(robot):
+    return Api(("127.0.0.1", robot.ports[31950]))
+
+
+def test_setting_the_wall_clock_neither_ends_nor_extends_a_login(robot):
+    api = api_of(robot)
+    api.create("ada", "admin")
+    api.settings(idleLogout=600)
+    token = api.login("ada")["access_token"]
+    left = api.introspect(token)["exp"] - int(robot("date +%s"))
+    for step in "+1 year", "-2 years":
+        robot(f"date -s '{step}'")
+        wait_for(
+            lambda: abs(api.introspect(token)["exp"] - int(robot("date +%s")) - left) < 60,
+            "`exp` follows the wall clock",
+        )
+    api.settings(idleLogout=1)
+    token = api.login("ada")["access_token"]
+    robot("date -s '-1 hour'")
+    wait_for(lambda: not api.active(token), "the login ends")
+    # A reboot counts what the wall clock says has passed, as the clock chip has it.
+    robot(f"date -s @{int(time.time())}")
+
+
+def log_in_for_a_day(robot):
+    """The tokens of a login that lasts for all boots to come."""
+    api = api_of(robot)
+    api.settings(idleLogout=86_400)
+    return api.login("ada")
+
+
+def assert_logged_in(robot, tokens):
+    """The access token is good, and the refresh token gives new ones; returns those."""
+    api = api_of(robot)
+    assert api.introspect(tokens["access_token"])["username"] == "ada"
+    assert api.get("/auth/users/self", tokens["access_token"]).status == 200
+    answer = api.refresh(tokens["refresh_token"])
+    assert answer.status == 200, answer.body
+    return answer.json
+
+
+def test_accounts_and_logins_survive_a_reboot(robot):
+    tokens = log_in_for_a_day(robot)
+    robot("systemctl --no-block reboot")
+    robot.process.wait(BOOT_PATIENCE)
+    robot.cut()
+    robot.boot()
+    assert_boots_clean(robot)
+    assert_logged_in(robot, tokens)
+    assert robot(f"stat -c '%U %a' {STATE}/*.sqlite*").splitlines() == [f"{UNIT} 600"] * 3
+
+
+def test_accounts_and_logins_survive_a_power_cut(robot, figures):
+    """What was answered is there afterwards, though the power went while more was written."""
+    api = api_of(robot)
+    tokens = log_in_for_a_day(robot)
+    written = []
+
+    def write():
+        try:
+            while True:
+                name = f"user{len(written)}"
+                api.create(name)
+                written.append(name)
+        except (OSError, http.client.HTTPException):
+            pass  # the power is gone
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    wait_for(lambda: len(written) >= 20, "users are written", BOOT_PATIENCE)
+    robot.cut()
+    writer.join()
+    # The clock chip has no battery: the robot comes up years ago.
+    robot.boot("-rtc", "base=2020-01-01")
+    assert_boots_clean(robot)
+    tokens = assert_logged_in(robot, tokens)
+    users = api.get("/auth/users?pageLength=1000").json["data"]
+    names = {user["username"] for user in users}
+    assert {"ada", *written} <= names
+    # At most the one that was being written when the power went.
+    assert len(names) <= len(written) + 2
+    assert api.login(written[-1])["scope"]
+    assert robot(f"{UNIT} audit verify").startswith("the audit log is whole")
+    # Access control is a switch that no power cut turns back.
+    api.enable_access_control(tokens["access_token"])
+    robot.cut()
+    robot.boot()
+    assert_boots_clean(robot)
+    assert api.get("/auth/users").status == 401
+    assert_logged_in(robot, tokens)
+    robot(f"{UNIT} access-control disable --yes")
+    figures(f"virtual robot: power cut under writes: {len(written)} acknowledged, none lost")
 
 
 def test_power_cut_leaves_a_robot_that_boots_clean(robot):

@@ -91,8 +91,8 @@ class Robot:
     def disk(self, name, tree, size):
         call("mke2fs", "-q", "-t", "ext4", "-d", tree, self.folder / f"{name}.ext4", size)
 
-    def boot(self):
-        """Powers on, and waits until ssh lets in."""
+    def boot(self, *options):
+        """Powers on, and waits until ssh lets in. `options`: more of QEMU's."""
         forwards = ",".join(
             f"hostfwd=tcp:127.0.0.1:{here}-:{there}" for there, here in self.ports.items()
         )
@@ -108,6 +108,7 @@ class Robot:
         for name in ("root", "var", "data"):
             command += ["-drive", f"file={self.folder / name}.ext4,format=raw,if=none,id={name}"]
             command += ["-device", f"virtio-blk-pci,drive={name}"]
+        command += options
         with open(self.console, "wb") as console:
             self.process = subprocess.Popen(
                 [str(part) for part in command],
