@@ -15,15 +15,17 @@ SOURCES = "".join(path.read_text() for path in sorted((ROOT / "src").rglob("*.rs
 CI = ".ci/run"
 WORKFLOW = ".github/workflows/ci.yaml"
 BITBAKE = "tests/bitbake/test_bitbake.py"
+BINARY = "target/aarch64-unknown-linux-gnu/release/opentrons-auth-server"
+INSTALL = f"make install DESTDIR=/tmp/robot BINARY={BINARY}"
 RUN_BY = {
     "make test": (CI, "\nmake test\n"),
     "make lint": (CI, "\nmake lint\n"),
     "make format": (CI, "\nmake format\n"),
     "make generate": (CI, "\nmake generate\n"),
-    "make build": (CI, "\nmake build\n"),
+    "make build": ("Makefile", "\t$(MAKE) build build-aarch64\n"),
     "make build-aarch64": (CI, "\nmake build-aarch64\n"),
-    "make test-robot": (CI, "\nmake test-robot\n"),
-    "make install DESTDIR=/tmp/robot": (CI, "\nmake install DESTDIR=/tmp/robot\n"),
+    "make test-robot": (".ci/robot", "\nmake test-robot |"),
+    INSTALL: (CI, f"\n{INSTALL}\n"),
     "make cross": (WORKFLOW, "run: make cross\n"),
     "make test-layer OE_CORE=../openembedded-core BITBAKE=../bitbake META_OE=../meta-openembedded": (
         WORKFLOW,
