@@ -1,0 +1,217 @@
+"""The hot routes over the Unix socket, with few and many tokens, beside the Python peer."""
+
+import contextlib
+import itertools
+import json
+import queue
+import random
+import re
+import secrets
+import statistics
+import subprocess
+import threading
+
+from servers import (
+    CLIENTS,
+    HERE,
+    ROUNDS,
+    WORKERS,
+    Goal,
+    command,
+    load,
+    medians,
+    memory,
+    running,
+    says_hello,
+)
+
+from api import CLIENT, FORM, Api
+from support import connection, wait_for
+
+COUNTS = (10, 1_000, 100_000)
+FEW, SOME, MANY = COUNTS
+# Logins that the tokens belong to, at most, and threads that refresh them.
+LOGINS = 100
+THREADS = 8
+# Requests that the client has ready in each case, however few tokens there are.
+READY = 100_000
+# Rounds of few and many tokens in turn: what one loses against the other is less than rounds differ.
+PAIRS = 15
+# Where wrk believes that it connects.
+PORT = 80
+HELLO, SWITCH, INTROSPECT = (
+    "/auth/hello",
+    "/auth/settings/accessControlEnabled",
+    "/auth/oauth2/introspect",
+)
+
+
+def fill(socket, count):
+    """As many live access tokens, of logins that refresh."""
+    api = Api(socket)
+    api.settings(idleLogout=86_400)
+    api.create("ada")
+    logins = min(LOGINS, count)
+    waiting, tokens = queue.Queue(), []
+    for _ in range(logins):
+        waiting.put((api.login("ada"), count // logins))
+
+    def refresh():
+        session = api.session()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                issued, wanted = waiting.get_nowait()
+                tokens.append(issued["access_token"])
+                for _ in range(wanted - 1):
+                    body = f"grant_type=refresh_token&client_id={CLIENT}&refresh_token="
+                    body += issued["refresh_token"]
+                    answer = session.request("POST", "/auth/oauth2/token", body, FORM)
+                    issued = answer.json
+                    tokens.append(issued["access_token"])
+        session.close()
+
+    threads = [threading.Thread(target=refresh) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(tokens)) == count
+    return tokens
+
+
+def bodies(path, tokens):
+    """A file with introspections of all of the tokens, in no order; without tokens: no bodies."""
+    asked = [f"client_id={CLIENT}&token={token}" for token in tokens] or [""]
+    lines = list(itertools.islice(itertools.cycle(asked), READY))
+    random.shuffle(lines)
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return path
+
+
+class Case:
+    """A route of one server, with the requests that it gets."""
+
+    def __init__(self, socket, path, file):
+        self.socket, self.path, self.bodies = socket, path, file
+        self.method = "POST" if path == INTROSPECT else "GET"
+        self.length = self.answer_length()
+
+    def answer_length(self):
+        """The length of an answer with its head, in bytes; about a token, it has to be active."""
+        with self.bodies.open() as lines:
+            body = next(lines).strip()
+        client = connection(self.socket)
+        client.connect()
+        head = f"{self.method} {self.path} HTTP/1.1\r\nHost: localhost\r\n"
+        if body:
+            head += f"Content-Type: {FORM['Content-Type']}\r\nContent-Length: {len(body)}\r\n"
+        client.sock.sendall(f"{head}\r\n{body}".encode())
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += client.sock.recv(65536)
+        head, content = answer.split(b"\r\n\r\n", 1)
+        length = int(re.search(rb"(?i)^content-length: (\d+)", head, re.MULTILINE)[1])
+        while len(content) < length:
+            content += client.sock.recv(65536)
+        client.close()
+        assert self.path != INTROSPECT or json.loads(content)["active"]
+        return len(head) + 4 + length
+
+    def load(self, shim):
+        return load(
+            PORT,
+            self.path,
+            shim=shim,
+            socket=self.socket,
+            method=self.method,
+            bodies=self.bodies,
+            length=self.length,
+        )
+
+
+def start_ours(count, peer, folder, stack):
+    """The server with live tokens: the process, its socket, the tokens."""
+    socket, state = folder / f"ours-{count}.sock", folder / f"state-{count}"
+    state.mkdir(0o700)
+    arguments = [*command("ours", peer, socket), "--persistence-directory", state]
+    process = stack.enter_context(running(arguments, folder))
+    wait_for(lambda: says_hello(socket), "ours answers")
+    return process, socket, fill(socket, count)
+
+
+def start_peer(count, peer, folder, stack):
+    """The same of the Python peer."""
+    socket, listed = folder / f"peer-{count}.sock", folder / f"listed-{count}"
+    tokens = [secrets.token_urlsafe(32) for _ in range(count)]
+    listed.write_text("\n".join(tokens))
+    arguments = command("peer", peer, socket)
+    process = stack.enter_context(running(arguments, folder, PEER_TOKENS=str(listed)))
+    wait_for(lambda: says_hello(socket), "the peer answers")
+    return process, socket, tokens
+
+
+def measure(peer, folder):
+    """Loads by who and case: `hello`, `switch`, and introspection by count. Memory by who and
+    count. What introspection loses from few tokens to many."""
+    shim = folder / "unix.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", shim, HERE / "unix.c"], check=True)
+    nothing = bodies(folder / "nothing", [])
+    cases, processes = {}, {}
+    with contextlib.ExitStack() as stack:
+        for count, (who, start) in itertools.product(
+            COUNTS, (("ours", start_ours), ("peer", start_peer))
+        ):
+            print(f"introspection: {who} with {count} tokens", flush=True)
+            processes[who, count], socket, tokens = start(count, peer, folder, stack)
+            if count == FEW:
+                cases[who, "hello"] = Case(socket, HELLO, nothing)
+                cases[who, "switch"] = Case(socket, SWITCH, nothing)
+            file = bodies(folder / f"bodies-{who}-{count}", tokens)
+            cases[who, count] = Case(socket, INTROSPECT, file)
+        rounds = {case: [] for case in cases}
+        for number in range(ROUNDS):
+            for key, case in cases.items():
+                rounds[key].append(case.load(shim))
+            print(f"introspection: round {number + 1} of {ROUNDS}", flush=True)
+        few, many = cases["ours", FEW], cases["ours", MANY]
+        losses = [1 - many.load(shim).rate / few.load(shim).rate for _ in range(PAIRS)]
+        used = {key: memory(process) for key, process in processes.items()}
+    return {"cases": medians(rounds), "memory": used, "loss": statistics.median(losses)}
+
+
+def goals(figures):
+    cases, used = figures["cases"], figures["memory"]
+    of_hello = min(cases["ours", count].rate for count in COUNTS) / cases["ours", "hello"].rate
+    of_peer = min(cases["ours", count].rate / cases["peer", count].rate for count in COUNTS)
+    some, many = (used["ours", count] / 1e6 for count in (SOME, MANY))
+    loss = figures["loss"]
+    return [
+        Goal("introspection at least 0.6 × `/auth/hello`", f"{of_hello:.2f} ×", of_hello >= 0.6),
+        Goal("introspection at least 5 × the Python peer", f"{of_peer:.1f} ×", of_peer >= 5),
+        Goal(f"at most 10 % slower with {MANY:,} tokens than {FEW}", f"{loss:.1%}", loss <= 0.1),
+        Goal(f"at most 12 MB with {SOME:,} tokens", f"{some:.1f} MB", some <= 12),
+        Goal(f"at most 64 MB with {MANY:,} tokens", f"{many:.1f} MB", many <= 64),
+    ]
+
+
+def table(figures):
+    """The results in Markdown."""
+    cases, used = figures["cases"], figures["memory"]
+    names = {"hello": f"GET {HELLO}", "switch": f"GET {SWITCH}"}
+    names |= {count: f"POST {INTROSPECT}, {count:,} tokens" for count in COUNTS}
+    lines = [
+        (
+            f"| over a Unix socket, {CLIENTS} clients, {WORKERS} workers | ours, requests/s "
+            "| p50 | p99 | memory (PSS) | Python peer, requests/s | p50 | p99 | memory (PSS) |"
+        ),
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for case, name in names.items():
+        cells = [name]
+        for who in ("ours", "peer"):
+            came = cases[who, case]
+            cells += [f"{came.rate:,.0f}", f"{1000 * came.p50:.2f} ms", f"{1000 * came.p99:.2f} ms"]
+            held = used.get((who, case))
+            cells.append(f"{held / 1e6:.1f} MB" if held else "")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)

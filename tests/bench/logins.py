@@ -1,0 +1,139 @@
+"""A storm of logins beside the Python peer, and how long refusals take."""
+
+import contextlib
+import random
+import statistics
+import threading
+import time
+from urllib.parse import urlencode
+
+from servers import Goal, command, most_memory, running, says_hello
+
+from api import CLIENT, FORM, Api
+from support import wait_for
+
+CLIENTS = 64
+SECONDS = 10
+# Refused logins of each kind.
+REFUSALS = 200
+KINDS = {"nobody": "no such user", "ada": "wrong password", "bob": "locked account"}
+QUANTILES = {"p5": 5, "p25": 25, "median": 50, "p75": 75, "p95": 95}
+
+
+@contextlib.contextmanager
+def serving(who, peer, folder):
+    """A server, as a process and an address."""
+    socket = folder / f"logins-{who}.sock"
+    arguments = command(who, peer, socket)
+    if who == "ours":
+        state = folder / "state-logins"
+        state.mkdir(0o700, exist_ok=True)
+        arguments += ["--persistence-directory", state]
+    with running(arguments, folder) as process:
+        wait_for(lambda: says_hello(socket), f"{who} answers")
+        yield process, Api(socket)
+
+
+def storm(api):
+    """Logins per second that were granted, and those that were told to come later, when as many
+    clients as can be log in as often as they may."""
+    granted, later = [], []
+    end = time.monotonic() + SECONDS
+
+    def log_in():
+        while time.monotonic() < end:
+            answer = api.try_login("ada")
+            if answer.status == 503:
+                later.append(answer)
+                time.sleep(float(answer.headers["retry-after"]))
+            else:
+                assert answer.status == 200, answer.body
+                granted.append(answer)
+
+    threads = [threading.Thread(target=log_in) for _ in range(CLIENTS)]
+    begun = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    taken = time.monotonic() - begun
+    return len(granted) / taken, len(later) / taken
+
+
+def refusals(api):
+    """Seconds that refused logins took, by username, each kind in turn."""
+    api.settings(maxNumberOfLoginAttempts=None)
+    api.create("bob")
+    api.update("bob", locked=True)
+    taken = {username: [] for username in KINDS}
+    session = api.session()
+    for _ in range(REFUSALS):
+        for username in random.sample(list(KINDS), len(KINDS)):
+            body = urlencode(
+                {
+                    "grant_type": "password",
+                    "client_id": CLIENT,
+                    "username": username,
+                    "password": "wrong-horse",
+                }
+            )
+            begun = time.perf_counter()
+            answer = session.request("POST", "/auth/oauth2/token", body, FORM)
+            taken[username].append(time.perf_counter() - begun)
+            assert answer.status == 400, answer.body
+            assert ("opentrons_account_locked" in answer.json) == (username == "bob")
+    session.close()
+    return taken
+
+
+def measure(peer, folder):
+    """The storms by who; the times of refusals in seconds, by username."""
+    storms = {}
+    for who in ("ours", "peer"):
+        with serving(who, peer, folder) as (process, api):
+            if who == "ours":
+                api.settings(idleLogout=86_400)
+                api.create("ada")
+            print(f"logins: a storm on {who}", flush=True)
+            granted, later = storm(api)
+            storms[who] = {"granted": granted, "later": later, "memory": most_memory(process)}
+    with serving("ours", peer, folder) as (_, api):
+        print("logins: refusals", flush=True)
+        taken = refusals(api)
+    return {"storms": storms, "refusals": taken}
+
+
+def goals(figures):
+    most = figures["storms"]["ours"]["memory"] / 1e6
+    middles = [statistics.median(taken) for taken in figures["refusals"].values()]
+    apart = max(middles) / min(middles) - 1
+    return [
+        Goal("at most 64 MB in a storm of logins", f"{most:.1f} MB", most <= 64),
+        Goal("refusals at most 5 % apart (medians)", f"{apart:.1%}", apart <= 0.05),
+    ]
+
+
+def table(figures):
+    """The results in Markdown."""
+    lines = [
+        f"| a storm of logins, {CLIENTS} clients | ours | Python peer |",
+        "|---|---|---|",
+    ]
+    names = {
+        "granted": ("granted, per second", 1, "{:.1f}"),
+        "later": ("told to come later, per second", 1, "{:.1f}"),
+        "memory": ("most memory (VmHWM)", 1e6, "{:.1f} MB"),
+    }
+    for key, (name, unit, form) in names.items():
+        cells = [form.format(storm[key] / unit) for storm in figures["storms"].values()]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        f"| a refused login takes | {' | '.join(QUANTILES)} |",
+        "|---|" + "---|" * len(QUANTILES),
+    ]
+    for username, name in KINDS.items():
+        percentiles = statistics.quantiles(figures["refusals"][username], n=100)
+        cells = [f"{1000 * percentiles[number - 1]:.1f} ms" for number in QUANTILES.values()]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)

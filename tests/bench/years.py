@@ -1,0 +1,46 @@
+"""Ten years of a robot, by years.rs: how large the database is, what housekeeping keeps waiting."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from servers import ROOT
+
+# Each change is synced to the disk, which for ten years of them takes long: in memory where that is.
+MEMORY = Path("/dev/shm")
+
+
+def measure(_peer, folder):
+    """As years.rs prints it."""
+    print("years: ten years of logins", flush=True)
+    temporary = str(MEMORY if os.access(MEMORY, os.W_OK) else folder)
+    result = subprocess.run(
+        ["cargo", "bench", "--locked", "--quiet", "--bench", "years"],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": temporary},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return json.loads(result.stdout)
+
+
+def goals(_figures):
+    return []
+
+
+def table(figures):
+    """The results in Markdown."""
+    lines = [
+        f"| after {figures['years']} years, {figures['events']:,} audited events | |",
+        "|---|---|",
+        f"| database | {figures['bytes'] / 1e6:.1f} MB |",
+        f"| `audit verify` takes | {figures['verify_seconds']:.2f} s |",
+        (
+            f"| longest read while {figures['tokens']:,} expired tokens are removed "
+            f"| {1000 * figures['longest_read_seconds']:.1f} ms |"
+        ),
+        f"| longest write meanwhile | {1000 * figures['longest_write_seconds']:.1f} ms |",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,210 @@
+//! Ten years of a robot at the store, as fast as it goes: how large its database is then, and how
+//! long housekeeping keeps anybody waiting. Prints JSON for bench.py.
+
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use auth_server::domain::audit::Actor;
+use auth_server::domain::logins::{
+    log_in, refresh, revoke, Attempt, Issued, LoginOutcome, RefreshOutcome,
+};
+use auth_server::domain::password::{NewPassword, Password, PasswordHash};
+use auth_server::domain::plan::Request;
+use auth_server::domain::settings::SettingsPatch;
+use auth_server::domain::user::AccountType;
+use auth_server::domain::users::{self, NewUser};
+use auth_server::store::{AuditLog, Store, Verified, DATABASE};
+
+const YEARS: usize = 10;
+/// Days of a year that people work on.
+const DAYS: usize = 250;
+const USERS: usize = 20;
+/// Logins of each user on each day, and how often the app refreshes each, before the user logs out.
+/// One user in ten mistypes the password once a day.
+const LOGINS: usize = 3;
+const REFRESHES: usize = 4;
+/// Tokens that expire at once, for the longest wait.
+const TOKENS: usize = 100_000;
+/// A PHC string as long as a real one.
+const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+fn request() -> Request {
+    Request {
+        actor: Actor::server(),
+        reason: None,
+    }
+}
+
+fn never<T>(result: Result<T, Infallible>) -> T {
+    result.unwrap_or_else(|never| match never {})
+}
+
+/// Lets logins last for longer than this takes.
+async fn never_expire(store: &Store) {
+    let patch = SettingsPatch {
+        idle_logout: Some(86_400.0),
+        ..SettingsPatch::default()
+    };
+    store
+        .write(move |state, _| users::patch_settings(state, &request(), &patch))
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+async fn add_users(store: &Store) -> Vec<Attempt> {
+    let mut attempts = Vec::new();
+    for number in 0..USERS {
+        let new = NewUser {
+            username: format!("scientist{number}"),
+            full_name: format!("Scientist Number {number}"),
+            account_type: AccountType::User,
+            temporary: false,
+        };
+        let password = NewPassword {
+            hash: PasswordHash::from_phc(HASH.into()),
+            traits: Password::new("long enough".into()).traits(),
+        };
+        let user = store
+            .write(move |state, context| {
+                users::create(state, context.now, &request(), &new, &password)
+            })
+            .await
+            .unwrap()
+            .unwrap();
+        attempts.push(Attempt {
+            user: Some(user.id),
+            checked: user.password,
+            right: true,
+        });
+    }
+    attempts
+}
+
+async fn login(store: &Store, attempt: Attempt) -> Option<Issued> {
+    let outcome = store
+        .write(move |state, context| Ok(log_in(state, context, &request(), &attempt, None)))
+        .await;
+    match never(outcome.unwrap()) {
+        LoginOutcome::Granted(issued) => Some(issued),
+        _ => None,
+    }
+}
+
+async fn go_on(store: &Store, issued: &Issued) -> Option<Issued> {
+    let digest = issued.refresh.digest();
+    let outcome = store
+        .write(move |state, context| Ok(refresh(state, context, &request(), &digest, None)))
+        .await;
+    match never(outcome.unwrap()) {
+        RefreshOutcome::Granted(issued) => Some(issued),
+        _ => None,
+    }
+}
+
+/// Ten years of days.
+async fn serve(store: &Store, attempts: &[Attempt]) {
+    for day in 0..YEARS * DAYS {
+        for (number, attempt) in attempts.iter().enumerate() {
+            if (number + day) % 10 == 0 {
+                let right = false;
+                let wrong = Attempt {
+                    right,
+                    ..attempt.clone()
+                };
+                assert!(login(store, wrong).await.is_none());
+            }
+            for _ in 0..LOGINS {
+                let mut issued = login(store, attempt.clone()).await.unwrap();
+                for _ in 0..REFRESHES {
+                    issued = go_on(store, &issued).await.unwrap();
+                }
+                log_out(store, &issued).await;
+            }
+        }
+        store.forget_expired().await.unwrap();
+    }
+}
+
+async fn log_out(store: &Store, issued: &Issued) {
+    let digest = issued.access.digest();
+    let done = store
+        .write(move |state, _| Ok(revoke(state, &request(), &digest)))
+        .await;
+    never(done.unwrap());
+}
+
+/// The longest that a read and a write took while `TOKENS` tokens were forgotten.
+async fn longest_waits(store: Arc<Store>, attempt: Attempt) -> (Duration, Duration) {
+    let mut issued = login(&store, attempt.clone()).await.unwrap();
+    while store.read(|state, _| state.token_count()) < TOKENS {
+        issued = go_on(&store, &issued).await.unwrap();
+    }
+    log_out(&store, &issued).await;
+    let done = Arc::new(AtomicBool::new(false));
+    let reader = {
+        let (store, done, digest) = (
+            Arc::clone(&store),
+            Arc::clone(&done),
+            issued.access.digest(),
+        );
+        std::thread::spawn(move || {
+            let mut longest = Duration::ZERO;
+            while !done.load(Ordering::Relaxed) {
+                let begun = Instant::now();
+                store.read(|state, now| assert!(state.authenticate(&digest, now).is_none()));
+                longest = longest.max(begun.elapsed());
+            }
+            longest
+        })
+    };
+    let writes = async {
+        let mut longest = Duration::ZERO;
+        while !done.load(Ordering::Relaxed) {
+            let begun = Instant::now();
+            login(&store, attempt.clone()).await.unwrap();
+            longest = longest.max(begun.elapsed());
+        }
+        longest
+    };
+    let housekeeping = async {
+        store.forget_expired().await.unwrap();
+        done.store(true, Ordering::Relaxed);
+    };
+    let ((), write) = futures_util::future::join(housekeeping, writes).await;
+    (reader.join().unwrap(), write)
+}
+
+#[actix_rt::main]
+async fn main() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let store = Arc::new(Store::open(folder.path()).unwrap());
+    never_expire(&store).await;
+    let attempts = add_users(&store).await;
+    serve(&store, &attempts).await;
+    store.settle().await.unwrap();
+    let size = std::fs::metadata(folder.path().join(DATABASE))
+        .unwrap()
+        .len();
+    let begun = Instant::now();
+    let verified = AuditLog::open(folder.path()).unwrap().verify().unwrap();
+    let Verified::Whole { rows, .. } = verified else {
+        panic!("{verified:?}");
+    };
+    let verifying = begun.elapsed();
+    let (read, write) = longest_waits(Arc::clone(&store), attempts[0].clone()).await;
+    println!(
+        "{}",
+        serde_json::json!({
+            "years": YEARS,
+            "bytes": size,
+            "events": rows,
+            "verify_seconds": verifying.as_secs_f64(),
+            "tokens": TOKENS,
+            "longest_read_seconds": read.as_secs_f64(),
+            "longest_write_seconds": write.as_secs_f64(),
+        })
+    );
+}
