@@ -70,11 +70,11 @@ pub struct UserList {
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub struct Page {
     /// Position of the first item, from 0.
-    #[param(minimum = 0, value_type = u32, required = false)]
+    #[param(minimum = 0, maximum = 2_147_483_647, value_type = i32, required = false)]
     #[allow(dead_code)] // read by `Page::parse`; utoipa wants the field
     cursor: usize,
     /// Most items to answer with; all when it is left out.
-    #[param(minimum = 1, value_type = u32, required = false)]
+    #[param(minimum = 1, maximum = 2_147_483_647, value_type = i32, required = false)]
     #[allow(dead_code)]
     page_length: Option<usize>,
 }
@@ -92,9 +92,12 @@ impl Page {
             if slot.is_some() {
                 return Err(ApiError::Invalid(format!("query.{name}: given twice")));
             }
-            let number = value.parse::<u32>().ok().filter(|value| *value >= least);
+            let number = value.parse::<i32>().ok().filter(|value| *value >= least);
             *slot = Some(number.ok_or_else(|| {
-                ApiError::Invalid(format!("query.{name}: must be an integer from {least}"))
+                let most = i32::MAX;
+                ApiError::Invalid(format!(
+                    "query.{name}: must be an integer from {least} to {most}"
+                ))
             })? as usize);
         }
         Ok(Self {

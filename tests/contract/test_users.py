@@ -75,7 +75,15 @@ def test_users_are_listed_in_pages(api, query, names, cursor):
 
 @pytest.mark.parametrize(
     "query",
-    ["cursor=-1", "cursor=x", "cursor=", "pageLength=0", "pageLength=1.5", "cursor=1&cursor=1"],
+    [
+        "cursor=-1",
+        "cursor=x",
+        "cursor=",
+        "pageLength=0",
+        "pageLength=1.5",
+        "pageLength=2147483648",
+        "cursor=1&cursor=1",
+    ],
 )
 def test_wrong_page_is_422(api, query):
     answer = api.get(f"/auth/users?{query}")
