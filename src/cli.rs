@@ -12,6 +12,7 @@ use hyper::Uri;
 
 use crate::console::args::ConsoleCommand;
 use crate::delivery::{parse_url, AuditServer};
+use crate::manual;
 
 /// Most workers that are started when `--workers` is not given: the robot has four cores.
 const MAX_DEFAULT_WORKERS: usize = 4;
@@ -272,8 +273,7 @@ fn completions(shell: Shell) -> Vec<u8> {
 /// The page names the version and not the commit: it is kept in the repository.
 fn manual_page() -> Vec<u8> {
     let mut text = Vec::new();
-    clap_mangen::Man::new(Cli::command().version(crate::VERSION))
-        .render(&mut text)
+    manual::write(Cli::command().version(crate::VERSION), &mut text)
         .expect("writing to memory does not fail");
     text
 }

@@ -18,6 +18,7 @@ pub mod hashing;
 pub mod http;
 pub mod listen;
 pub mod logging;
+pub mod manual;
 pub mod memory;
 pub mod routes;
 pub mod server;

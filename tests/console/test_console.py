@@ -253,15 +253,22 @@ def test_terminal_is_asked_for_the_password_and_for_consent(robot):
     assert typed("user", "delete", "bob", answers=[("[y/N] ", "y")]) == 0
 
 
-def test_commands_of_the_readme_work_as_they_stand(serve, tmp_path):
-    """In their order, as a user types them, on a robot of their own."""
+def commands_of_readme():
     readme = (ROOT / "README.md").read_text()
     section = readme.split("## For the lab's administrator")[1].split("\n## ")[0]
-    commands = [
-        line
-        for block in re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
-        for line in block.splitlines()
-    ]
+    return "".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL)).splitlines()
+
+
+def commands_of_manual_page():
+    page = run("man").stdout.split('.SH "FOR THE LAB\'S ADMINISTRATOR"')[1]
+    text = "".join(re.findall(r"^\.EX\n(.*?)^\.EE$", page, re.DOTALL | re.MULTILINE))
+    return text.replace("\\-", "-").replace("\\*(Aq", "'").splitlines()
+
+
+@pytest.mark.parametrize("commands_of", [commands_of_readme, commands_of_manual_page])
+def test_commands_for_the_administrator_work_as_they_stand(commands_of, serve, tmp_path):
+    """In their order, as a user types them, on a robot of their own."""
+    commands = commands_of()
     assert len(commands) >= 10 and all(command.startswith(NAME) for command in commands)
     state = tmp_path / "state"
     serve("--persistence-directory", state).wait_ready()

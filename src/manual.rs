@@ -1,0 +1,148 @@
+//! The manual page, in roff (`man-pages(7)`).
+
+use std::io;
+
+use clap::{Arg, Command};
+use clap_mangen::roff::{bold, roman, Roff};
+use clap_mangen::Man;
+
+/// What all commands of the console take.
+const COMMON: [&str; 2] = ["persistence_directory", "json"];
+/// What an administrator does, in the order in which a test does it: title, text, commands.
+const ADMINISTRATION: &[(&str, &str, &[&str])] = &[
+    (
+        "The first administrator",
+        "The command prints a temporary password, which the administrator replaces at the first \
+         login.",
+        &["opentrons-auth-server user add ada --full-name 'Ada Lovelace' --account-type admin"],
+    ),
+    (
+        "Access control",
+        "It takes an administrator who can log in. Over the network it is never turned off again.",
+        &[
+            "opentrons-auth-server access-control enable",
+            "opentrons-auth-server access-control status",
+            "opentrons-auth-server access-control disable --yes",
+        ],
+    ),
+    (
+        "A lost password, or a locked account",
+        "A new temporary password unlocks the account too. With --password it is asked for, or \
+         read from standard input.",
+        &[
+            "opentrons-auth-server user list",
+            "opentrons-auth-server user reset-password ada",
+            "opentrons-auth-server user unlock ada",
+        ],
+    ),
+    (
+        "An inspection",
+        "The first command checks that no row of the audit log is missing or was changed, and \
+         prints the hash of the last one; the second writes the log out.",
+        &[
+            "opentrons-auth-server audit verify",
+            "opentrons-auth-server audit export --format csv > audit.csv",
+        ],
+    ),
+    (
+        "A backup",
+        "It holds the hashes of all passwords. Restoring ends every login, and keeps the audit \
+         log unless that is empty.",
+        &[
+            "opentrons-auth-server backup accounts.backup",
+            "opentrons-auth-server restore accounts.backup --yes",
+        ],
+    ),
+];
+
+/// The page of a program.
+///
+/// # Errors
+/// As `out`'s.
+pub fn write(mut program: Command, out: &mut dyn io::Write) -> io::Result<()> {
+    program.build();
+    let page = Man::new(program.clone());
+    page.render_title(out)?;
+    page.render_name_section(out)?;
+    page.render_synopsis_section(out)?;
+    page.render_description_section(out)?;
+    page.render_options_section(out)?;
+    let mut sections = Roff::new();
+    sections.control("SH", ["COMMANDS"]);
+    commands(&program, &mut sections);
+    sections.control("PP", []);
+    sections.text([roman("All but completions and man also take")]);
+    for argument in program
+        .find_subcommand("backup")
+        .into_iter()
+        .flat_map(Command::get_arguments)
+    {
+        if COMMON.contains(&argument.get_id().as_str()) {
+            item(argument, &mut sections);
+        }
+    }
+    sections.control("SH", ["FOR THE LAB'S ADMINISTRATOR"]);
+    sections.text([roman(
+        "Typed on the robot, as root, whether the service runs or not. What changes something is \
+         in the audit log with the name of who typed it.",
+    )]);
+    for (title, text, lines) in ADMINISTRATION {
+        sections.control("SS", [*title]);
+        sections.text([roman(*text)]);
+        sections.control("PP", []).control("EX", []);
+        for line in *lines {
+            sections.text([roman(*line)]);
+        }
+        sections.control("EE", []);
+    }
+    sections.to_writer(out)?;
+    page.render_extra_section(out)?;
+    page.render_version_section(out)
+}
+
+/// Each command that does something, with what it takes.
+fn commands(parent: &Command, sections: &mut Roff) {
+    for command in parent.get_subcommands() {
+        if command.get_name() == "help" {
+            continue;
+        }
+        if command.has_subcommands() {
+            commands(command, sections);
+            continue;
+        }
+        let usage = command.clone().render_usage().to_string();
+        sections.control("PP", []);
+        sections.text([bold(usage.trim_start_matches("Usage: "))]);
+        sections.control("RS", []);
+        if let Some(about) = command.get_about() {
+            sections.text([roman(format!("{about}."))]);
+        }
+        for argument in command.get_arguments().filter(|each| !is_common(each)) {
+            item(argument, sections);
+        }
+        sections.control("RE", []);
+    }
+}
+
+fn item(argument: &Arg, sections: &mut Roff) {
+    let mut help = argument
+        .get_help()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let values: Vec<_> = argument
+        .get_possible_values()
+        .iter()
+        .map(|value| value.get_name().to_owned())
+        .collect();
+    if argument.get_action().takes_values() && !values.is_empty() {
+        help = format!("{help}: {}", values.join(", "));
+    }
+    sections.control("TP", []);
+    sections.text([bold(argument.to_string())]);
+    sections.text([roman(format!("{help}."))]);
+}
+
+/// Whether an argument is no command's own.
+fn is_common(argument: &Arg) -> bool {
+    COMMON.contains(&argument.get_id().as_str()) || argument.get_id() == "help"
+}
