@@ -3,8 +3,8 @@
 import contextlib
 import random
 import statistics
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
 from servers import Goal, command, most_memory, running, says_hello
@@ -40,7 +40,7 @@ def storm(api):
     granted, later = [], []
     end = time.monotonic() + SECONDS
 
-    def log_in():
+    def log_in(_client):
         while time.monotonic() < end:
             answer = api.try_login("ada")
             if answer.status == 503:
@@ -50,12 +50,10 @@ def storm(api):
                 assert answer.status == 200, answer.body
                 granted.append(answer)
 
-    threads = [threading.Thread(target=log_in) for _ in range(CLIENTS)]
     begun = time.monotonic()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        for _done in clients.map(log_in, range(CLIENTS)):
+            pass  # a failed one raises here
     taken = time.monotonic() - begun
     return len(granted) / taken, len(later) / taken
 
