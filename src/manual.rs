@@ -2,12 +2,12 @@
 
 use std::io;
 
-use clap::{Arg, Command};
+use clap::{Arg, Args, Command};
 use clap_mangen::roff::{bold, roman, Roff};
 use clap_mangen::Man;
 
-/// What all commands of the console take.
-const COMMON: [&str; 2] = ["persistence_directory", "json"];
+use crate::console::args::Common;
+
 /// What an administrator does, in the order in which a test does it: title, text, commands.
 const ADMINISTRATION: &[(&str, &str, &[&str])] = &[
     (
@@ -67,19 +67,15 @@ pub fn write(mut program: Command, out: &mut dyn io::Write) -> io::Result<()> {
     page.render_synopsis_section(out)?;
     page.render_description_section(out)?;
     page.render_options_section(out)?;
+    let mut common = Common::augment_args(Command::new("common").disable_help_flag(true));
+    common.build();
     let mut sections = Roff::new();
     sections.control("SH", ["COMMANDS"]);
-    commands(&program, &mut sections);
+    commands(&program, &common, &mut sections);
     sections.control("PP", []);
     sections.text([roman("All but completions and man also take")]);
-    for argument in program
-        .find_subcommand("backup")
-        .into_iter()
-        .flat_map(Command::get_arguments)
-    {
-        if COMMON.contains(&argument.get_id().as_str()) {
-            item(argument, &mut sections);
-        }
+    for argument in common.get_arguments() {
+        item(argument, &mut sections);
     }
     sections.control("SH", ["FOR THE LAB'S ADMINISTRATOR"]);
     sections.text([roman(
@@ -100,14 +96,18 @@ pub fn write(mut program: Command, out: &mut dyn io::Write) -> io::Result<()> {
     page.render_version_section(out)
 }
 
-/// Each command that does something, with what it takes.
-fn commands(parent: &Command, sections: &mut Roff) {
+/// Each command that does something, with what it takes beside the `common`.
+fn commands(parent: &Command, common: &Command, sections: &mut Roff) {
+    let is_own = |argument: &Arg| {
+        let mut others = common.get_arguments();
+        argument.get_id() != "help" && others.all(|other| other.get_id() != argument.get_id())
+    };
     for command in parent.get_subcommands() {
         if command.get_name() == "help" {
             continue;
         }
         if command.has_subcommands() {
-            commands(command, sections);
+            commands(command, common, sections);
             continue;
         }
         let usage = command.clone().render_usage().to_string();
@@ -117,7 +117,7 @@ fn commands(parent: &Command, sections: &mut Roff) {
         if let Some(about) = command.get_about() {
             sections.text([roman(format!("{about}."))]);
         }
-        for argument in command.get_arguments().filter(|each| !is_common(each)) {
+        for argument in command.get_arguments().filter(|each| is_own(each)) {
             item(argument, sections);
         }
         sections.control("RE", []);
@@ -140,9 +140,4 @@ fn item(argument: &Arg, sections: &mut Roff) {
     sections.control("TP", []);
     sections.text([bold(argument.to_string())]);
     sections.text([roman(format!("{help}."))]);
-}
-
-/// Whether an argument is no command's own.
-fn is_common(argument: &Arg) -> bool {
-    COMMON.contains(&argument.get_id().as_str()) || argument.get_id() == "help"
 }
