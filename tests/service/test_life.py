@@ -48,6 +48,7 @@ def test_request_in_flight_is_finished_and_is_the_last(server):
     client.sendall(b"POST /auth/hello HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc")
     idle = idle_connections(server)
     server.signal(signal.SIGTERM)
+    server.wait_message("STOPPING", "1")
     # No worker closes an idle connection before it knows that the server stops.
     for other in idle:
         assert other.recv(4096) == b""
