@@ -2,6 +2,8 @@
 
 import base64
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -267,6 +269,31 @@ def test_service_account_is_rate_limited_and_not_locked(api):
     assert api.user("robot")["locked"] is False
     # The wait ends by itself, and then the right password is right.
     assert wait_for(lambda: api.try_login("robot").status == 200, "the wait is over")
+
+
+def test_storm_of_logins_is_told_to_come_later(api):
+    """Two passwords are checked at a time and some wait; others are not held up by them."""
+    api.create("ada")
+    told = threading.Event()
+
+    def log_in(_client):
+        while not told.is_set():
+            answer = api.try_login("ada")
+            if answer.status == 503:
+                told.set()
+                return answer
+            assert answer.status == 200, answer.body
+        return None
+
+    with ThreadPoolExecutor(64) as clients:
+        answers = clients.map(log_in, range(64))
+        assert api.get("/auth/hello").status == 200
+        refused = [answer for answer in answers if answer]
+    assert refused
+    for answer in refused:
+        assert oauth_error(answer) == (503, "temporarily_unavailable")
+        assert int(answer.headers["retry-after"]) > 0
+    assert api.login("ada")["scope"]
 
 
 # POST /auth/oauth2/introspect

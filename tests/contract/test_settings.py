@@ -107,6 +107,15 @@ def test_fields_of_other_services_are_ignored(api):
     assert api.settings(requireReasonForInteraction=True) == DEFAULTS
 
 
+def test_ignored_field_is_logged_once_by_name(start):
+    server, api = start()
+    for value in (True, False):
+        api.settings(requireReasonForInteraction=value)
+    api.settings(another=1)
+    server.wait_log("another")
+    assert server.log.count("requireReasonForInteraction") == 1
+
+
 @pytest.mark.parametrize(
     "change",
     [{"passwordComplexityMinimumLength": 10}, {"passwordComplexitySpecialCharacters": True}],
