@@ -19,7 +19,8 @@ import hello
 import introspection
 import logins
 import years
-from servers import CLIENTS, HERE, ROOT, WORKERS
+from load import CLIENTS
+from servers import HERE, ROOT, WORKERS
 
 PARTS = (hello, introspection, logins, years)
 

@@ -6,24 +6,15 @@ import statistics
 import subprocess
 import time
 
-from servers import (
-    HELLO,
-    HERE,
-    ROOT,
-    ROUNDS,
-    Goal,
-    command,
-    load,
-    medians,
-    memory,
-    running,
-    says_hello,
-)
+from goal import Goal
+from load import ROUNDS, load, medians
+from native import shared_library
+from servers import HELLO, ROOT, command, memory, running, says_hello
 
+from nginx import TEMPORARY
 from support import FILES, PATIENCE, connection, free_port, wait_for
 
 ROBOTS = ROOT / "target/aarch64-unknown-linux-gnu/release/opentrons-auth-server"
-
 STARTS = 10
 BODY = HELLO.decode().replace('"', '\\"')
 # Requests whose instructions are counted, beyond those of a start.
@@ -34,8 +25,7 @@ error_log {folder}/error.log;
 events {{ worker_connections 1024; }}
 http {{
     access_log off;
-    client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
-    uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+    {temporary}
 {servers}
 }}
 """
@@ -67,12 +57,9 @@ CASES = {
 
 def first_answer(who, peer, folder):
     """Seconds from a start to the first answer; ours with its state, as at each boot."""
-    socket, state = folder / "start.sock", folder / "state-start"
+    socket = folder / "start.sock"
     socket.unlink(missing_ok=True)
-    state.mkdir(0o700, exist_ok=True)
-    arguments = command(who, peer, socket)
-    if who == "ours":
-        arguments += ["--persistence-directory", state]
+    arguments = command(who, peer, socket, folder / "start-state")
     begun = time.perf_counter()
     with running(arguments, folder) as process:
         while not says_hello(socket):
@@ -82,8 +69,7 @@ def first_answer(who, peer, folder):
 
 def instructions(folder):
     """aarch64 instructions per request on a kept connection, counted by a plug-in of QEMU."""
-    plugin = folder / "count.so"
-    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", plugin, HERE / "count.c"], check=True)
+    plugin = shared_library("count", folder)
 
     def count(requests):
         socket = folder / "counted.sock"
@@ -119,7 +105,8 @@ def nginx_configuration(folder, ports, sockets):
         )
         servers += NO_KEEPALIVE.format(socket=socket, port=ports[f"{who}-no-keepalive"])
     path = folder / "nginx.conf"
-    path.write_text(NGINX.format(folder=folder, servers=servers))
+    temporary = TEMPORARY.format(run=folder)
+    path.write_text(NGINX.format(folder=folder, temporary=temporary, servers=servers))
     return path
 
 

@@ -3,30 +3,19 @@
 import contextlib
 import itertools
 import json
-import queue
 import random
 import re
 import secrets
 import statistics
-import subprocess
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
-from servers import (
-    CLIENTS,
-    HERE,
-    ROUNDS,
-    WORKERS,
-    Goal,
-    command,
-    load,
-    medians,
-    memory,
-    running,
-    says_hello,
-)
+from goal import Goal
+from load import CLIENTS, ROUNDS, load, medians
+from native import shared_library
+from servers import WORKERS, memory, serving
 
 from api import CLIENT, FORM, Api
-from support import connection, wait_for
+from support import connection
 
 COUNTS = (10, 1_000, 100_000)
 FEW, SOME, MANY = COUNTS
@@ -37,8 +26,6 @@ THREADS = 8
 READY = 100_000
 # Rounds of few and many tokens in turn: what one loses against the other is less than rounds differ.
 PAIRS = 15
-# Where wrk believes that it connects.
-PORT = 80
 HELLO, SWITCH, INTROSPECT = (
     "/auth/hello",
     "/auth/settings/accessControlEnabled",
@@ -52,29 +39,22 @@ def fill(socket, count):
     api.settings(idleLogout=86_400)
     api.create("ada")
     logins = min(LOGINS, count)
-    waiting, tokens = queue.Queue(), []
-    for _ in range(logins):
-        waiting.put((api.login("ada"), count // logins))
 
-    def refresh():
+    def refresh(issued):
+        """The access tokens of a login, as many as are its share."""
         session = api.session()
-        with contextlib.suppress(queue.Empty):
-            while True:
-                issued, wanted = waiting.get_nowait()
-                tokens.append(issued["access_token"])
-                for _ in range(wanted - 1):
-                    body = f"grant_type=refresh_token&client_id={CLIENT}&refresh_token="
-                    body += issued["refresh_token"]
-                    answer = session.request("POST", "/auth/oauth2/token", body, FORM)
-                    issued = answer.json
-                    tokens.append(issued["access_token"])
+        tokens = [issued["access_token"]]
+        while len(tokens) < count // logins:
+            body = f"grant_type=refresh_token&client_id={CLIENT}&refresh_token="
+            body += issued["refresh_token"]
+            issued = session.request("POST", "/auth/oauth2/token", body, FORM).json
+            tokens.append(issued["access_token"])
         session.close()
+        return tokens
 
-    threads = [threading.Thread(target=refresh) for _ in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    issued = [api.login("ada") for _ in range(logins)]
+    with ThreadPoolExecutor(THREADS) as threads:
+        tokens = list(itertools.chain.from_iterable(threads.map(refresh, issued)))
     assert len(set(tokens)) == count
     return tokens
 
@@ -118,51 +98,35 @@ class Case:
         return len(head) + 4 + length
 
     def load(self, shim):
-        return load(
-            PORT,
-            self.path,
-            shim=shim,
-            socket=self.socket,
-            method=self.method,
-            bodies=self.bodies,
-            length=self.length,
-        )
+        return load(self.socket, self.path, shim, self.method, self.bodies, self.length)
 
 
-def start_ours(count, peer, folder, stack):
-    """The server with live tokens: the process, its socket, the tokens."""
-    socket, state = folder / f"ours-{count}.sock", folder / f"state-{count}"
-    state.mkdir(0o700)
-    arguments = [*command("ours", peer, socket), "--persistence-directory", state]
-    process = stack.enter_context(running(arguments, folder))
-    wait_for(lambda: says_hello(socket), "ours answers")
-    return process, socket, fill(socket, count)
-
-
-def start_peer(count, peer, folder, stack):
-    """The same of the Python peer."""
-    socket, listed = folder / f"peer-{count}.sock", folder / f"listed-{count}"
-    tokens = [secrets.token_urlsafe(32) for _ in range(count)]
-    listed.write_text("\n".join(tokens))
-    arguments = command("peer", peer, socket)
-    process = stack.enter_context(running(arguments, folder, PEER_TOKENS=str(listed)))
-    wait_for(lambda: says_hello(socket), "the peer answers")
-    return process, socket, tokens
+@contextlib.contextmanager
+def with_tokens(who, count, peer, folder):
+    """A server with live tokens: the process, its socket, the tokens."""
+    name = f"{who}-{count}"
+    if who == "ours":
+        with serving(who, peer, folder, name) as (process, socket):
+            yield process, socket, fill(socket, count)
+    else:
+        tokens = [secrets.token_urlsafe(32) for _ in range(count)]
+        listed = folder / f"{name}-tokens"
+        listed.write_text("\n".join(tokens))
+        with serving(who, peer, folder, name, PEER_TOKENS=str(listed)) as (process, socket):
+            yield process, socket, tokens
 
 
 def measure(peer, folder):
     """Loads by who and case: `hello`, `switch`, and introspection by count. Memory by who and
     count. What introspection loses from few tokens to many."""
-    shim = folder / "unix.so"
-    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", shim, HERE / "unix.c"], check=True)
+    shim = shared_library("unix", folder)
     nothing = bodies(folder / "nothing", [])
     cases, processes = {}, {}
     with contextlib.ExitStack() as stack:
-        for count, (who, start) in itertools.product(
-            COUNTS, (("ours", start_ours), ("peer", start_peer))
-        ):
+        for count, who in itertools.product(COUNTS, ("ours", "peer")):
             print(f"introspection: {who} with {count} tokens", flush=True)
-            processes[who, count], socket, tokens = start(count, peer, folder, stack)
+            server = stack.enter_context(with_tokens(who, count, peer, folder))
+            processes[who, count], socket, tokens = server
             if count == FEW:
                 cases[who, "hello"] = Case(socket, HELLO, nothing)
                 cases[who, "switch"] = Case(socket, SWITCH, nothing)

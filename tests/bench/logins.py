@@ -1,16 +1,15 @@
 """A storm of logins beside the Python peer, and how long refusals take."""
 
-import contextlib
 import random
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
-from servers import Goal, command, most_memory, running, says_hello
+from goal import Goal
+from servers import most_memory, serving
 
 from api import CLIENT, FORM, Api
-from support import wait_for
 
 CLIENTS = 64
 SECONDS = 10
@@ -18,20 +17,6 @@ SECONDS = 10
 REFUSALS = 200
 KINDS = {"nobody": "no such user", "ada": "wrong password", "bob": "locked account"}
 QUANTILES = {"p5": 5, "p25": 25, "median": 50, "p75": 75, "p95": 95}
-
-
-@contextlib.contextmanager
-def serving(who, peer, folder):
-    """A server, as a process and an address."""
-    socket = folder / f"logins-{who}.sock"
-    arguments = command(who, peer, socket)
-    if who == "ours":
-        state = folder / "state-logins"
-        state.mkdir(0o700, exist_ok=True)
-        arguments += ["--persistence-directory", state]
-    with running(arguments, folder) as process:
-        wait_for(lambda: says_hello(socket), f"{who} answers")
-        yield process, Api(socket)
 
 
 def storm(api):
@@ -61,7 +46,8 @@ def storm(api):
 def refusals(api):
     """Seconds that refused logins took, by username, each kind in turn."""
     api.settings(maxNumberOfLoginAttempts=None)
-    api.create("bob")
+    for username in ("ada", "bob"):
+        api.create(username)
     api.update("bob", locked=True)
     taken = {username: [] for username in KINDS}
     session = api.session()
@@ -88,16 +74,17 @@ def measure(peer, folder):
     """The storms by who; the times of refusals in seconds, by username."""
     storms = {}
     for who in ("ours", "peer"):
-        with serving(who, peer, folder) as (process, api):
+        with serving(who, peer, folder, f"logins-{who}") as (process, socket):
+            api = Api(socket)
             if who == "ours":
                 api.settings(idleLogout=86_400)
                 api.create("ada")
             print(f"logins: a storm on {who}", flush=True)
             granted, later = storm(api)
             storms[who] = {"granted": granted, "later": later, "memory": most_memory(process)}
-    with serving("ours", peer, folder) as (_, api):
+    with serving("ours", peer, folder, "refusals") as (_, socket):
         print("logins: refusals", flush=True)
-        taken = refusals(api)
+        taken = refusals(Api(socket))
     return {"storms": storms, "refusals": taken}
 
 

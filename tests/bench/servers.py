@@ -1,52 +1,30 @@
-"""What is measured, as processes: the server and its Python peer, and the load on them."""
+"""What is measured, as processes: the server and its Python peer."""
 
 import contextlib
-import json
 import os
 import re
-import statistics
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/proxy")]
 
-from support import PATIENCE, connection
+from support import PATIENCE, connection, wait_for
 
 SERVER = ROOT / "target/release/opentrons-auth-server"
 WORKERS = 2
-CLIENTS = 32
-ROUNDS = 5
-SECONDS = 3
 HELLO = b'{"message":"hello world"}'
 
 
-@dataclass
-class Goal:
-    """What is aimed at, what was measured, and whether that is enough."""
-
-    aim: str
-    measured: str
-    met: bool
-
-
-@dataclass
-class Load:
-    """What a load came to: requests per second, quantiles of the latency in seconds."""
-
-    rate: float
-    p50: float
-    p99: float
-
-
-def command(who, peer, where):
-    """The command of `ours` or the `peer`; `where`: a socket's path, or a port."""
+def command(who, peer, where, state=None):
+    """The command of `ours` or the `peer`; `where`: a socket's path, or a port; `state`: the folder
+    in which ours keeps it."""
     where = ["--port" if isinstance(where, int) else "--uds", where]
     if who == "ours":
-        return [SERVER, *where, "--workers", WORKERS, "--log-level", "error"]
+        persistence = ["--persistence-directory", state] if state else []
+        return [SERVER, *where, *persistence, "--workers", WORKERS, "--log-level", "error"]
     options = ["--workers", WORKERS, "--loop", "uvloop", "--http", "httptools"]
     options += ["--no-access-log", "--log-level", "error"]
     return [peer, "-m", "uvicorn", "peer:app", "--app-dir", HERE, *where, *options]
@@ -67,6 +45,16 @@ def running(arguments, folder, **environment):
     finally:
         process.terminate()
         process.wait(PATIENCE)
+
+
+@contextlib.contextmanager
+def serving(who, peer, folder, name, **environment):
+    """A server that answers, with state of its own: the process and its socket."""
+    socket = folder / f"{name}.sock"
+    arguments = command(who, peer, socket, folder / f"{name}-state")
+    with running(arguments, folder, **environment) as process:
+        wait_for(lambda: says_hello(socket), f"{who} answers")
+        yield process, socket
 
 
 def says_hello(address):
@@ -92,50 +80,17 @@ def family(process):
     return found
 
 
-def kilobytes(file, field):
-    """A field of a file below /proc, in bytes."""
+def bytes_in(file, field):
+    """A field of a file below /proc that counts in kB, in bytes."""
     text = Path(file).read_text()
     return 1024 * int(re.search(rf"^{field}:\s+(\d+)", text, re.MULTILINE)[1])
 
 
 def memory(process):
     """Proportional set size of a process and its children, in bytes."""
-    return sum(kilobytes(f"/proc/{pid}/smaps_rollup", "Pss") for pid in family(process))
+    return sum(bytes_in(f"/proc/{pid}/smaps_rollup", "Pss") for pid in family(process))
 
 
 def most_memory(process):
     """The largest resident sets that a process and its children ever had, in bytes."""
-    return sum(kilobytes(f"/proc/{pid}/status", "VmHWM") for pid in family(process))
-
-
-def load(port, path, shim=None, socket=None, method="GET", bodies=None, length=None):
-    """One round of requests to a port; or with a `shim`, which carries wrk there, to a Unix socket.
-    `bodies`: a file with the bodies; `length`: of each answer, in bytes.
-
-    Fails when a request did, or an answer was shorter or longer."""
-    command = ["wrk", "-t2", f"-c{CLIENTS}", f"-d{SECONDS}s", "-s", HERE / "load.lua"]
-    command.append(f"http://127.0.0.1:{port}{path}")
-    if bodies:
-        command += ["--", method, bodies]
-    environment = {"LD_PRELOAD": shim, "UNIX_SOCKET": socket} if shim else {}
-    result = subprocess.run(
-        command, env={**os.environ, **environment}, check=True, capture_output=True, text=True
-    )
-    sums = json.loads(result.stdout.splitlines()[-1])
-    assert sums["failed"] == 0 and sums["requests"] > 0, result.stdout
-    if length:
-        # Each connection was cut in one answer at most.
-        assert abs(sums["bytes"] - length * sums["requests"]) <= length * CLIENTS, sums
-    return Load(sums["requests"] / sums["seconds"], sums["p50"], sums["p99"])
-
-
-def medians(rounds):
-    """The medians of the loads of each case."""
-    return {
-        case: Load(
-            statistics.median(each.rate for each in loads),
-            statistics.median(each.p50 for each in loads),
-            statistics.median(each.p99 for each in loads),
-        )
-        for case, loads in rounds.items()
-    }
+    return sum(bytes_in(f"/proc/{pid}/status", "VmHWM") for pid in family(process))

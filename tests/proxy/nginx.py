@@ -10,6 +10,9 @@ from support import FILES, LAYER, PATIENCE, ROOT, free_port, request, wait_for
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 INCLUDE = LAYER / "dynamic-layers/webserver/recipes-httpd/nginx/files/include-auth-server"
 
+# In http {}: where nginx writes, in place of folders that only root may.
+TEMPORARY = """client_body_temp_path {run}/body; proxy_temp_path {run}/proxy;
+    fastcgi_temp_path {run}/fastcgi; uwsgi_temp_path {run}/uwsgi; scgi_temp_path {run}/scgi;"""
 # nginx.conf and default_server: one server, which includes nothing.
 PLAIN = """
 user {user};
@@ -19,8 +22,7 @@ error_log {run}/error.log;
 events {{ worker_connections 768; }}
 http {{
     access_log off;
-    client_body_temp_path {run}/body; proxy_temp_path {run}/proxy; fastcgi_temp_path {run}/fastcgi;
-    uwsgi_temp_path {run}/uwsgi; scgi_temp_path {run}/scgi;
+    {temporary}
     include {etc}/conf.d/*.conf;
     include {etc}/sites-enabled/*;
 }}
@@ -44,8 +46,7 @@ events {{
 
 http {{
     access_log off;
-    client_body_temp_path {run}/body; proxy_temp_path {run}/proxy; fastcgi_temp_path {run}/fastcgi;
-    uwsgi_temp_path {run}/uwsgi; scgi_temp_path {run}/scgi;
+    {temporary}
     map $http_upgrade $connection_upgrade {{
         default upgrade;
         ''      close;
@@ -93,6 +94,7 @@ class Nginx:
             "etc": self.etc,
             "port": self.port,
             "socket": self.socket,
+            "temporary": TEMPORARY.format(run=self.run),
         }
         if kind == "plain":
             self.conf = self.etc / "nginx.conf"
