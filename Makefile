@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 TARGET := aarch64-unknown-linux-gnu
 LAYER := meta-auth-server
-FILES := $(LAYER)/recipes-core/opentrons-auth-server/files
+FILES := $(LAYER)/recipes-connectivity/opentrons-auth-server/files
 NAME := opentrons-auth-server
 VENV := .venv
 NEED := .ci/need

@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYER = ROOT / "meta-auth-server"
-FILES = LAYER / "recipes-core/opentrons-auth-server/files"
+FILES = LAYER / "recipes-connectivity/opentrons-auth-server/files"
 BINARY = Path(os.environ.get("AUTH_SERVER_BINARY", ROOT / "target/debug/opentrons-auth-server"))
 # How long an event may take that a test waits for; a broken server fails by it, a slow machine not.
 PATIENCE = 30.0

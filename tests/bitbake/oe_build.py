@@ -115,7 +115,7 @@ class Build:
 
     @property
     def recipe(self):
-        (path,) = self.checkout.glob("meta-auth-server/recipes-core/*/*.bb")
+        (path,) = self.checkout.glob("meta-auth-server/recipes-connectivity/*/*.bb")
         return path
 
     @property

@@ -21,7 +21,7 @@ import bb.parse
 
 from support import LAYER
 
-RECIPES = LAYER / "recipes-core/opentrons-auth-server"
+RECIPES = LAYER / "recipes-connectivity/opentrons-auth-server"
 CLASSES = "cargo", "cargo-update-recipe-crates", "systemd", "useradd", "externalsrc", "pkgconfig"
 # As in OE-core's meta/conf/bitbake.conf.
 BITBAKE_CONF = {

@@ -42,8 +42,12 @@ def test_versions_agree(parsed):
 
 def test_layer_fits_the_release():
     conf = (LAYER / "conf/layer.conf").read_text()
-    assert re.search(r'^LAYERSERIES_COMPAT_auth-server = "scarthgap\b', conf, re.MULTILINE)
-    priority = re.search(r'^BBFILE_PRIORITY_auth-server = "(\d+)"', conf, re.MULTILINE)
+    assert re.search(
+        r'^LAYERSERIES_COMPAT_opentrons-auth-server-layer = "scarthgap\b', conf, re.MULTILINE
+    )
+    priority = re.search(
+        r'^BBFILE_PRIORITY_opentrons-auth-server-layer = "(\d+)"', conf, re.MULTILINE
+    )
     assert int(priority[1]) > 8, "the robot's distro layer has 8 and a recipe of the same name"
 
 

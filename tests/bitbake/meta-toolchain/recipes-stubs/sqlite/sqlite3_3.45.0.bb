@@ -1,7 +1,7 @@
 SUMMARY = "The SQLite of the crate that wraps it, as a library like the distribution's"
 LICENSE = "CLOSED"
 # Which crate that is, and its checksum, our recipe knows.
-require ../../../../../meta-auth-server/recipes-core/opentrons-auth-server/opentrons-auth-server-crates.inc
+require ../../../../../meta-auth-server/recipes-connectivity/opentrons-auth-server/opentrons-auth-server-crates.inc
 S = "${WORKDIR}/cargo_home/bitbake"
 B = "${WORKDIR}/build"
 
