@@ -157,7 +157,13 @@ async fn send(
         });
         request(server, connection, Method::PATCH, "loggingEnabled", data).await?;
     }
-    let data = json!(event);
+    let data = json!({
+        "action": event.action,
+        "accountName": event.account_name,
+        "legalName": event.legal_name,
+        "message": event.message,
+        "reason": event.reason,
+    });
     request(server, connection, Method::POST, "logMessage", data).await
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use auth_server::domain::audit::Actor;
+use auth_server::domain::audit::{Actor, Origin};
 use auth_server::domain::clock::{Moment, Reading, Timeline};
 use auth_server::domain::logins::{
     log_in, reauthenticate, refresh, revoke, Attempt, Issued, LoginOutcome, RefreshOutcome,
@@ -123,6 +123,7 @@ fn request() -> Request {
     Request {
         actor: Actor::server(),
         reason: None,
+        origin: Origin::Http,
     }
 }
 

@@ -24,7 +24,7 @@ use self::args::{
 };
 use self::order::{carry_out, Answer, NotedAction, Order, Signed};
 use crate::accounts::Accounts;
-use crate::domain::audit::{hex, AuditRow, ChainHash};
+use crate::domain::audit::{hex, AuditRow, ChainHash, Origin};
 use crate::domain::user::UserView;
 use crate::hashing::Hasher;
 use crate::state_dir::{StateDir, StateDirError};
@@ -456,6 +456,7 @@ fn export_csv(log: &AuditLog, out: impl Write) -> Done<i64> {
             "message",
             "reason",
             "hash",
+            "origin",
         ])
         .map_err(io_error("write to standard output"));
     written?;
@@ -468,7 +469,7 @@ fn export_csv(log: &AuditLog, out: impl Write) -> Done<i64> {
     Ok(rows)
 }
 
-fn record(row: &AuditRow, hash: &ChainHash) -> [String; 8] {
+fn record(row: &AuditRow, hash: &ChainHash) -> [String; 9] {
     let event = row.event.clone();
     [
         row.seq.to_string(),
@@ -479,5 +480,6 @@ fn record(row: &AuditRow, hash: &ChainHash) -> [String; 8] {
         event.message,
         event.reason.unwrap_or_default(),
         hex(hash),
+        event.origin.map(Origin::name).unwrap_or_default().into(),
     ]
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::{AccountError, Accounts};
-use crate::domain::audit::Actor;
+use crate::domain::audit::{Actor, Origin};
 use crate::domain::password::Password;
 use crate::domain::plan::Request;
 use crate::domain::user::{AccountType, User, UserView};
@@ -101,6 +101,7 @@ pub async fn carry_out(accounts: &Accounts, signed: Signed) -> Result<Answer, St
     let by = Request {
         actor: Actor::console(&signed.user),
         reason: None,
+        origin: Origin::Console,
     };
     try_to(accounts, by, signed.order)
         .await

@@ -33,6 +33,37 @@ impl Actor {
     }
 }
 
+/// Where a request came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// A client, over HTTP.
+    Http,
+    /// Somebody at the robot's console.
+    Console,
+    /// The server itself.
+    Server,
+}
+
+impl Origin {
+    /// All origins.
+    pub const ALL: [Self; 3] = [Self::Http, Self::Console, Self::Server];
+
+    /// The name in the audit log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Console => "console",
+            Self::Server => "server",
+        }
+    }
+
+    /// The origin of a name, or `None` when there is none.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|each| each.name() == name)
+    }
+}
+
 /// One event. It never holds a password, a token or a hash of one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -47,6 +78,8 @@ pub struct Event {
     pub message: String,
     /// Why, as the user said (`Opentrons-User-Notes`).
     pub reason: Option<String>,
+    /// Where the request came from; `None` in rows of the first edition.
+    pub origin: Option<Origin>,
 }
 
 /// A link of the chain: SHA-256 over the link before and a row.
@@ -91,6 +124,10 @@ impl AuditRow {
                     hash.update(text);
                 }
             }
+        }
+        // Rows of the first edition have none, and keep the hash that they had.
+        if let Some(origin) = event.origin {
+            hash.update(origin.name());
         }
         hash.finalize().into()
     }

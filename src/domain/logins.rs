@@ -284,6 +284,7 @@ fn by_user(request: &Request, user: &User) -> Request {
             legal_name: user.full_name.clone(),
         },
         reason: request.reason.clone(),
+        origin: request.origin,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a rule is given and what it gives.
 
-use super::audit::{Actor, Event};
+use super::audit::{Actor, Event, Origin};
 use super::clock::Moment;
 use super::state::Change;
 
@@ -17,6 +17,8 @@ pub struct Request {
     pub actor: Actor,
     /// Why, as they said.
     pub reason: Option<String>,
+    /// Where the request came from.
+    pub origin: Origin,
 }
 
 impl Request {
@@ -28,6 +30,7 @@ impl Request {
             legal_name: self.actor.legal_name.clone(),
             message,
             reason: self.reason.clone(),
+            origin: Some(self.origin),
         }
     }
 }

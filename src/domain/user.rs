@@ -87,6 +87,8 @@ pub struct User {
     pub password: PasswordHash,
     /// Since when it has been that one.
     pub password_set_at: Moment,
+    /// Whether it is temporary: the user must replace it.
+    pub temporary_password: bool,
     /// Why a new one must be set, apart from the password's age.
     pub stored_reason: ResetPasswordReason,
     /// Whether an administrator locked the account.

@@ -71,6 +71,7 @@ pub fn create(
         account_type: new.account_type,
         password: password.hash.clone(),
         password_set_at: now,
+        temporary_password: new.temporary,
         stored_reason: if new.temporary {
             ResetPasswordReason::FirstTimeLogin
         } else {
@@ -167,6 +168,7 @@ pub fn reset_password(
     edit.set_password(password, now)?;
     edit.end_logins = Some(None);
     edit.new.stored_reason = ResetPasswordReason::AdminForced;
+    edit.new.temporary_password = true;
     edit.said = vec!["a temporary password".into()];
     edit.finish(request, "reset password")
 }
@@ -410,6 +412,7 @@ impl<'a> Edit<'a> {
         password.traits.check(self.state.settings())?;
         self.new.password = password.hash.clone();
         self.new.password_set_at = now;
+        self.new.temporary_password = false;
         self.new.stored_reason = ResetPasswordReason::None;
         self.said.push("a new password".into());
         Ok(())

@@ -5,7 +5,7 @@ use actix_web::HttpRequest;
 
 use super::error::{ApiError, TokenFault};
 use super::AppState;
-use crate::domain::audit::Actor;
+use crate::domain::audit::{Actor, Origin};
 use crate::domain::plan::Request;
 use crate::domain::scope::{Scope, Scopes};
 use crate::domain::token::{LoginId, TokenDigest};
@@ -72,7 +72,15 @@ pub fn authorize_user(
             legal_name: principal.user.full_name.clone(),
         };
         let reason = notes(request.headers());
-        Ok((who, Request { actor, reason }))
+        let origin = Origin::Http;
+        Ok((
+            who,
+            Request {
+                actor,
+                reason,
+                origin,
+            },
+        ))
     })
 }
 
@@ -81,6 +89,7 @@ pub fn anonymous(request: &HttpRequest) -> Request {
     Request {
         actor: Actor::server(),
         reason: notes(request.headers()),
+        origin: Origin::Http,
     }
 }
 

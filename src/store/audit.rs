@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
+use rusqlite::types::Type;
 use rusqlite::{params, Connection, OpenFlags, Row, Transaction};
 
 use super::database::{check_version, connect, DATABASE};
 use super::error::StoreError;
 use crate::clock::rfc_3339;
-use crate::domain::audit::{AuditRow, ChainHash, Event, CHAIN_START};
+use crate::domain::audit::{AuditRow, ChainHash, Event, Origin, CHAIN_START};
 
-const COLUMNS: &str = "seq, time, action, account_name, legal_name, message, reason, hash";
+const COLUMNS: &str = "seq, time, action, account_name, legal_name, message, reason, hash, origin";
 
 /// Adds events at the end.
 pub fn append(transaction: &Transaction, events: Vec<Event>) -> rusqlite::Result<Vec<AuditRow>> {
@@ -51,7 +52,7 @@ pub fn set_head(transaction: &Transaction, seq: i64, hash: &ChainHash) -> rusqli
 fn put(transaction: &Transaction, row: &AuditRow, hash: &ChainHash) -> rusqlite::Result<()> {
     let event = &row.event;
     transaction
-        .prepare_cached("INSERT INTO audit_log VALUES (?, ?, ?, ?, ?, ?, ?, ?)")?
+        .prepare_cached("INSERT INTO audit_log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")?
         .execute(params![
             row.seq,
             row.time,
@@ -60,18 +61,25 @@ fn put(transaction: &Transaction, row: &AuditRow, hash: &ChainHash) -> rusqlite:
             event.legal_name,
             event.message,
             event.reason,
-            hash
+            hash,
+            event.origin.map(Origin::name)
         ])?;
     Ok(())
 }
 
 fn row(row: &Row) -> rusqlite::Result<(AuditRow, ChainHash)> {
+    let origin: Option<String> = row.get(8)?;
+    let unknown = || rusqlite::Error::InvalidColumnType(8, "origin".into(), Type::Text);
+    let origin = origin
+        .map(|name| Origin::from_name(&name).ok_or_else(unknown))
+        .transpose()?;
     let event = Event {
         action: row.get(2)?,
         account_name: row.get(3)?,
         legal_name: row.get(4)?,
         message: row.get(5)?,
         reason: row.get(6)?,
+        origin,
     };
     let found = AuditRow {
         seq: row.get(0)?,

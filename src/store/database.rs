@@ -19,14 +19,18 @@ const MODE: u32 = 0o600;
 const APPLICATION_ID: u32 = 0x4f54_4153;
 /// All migrations in order; the database's version is how many it has had. One that was released
 /// never changes.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/001-accounts.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/001-accounts.sql"),
+    include_str!("migrations/002-second-edition.sql"),
+];
 /// How long to wait for the console's process, which reads.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// What may be lost of a table that is small, before it is used.
-const CHECKED: [&str; 6] = [
+const CHECKED: [&str; 7] = [
     "clock_mark",
     "setting",
     "user",
+    "former_username",
     "login",
     "access_token",
     "refresh_token",

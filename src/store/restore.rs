@@ -93,7 +93,10 @@ fn copy(
 ) -> rusqlite::Result<(Vec<crate::domain::audit::AuditRow>, bool)> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch(
-        "DELETE FROM main.login;
+        "INSERT OR REPLACE INTO main.former_username
+             SELECT lower(username), id, full_name FROM main.user;
+         INSERT OR IGNORE INTO main.former_username SELECT * FROM backup.former_username;
+         DELETE FROM main.login;
          DELETE FROM main.user;
          DELETE FROM main.setting;
          INSERT INTO main.setting SELECT * FROM backup.setting;
@@ -110,7 +113,9 @@ fn copy(
         transaction.execute_batch(
             "INSERT INTO main.audit_log SELECT * FROM backup.audit_log;
              UPDATE main.audit_state SET delivered = (SELECT delivered FROM backup.audit_state),
-                 delivering = (SELECT delivering FROM backup.audit_state);",
+                 delivering = (SELECT delivering FROM backup.audit_state),
+                 chain = (SELECT chain FROM backup.audit_state);
+             INSERT INTO main.audit_set_aside SELECT * FROM backup.audit_set_aside;",
         )?;
         audit::set_head(&transaction, log_seq, &log_hash)?;
     }

@@ -47,6 +47,7 @@ fn user(row: &Row) -> rusqlite::Result<User> {
         locked_by_admin: row.get("locked_by_admin")?,
         failed_logins: row.get("failed_logins")?,
         last_failed_login: row.get::<_, Option<i64>>("last_failed_login")?.map(Moment),
+        temporary_password: row.get("temporary_password")?,
     })
 }
 
@@ -58,12 +59,12 @@ pub fn put(transaction: &Transaction, user: &User) -> rusqlite::Result<()> {
     transaction
         .prepare_cached(
             "INSERT INTO user VALUES (:id, :username, :full_name, :type, :hash, :set_at, :reason,
-                 :locked, :failed, :last_failed)
+                 :locked, :failed, :last_failed, :temporary)
              ON CONFLICT (id) DO UPDATE SET
                  username = :username, full_name = :full_name, account_type = :type,
                  password_hash = :hash, password_set_at = :set_at, reset_reason = :reason,
                  locked_by_admin = :locked, failed_logins = :failed,
-                 last_failed_login = :last_failed",
+                 last_failed_login = :last_failed, temporary_password = :temporary",
         )?
         .execute(named_params! {
             ":id": user.id.0,
@@ -76,6 +77,7 @@ pub fn put(transaction: &Transaction, user: &User) -> rusqlite::Result<()> {
             ":locked": user.locked_by_admin,
             ":failed": user.failed_logins,
             ":last_failed": user.last_failed_login.map(|moment| moment.0),
+            ":temporary": user.temporary_password,
         })?;
     Ok(())
 }

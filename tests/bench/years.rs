@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use auth_server::domain::audit::Actor;
+use auth_server::domain::audit::{Actor, Origin};
 use auth_server::domain::logins::{
     log_in, refresh, revoke, Attempt, Issued, LoginOutcome, RefreshOutcome,
 };
@@ -34,6 +34,7 @@ fn request() -> Request {
     Request {
         actor: Actor::server(),
         reason: None,
+        origin: Origin::Http,
     }
 }
 
