@@ -1,23 +1,29 @@
 //! What a client or the console can do with accounts: passwords are checked and hashed, the rules
 //! decide, the store writes.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
 
+use crate::domain::attempts::Attempts;
+use crate::domain::authority::{Caller, Request, Source};
 use crate::domain::clock::Moment;
 use crate::domain::error::RuleError;
 use crate::domain::logins::{self, Attempt, LoginOutcome, RefreshOutcome};
-use crate::domain::password::{NewPassword, Password};
-use crate::domain::plan::{Context, Plan, Request};
+use crate::domain::password::{Comparison, NewPassword, Password, PasswordHash};
+use crate::domain::plan::{Context, Plan};
 use crate::domain::scope::Scopes;
 use crate::domain::settings::{Settings, SettingsPatch};
 use crate::domain::state::State;
-use crate::domain::token::{LoginId, TokenDigest};
-use crate::domain::user::{AccountType, User, UserId};
+use crate::domain::token::TokenDigest;
+use crate::domain::user::{AccountType, User};
 use crate::domain::users::{self, NewUser, UserPatch};
-use crate::hashing::{HashError, Hasher};
+use crate::hashing::{Account, HashError, Hasher, Share};
 use crate::store::{Store, StoreError, SystemRandom};
+
+/// How often a new password is compared anew because the one that it replaces was replaced
+/// meanwhile.
+const COMPARISONS: usize = 5;
 
 /// Why something was not done; then nothing has changed.
 #[derive(Debug, Error)]
@@ -40,17 +46,33 @@ type Done<T> = Result<T, AccountError>;
 pub struct Accounts {
     store: Arc<Store>,
     hasher: Arc<Hasher>,
+    /// Passwords that were tried out ([`Accounts::try_password`]).
+    tried: Arc<Mutex<Attempts>>,
 }
 
 impl Accounts {
     /// The accounts of a store.
     pub fn new(store: Arc<Store>, hasher: Arc<Hasher>) -> Self {
-        Self { store, hasher }
+        Self {
+            store,
+            hasher,
+            tried: Arc::default(),
+        }
     }
 
     /// Where they are kept.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Who makes a request, if they may: before anything costly, for what decides asks again.
+    ///
+    /// # Errors
+    /// [`RuleError::Unauthorized`].
+    pub fn authorize(&self, request: &Request) -> Result<Caller, RuleError> {
+        self.store
+            .read(|state, now| request.resolve(state, now))
+            .map_err(RuleError::from)
     }
 
     /// Creates a user; without a password with a temporary one, which is returned.
@@ -73,11 +95,10 @@ impl Accounts {
             account_type,
             temporary,
         };
-        let user = self
-            .with_password(&password, move |state, now, password| {
-                users::create(state, now, &request, &new, password)
-            })
-            .await?;
+        let rule = move |state: &State, now, caller: &Caller, password: &NewPassword| {
+            users::create(state, now, caller, &new, password)
+        };
+        let user = self.with_password(request, &password, None, rule).await?;
         Ok((user, temporary.then_some(password)))
     }
 
@@ -92,34 +113,65 @@ impl Accounts {
         patch: UserPatch,
         password: Option<Password>,
     ) -> Done<User> {
-        self.with_some_password(password.as_ref(), move |state, now, password| {
-            users::update(state, now, &request, &username, &patch, password)
-        })
+        let target = username.clone();
+        self.replacing_password(
+            request,
+            password,
+            move |state, _| users::named(state, &target),
+            move |state, now, caller, password| {
+                users::update(state, now, caller, &username, &patch, password)
+            },
+        )
         .await
     }
 
-    /// Changes a user, as the user may. `login`: the one that goes on when the password changes.
+    /// Changes the user who asks.
     ///
     /// # Errors
     /// [`AccountError`].
     pub async fn update_self(
         &self,
         request: Request,
-        who: (UserId, LoginId),
         patch: UserPatch,
         password: Option<Password>,
     ) -> Done<User> {
-        let rule = move |state: &State, now: Moment, password: Option<&NewPassword>| {
-            users::update_self(state, now, &request, who, &patch, password)
-        };
-        if let Some(password) = &password {
-            self.try_out(password, |state, now, new| rule(state, now, Some(new)))?;
-            let attempt = self.attempt(Some(who.0), password.clone()).await?;
-            if attempt.right {
-                return Err(RuleError::PasswordPreviouslyUsed.into());
-            }
+        self.replacing_password(
+            request,
+            password,
+            |state, caller| users::self_of(state, caller).map(|(user, _)| user),
+            move |state, now, caller, password| {
+                users::update_self(state, now, caller, &patch, password)
+            },
+        )
+        .await
+    }
+
+    /// Whether the user who asks could set a password. It is no login, changes nothing and is no
+    /// event; as it tells whether a password is the current one, a session may ask only so often.
+    ///
+    /// # Errors
+    /// [`AccountError`], as [`Accounts::update_self`] would give it, or
+    /// [`RuleError::TooManyAttempts`].
+    pub async fn try_password(&self, request: Request, password: Password) -> Done<()> {
+        let caller = self.authorize(&request)?;
+        if let Some(session) = caller.session {
+            let now = self.store.read(|_, now| now);
+            self.tried
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .count(session.login, now)
+                .map_err(|seconds| RuleError::TooManyAttempts { seconds })?;
         }
-        self.with_some_password(password.as_ref(), rule).await
+        self.compare(
+            &request,
+            &password,
+            &|state, caller| users::self_of(state, caller).map(|(user, _)| user),
+            &|state, now, caller, password| {
+                users::update_self(state, now, caller, &UserPatch::default(), Some(password))
+            },
+        )
+        .await
+        .map(|_| ())
     }
 
     /// Gives a user a temporary password, and returns it.
@@ -132,11 +184,10 @@ impl Accounts {
         username: String,
     ) -> Done<(User, Password)> {
         let password = self.temporary_password();
-        let user = self
-            .with_password(&password, move |state, now, password| {
-                users::reset_password(state, now, &request, &username, password)
-            })
-            .await?;
+        let rule = move |state: &State, now, caller: &Caller, password: &NewPassword| {
+            users::reset_password(state, now, caller, &username, password)
+        };
+        let user = self.with_password(request, &password, None, rule).await?;
         Ok((user, password))
     }
 
@@ -145,12 +196,14 @@ impl Accounts {
     /// # Errors
     /// [`AccountError`].
     pub async fn delete_user(&self, request: Request, username: String) -> Done<()> {
-        self.write(move |state, _| users::delete(state, &request, &username))
-            .await
+        self.write(request, move |state, _, caller| {
+            users::delete(state, caller, &username)
+        })
+        .await
     }
 
-    /// Logs in by a password. `asked`: scopes; `None` is all that the account may have. An unknown
-    /// user takes as long as a wrong password.
+    /// Logs in by a password. `asked`: scopes that bound the session; `None` bounds it by nothing.
+    /// An unknown user takes as long as a known one with a wrong password.
     ///
     /// # Errors
     /// [`AccountError`], which is never a rule's.
@@ -161,12 +214,9 @@ impl Accounts {
         password: Password,
         asked: Option<Scopes>,
     ) -> Done<LoginOutcome> {
-        let user = self
-            .store
-            .read(|state, _| state.user_named(username).map(|user| user.id));
-        let attempt = self.attempt(user, password).await?;
-        self.write(move |state, context| {
-            Ok(logins::log_in(state, context, &request, &attempt, asked))
+        let attempt = self.attempt(request.source, username, password).await?;
+        self.write(request, move |state, context, caller| {
+            Ok(logins::log_in(state, context, caller, &attempt, asked))
         })
         .await
     }
@@ -181,8 +231,8 @@ impl Accounts {
         digest: TokenDigest,
         asked: Option<Scopes>,
     ) -> Done<RefreshOutcome> {
-        self.write(move |state, context| {
-            Ok(logins::refresh(state, context, &request, &digest, asked))
+        self.write(request, move |state, context, caller| {
+            Ok(logins::refresh(state, context, caller, &digest, asked))
         })
         .await
     }
@@ -192,27 +242,10 @@ impl Accounts {
     /// # Errors
     /// [`AccountError`], which is never a rule's.
     pub async fn revoke(&self, request: Request, digest: TokenDigest) -> Done<()> {
-        self.write(move |state, _| Ok(logins::revoke(state, &request, &digest)))
-            .await
-    }
-
-    /// Checks a password of a user who is logged in.
-    ///
-    /// # Errors
-    /// [`AccountError`].
-    pub async fn reauthenticate(
-        &self,
-        request: Request,
-        user: UserId,
-        password: Password,
-    ) -> Done<()> {
-        let attempt = self.attempt(Some(user), password).await?;
-        let right = self
-            .write(move |state, context| {
-                Ok(logins::reauthenticate(state, context, &request, &attempt))
-            })
-            .await?;
-        Ok(right?)
+        self.write(request, move |state, _, caller| {
+            Ok(logins::revoke(state, caller, &digest))
+        })
+        .await
     }
 
     /// Changes settings.
@@ -220,8 +253,10 @@ impl Accounts {
     /// # Errors
     /// [`AccountError`].
     pub async fn patch_settings(&self, request: Request, patch: SettingsPatch) -> Done<Settings> {
-        self.write(move |state, _| users::patch_settings(state, &request, &patch))
-            .await
+        self.write(request, move |state, _, caller| {
+            users::patch_settings(state, caller, &patch)
+        })
+        .await
     }
 
     /// Puts settings back to their defaults.
@@ -229,8 +264,10 @@ impl Accounts {
     /// # Errors
     /// [`AccountError`].
     pub async fn reset_settings(&self, request: Request) -> Done<Settings> {
-        self.write(move |state, _| users::reset_settings(state, &request))
-            .await
+        self.write(request, |state, _, caller| {
+            Ok(users::reset_settings(state, caller))
+        })
+        .await
     }
 
     /// Turns access control on.
@@ -238,8 +275,10 @@ impl Accounts {
     /// # Errors
     /// [`AccountError`].
     pub async fn enable_access_control(&self, request: Request) -> Done<()> {
-        self.write(move |state, _| users::enable_access_control(state, &request))
-            .await
+        self.write(request, |state, _, caller| {
+            users::enable_access_control(state, caller)
+        })
+        .await
     }
 
     /// Turns access control off.
@@ -247,8 +286,10 @@ impl Accounts {
     /// # Errors
     /// [`AccountError`].
     pub async fn disable_access_control(&self, request: Request) -> Done<()> {
-        self.write(move |state, _| users::disable_access_control(state, &request))
-            .await
+        self.write(request, |state, _, caller| {
+            users::disable_access_control(state, caller)
+        })
+        .await
     }
 
     fn temporary_password(&self) -> Password {
@@ -256,74 +297,179 @@ impl Accounts {
             .read(|state, _| Password::temporary(state.settings(), &mut SystemRandom))
     }
 
-    /// Checks a password against the user's; against nobody's when there is no user.
-    async fn attempt(&self, user: Option<UserId>, password: Password) -> Done<Attempt> {
-        let hash = self
-            .store
-            .read(|state, _| Some(state.user(user?)?.password.clone()));
-        let checked = hash.unwrap_or_else(Hasher::nobodys);
-        let right = self.hasher.verify(password, checked.clone()).await?;
+    /// Checks a password against the user's; where there is no user, against a hash that takes as
+    /// long as that of some user.
+    async fn attempt(&self, source: Source, username: &str, password: Password) -> Done<Attempt> {
+        let (user, checked, replaceable) = self.store.read(|state, now| {
+            let Some(user) = state.user_named(username) else {
+                let like = self
+                    .hasher
+                    .stand_in(username, state.user_count())
+                    .and_then(|number| state.users().nth(number));
+                let hash = Hasher::nobodys(like.map(|user| &user.password));
+                return (None, hash, false);
+            };
+            let policy = state.lock_policy();
+            // An account that is not let in is not told from one with another password by the time
+            // that a new hash takes.
+            let open = !policy.is_locked(user) && policy.must_wait(user, now).is_none();
+            (Some(user.id), user.password.clone(), open)
+        });
+        let share = Share {
+            source,
+            account: user.map_or(Account::Nobody, Account::User),
+        };
+        let right = self
+            .hasher
+            .verify(share, password.clone(), checked.clone())
+            .await?;
+        let rehashed = if right && replaceable && !Hasher::is_ours(&checked) {
+            match self.hasher.hash(share, password).await {
+                Ok(hash) => Some(hash),
+                Err(HashError::Busy) => None, // the next login replaces it
+                Err(error) => return Err(error.into()),
+            }
+        } else {
+            None
+        };
         Ok(Attempt {
             user,
             checked,
             right,
+            rehashed,
         })
     }
 
+    /// Writes what a rule plans, if the request is let in when it decides.
     async fn write<T: Send + 'static>(
         &self,
-        rule: impl FnOnce(&State, &mut Context) -> Result<Plan<T>, RuleError> + Send + 'static,
+        request: Request,
+        rule: impl FnOnce(&State, &mut Context, &Caller) -> Result<Plan<T>, RuleError> + Send + 'static,
     ) -> Done<T> {
-        Ok(self.store.write(rule).await??)
-    }
-
-    /// Whether a rule would take a password: before it is hashed, which is expensive.
-    fn try_out<T>(
-        &self,
-        password: &Password,
-        rule: impl FnOnce(&State, Moment, &NewPassword) -> Result<Plan<T>, RuleError>,
-    ) -> Result<(), RuleError> {
-        password.check()?;
-        let unhashed = NewPassword {
-            hash: Hasher::nobodys(),
-            traits: password.traits(),
+        let decide = move |state: &State, context: &mut Context| {
+            let caller = request.resolve(state, context.now)?;
+            rule(state, context, &caller)
         };
-        self.store
-            .read(|state, now| rule(state, now, &unhashed).map(|_| ()))
+        Ok(self.store.write(decide).await??)
     }
 
-    /// Writes what a rule plans for a password that is set.
+    /// Writes what a rule plans for a password that is set, hashed.
     async fn with_password<T: Send + 'static>(
         &self,
+        request: Request,
         password: &Password,
-        rule: impl Fn(&State, Moment, &NewPassword) -> Result<Plan<T>, RuleError> + Send + 'static,
-    ) -> Done<T> {
-        self.try_out(password, &rule)?;
-        let new = NewPassword {
-            hash: self.hasher.hash(password.clone()).await?,
-            traits: password.traits(),
-        };
-        self.write(move |state, context| rule(state, context.now, &new))
-            .await
-    }
-
-    /// The same, where there may be no password.
-    async fn with_some_password<T: Send + 'static>(
-        &self,
-        password: Option<&Password>,
-        rule: impl Fn(&State, Moment, Option<&NewPassword>) -> Result<Plan<T>, RuleError>
+        comparison: Option<Comparison>,
+        rule: impl Fn(&State, Moment, &Caller, &NewPassword) -> Result<Plan<T>, RuleError>
             + Send
             + 'static,
     ) -> Done<T> {
-        match password {
-            Some(password) => {
-                self.with_password(password, move |state, now, new| rule(state, now, Some(new)))
-                    .await
-            }
-            None => {
-                self.write(move |state, context| rule(state, context.now, None))
-                    .await
+        password.check()?;
+        let traits = password.traits();
+        let candidate = NewPassword {
+            hash: Hasher::nobodys(None),
+            traits,
+            comparison: comparison.clone(),
+        };
+        // What the rules refuse anyway is not worth a hash.
+        let share = self.store.read(|state, now| {
+            let caller = request.resolve(state, now)?;
+            rule(state, now, &caller, &candidate).map(|_| share_of(&request, &caller))
+        })?;
+        let new = NewPassword {
+            hash: self.hasher.hash(share, password.clone()).await?,
+            traits,
+            comparison,
+        };
+        self.write(request, move |state, context, caller| {
+            rule(state, context.now, caller, &new)
+        })
+        .await
+    }
+
+    /// Writes what a rule plans for a user, whose password is replaced if there is a new one.
+    async fn replacing_password<T: Send + 'static>(
+        &self,
+        request: Request,
+        password: Option<Password>,
+        target: impl for<'a> Fn(&'a State, &Caller) -> Result<&'a User, RuleError>,
+        rule: impl Fn(&State, Moment, &Caller, Option<&NewPassword>) -> Result<Plan<T>, RuleError>
+            + Clone
+            + Send
+            + 'static,
+    ) -> Done<T> {
+        let Some(password) = password else {
+            let decide = move |state: &State, context: &mut Context, caller: &Caller| {
+                rule(state, context.now, caller, None)
+            };
+            return self.write(request, decide).await;
+        };
+        let rule = move |state: &State, now, caller: &Caller, password: &NewPassword| {
+            rule(state, now, caller, Some(password))
+        };
+        for _ in 0..COMPARISONS {
+            let comparison = self.compare(&request, &password, &target, &rule).await?;
+            let done = self
+                .with_password(request.clone(), &password, Some(comparison), rule.clone())
+                .await;
+            match done {
+                Err(AccountError::Rule(RuleError::PasswordReplacedMeanwhile)) => {}
+                done => return done,
             }
         }
+        Err(RuleError::PasswordReplacedMeanwhile.into())
+    }
+
+    /// Compares a new password with the one that it would replace.
+    ///
+    /// # Errors
+    /// Every rule that the password, or the change with it, breaks.
+    async fn compare<T>(
+        &self,
+        request: &Request,
+        password: &Password,
+        target: &impl for<'a> Fn(&'a State, &Caller) -> Result<&'a User, RuleError>,
+        rule: &impl Fn(&State, Moment, &Caller, &NewPassword) -> Result<Plan<T>, RuleError>,
+    ) -> Done<Comparison> {
+        password.check()?;
+        let candidate = |with: PasswordHash, same| NewPassword {
+            hash: Hasher::nobodys(None),
+            traits: password.traits(),
+            comparison: Some(Comparison { with, same }),
+        };
+        let (current, share) = self.store.read(|state, now| {
+            let caller = request.resolve(state, now)?;
+            let current = target(state, &caller)?.password.clone();
+            match rule(state, now, &caller, &candidate(current.clone(), false)) {
+                // All that is wrong with it is told at once.
+                Ok(_) | Err(RuleError::Several(_)) => Ok((current, share_of(request, &caller))),
+                Err(error) => Err(error),
+            }
+        })?;
+        let same = self
+            .hasher
+            .verify(share, password.clone(), current.clone())
+            .await?;
+        let candidate = candidate(current.clone(), same);
+        let allowed = self.store.read(|state, now| {
+            let caller = request.resolve(state, now)?;
+            rule(state, now, &caller, &candidate).map(|_| ())
+        });
+        match allowed {
+            Ok(()) | Err(RuleError::PasswordReplacedMeanwhile) => Ok(Comparison {
+                with: current,
+                same,
+            }),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Whose share of the hashing a request takes.
+fn share_of(request: &Request, caller: &Caller) -> Share {
+    Share {
+        source: request.source,
+        account: caller
+            .session
+            .map_or(Account::Anonymous, |session| Account::User(session.user)),
     }
 }

@@ -1,34 +1,38 @@
-//! Argon2id (RFC 9106), off the workers: two threads, and a queue that is bounded, so that a storm
-//! of logins takes neither the robot's memory nor its cores.
+//! Argon2id (RFC 9106), off the workers: two threads and a bounded queue, so that a storm of logins
+//! takes neither the robot's memory nor its cores, and nobody holds up the others.
 
+mod queue;
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::io;
-use std::sync::mpsc::{sync_channel, Receiver, SyncSender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use argon2::password_hash::{self, PasswordHasher, PasswordVerifier, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
+use self::queue::Queue;
+pub use self::queue::{Account, Share};
 use crate::domain::password::{Password, PasswordHash};
 use crate::domain::plan::Random;
 use crate::store::SystemRandom;
 
-/// Hashes at a time. Each takes [`MEMORY_KIB`] and a core.
+/// Threads that hash.
 const THREADS: usize = 2;
 /// Passwords that wait for a thread.
 const QUEUE: usize = 32;
-/// Memory of one hash, in KiB: OWASP's least for Argon2id with two passes.
+/// Memory of one hash of ours, in KiB: OWASP's least for Argon2id with two passes.
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
+/// Memory of all hashes at a time, in KiB. One that needs more by itself is made alone.
+const BUDGET_KIB: u32 = THREADS as u32 * MEMORY_KIB;
+/// The most that a stored hash may ask for: memory in KiB, passes, lanes.
+const BOUNDS: (u32, u32, u32) = (256 * 1024, 16, 16);
 /// Bytes of a salt (RFC 9106 §3.1).
 const SALT_BYTES: usize = 16;
-/// A hash with the same cost as any other, of no password: nobody knows one that it fits.
-const NOBODYS: &str =
-    "$argon2id$v=19$m=19456,t=2,p=1$b3BlbnRyb25zLWF1dGgtLQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-
-type Job = Box<dyn FnOnce(&Argon2) + Send>;
 
 /// Why a password was not hashed.
 #[derive(Debug, Error)]
@@ -39,11 +43,25 @@ pub enum HashError {
     /// Argon2 failed: a stored hash is none, or there is no memory.
     #[error("cannot hash a password: {0}")]
     Failed(password_hash::Error),
+    /// A stored hash asks for more memory or time than a hash may.
+    #[error("cannot check a password: its hash asks for more than m={}, t={}, p={}", BOUNDS.0, BOUNDS.1, BOUNDS.2)]
+    OutOfBounds,
+}
+
+/// Work on a thread; `None` when it is sent away.
+type Job = Box<dyn FnOnce(Option<&Argon2>) + Send>;
+
+/// What the threads share.
+struct Shared {
+    queue: Mutex<Queue<Job>>,
+    changed: Condvar,
 }
 
 /// The threads that hash.
 pub struct Hasher {
-    queue: SyncSender<Job>,
+    shared: Arc<Shared>,
+    /// Chooses stand-ins: another choice in each process.
+    stand_ins: RandomState,
 }
 
 impl Hasher {
@@ -52,30 +70,68 @@ impl Hasher {
     /// # Errors
     /// A thread could not be started.
     pub fn start() -> io::Result<Self> {
-        let (queue, jobs) = sync_channel::<Job>(QUEUE);
-        let jobs = Arc::new(Mutex::new(jobs));
+        let hasher = Self {
+            shared: Arc::new(Shared {
+                queue: Mutex::new(Queue::new(QUEUE, BUDGET_KIB)),
+                changed: Condvar::new(),
+            }),
+            stand_ins: RandomState::new(),
+        };
         for number in 0..THREADS {
-            let jobs = Arc::clone(&jobs);
+            let shared = Arc::clone(&hasher.shared);
             std::thread::Builder::new()
                 .name(format!("argon2-{number}"))
-                .spawn(move || work(&jobs))?;
+                .spawn(move || work(&shared))?;
         }
-        Ok(Self { queue })
+        Ok(hasher)
     }
 
-    /// A hash of nobody's password, to check against where there is no user: it takes as long.
-    pub fn nobodys() -> PasswordHash {
-        PasswordHash::from_phc(NOBODYS.into())
+    /// Which of `users` accounts stands in for a name that nobody has; always the same one for a
+    /// name. `None` when there is none.
+    pub fn stand_in(&self, name: &str, users: usize) -> Option<usize> {
+        let number = self.stand_ins.hash_one(name);
+        usize::try_from(number % u64::try_from(users.max(1)).ok()?)
+            .ok()
+            .filter(|_| users > 0)
+    }
+
+    /// A hash of nobody's password that takes as long to check as `like`, or as ours without it:
+    /// nobody knows a password that it fits.
+    pub fn nobodys(like: Option<&PasswordHash>) -> PasswordHash {
+        let params = like
+            .and_then(|hash| params_of(hash).ok())
+            .unwrap_or_else(our_params);
+        PasswordHash::from_phc(format!(
+            "$argon2id$v=19$m={},t={},p={}$b3BlbnRyb25zLWF1dGgtLQ${}",
+            params.m_cost(),
+            params.t_cost(),
+            params.p_cost(),
+            "A".repeat(43)
+        ))
+    }
+
+    /// Whether a hash has our algorithm and parameters.
+    pub fn is_ours(hash: &PasswordHash) -> bool {
+        let Ok(parsed) = password_hash::PasswordHash::new(hash.as_phc()) else {
+            return false;
+        };
+        parsed.algorithm == Algorithm::Argon2id.ident()
+            && parsed.version == Some(Version::V0x13.into())
+            && params_of(hash).is_ok_and(|params| {
+                let ours = our_params();
+                (params.m_cost(), params.t_cost(), params.p_cost())
+                    == (ours.m_cost(), ours.t_cost(), ours.p_cost())
+            })
     }
 
     /// Hashes a password with a new salt.
     ///
     /// # Errors
-    /// [`HashError`].
-    pub async fn hash(&self, password: Password) -> Result<PasswordHash, HashError> {
+    /// [`HashError::Busy`] or [`HashError::Failed`].
+    pub async fn hash(&self, share: Share, password: Password) -> Result<PasswordHash, HashError> {
         let mut bytes = [0; SALT_BYTES];
         SystemRandom.fill(&mut bytes);
-        self.run(move |argon2| {
+        self.run(share, MEMORY_KIB, move |argon2| {
             let salt = SaltString::encode_b64(&bytes)?;
             let hash = argon2.hash_password(password.expose().as_bytes(), &salt)?;
             Ok(PasswordHash::from_phc(hash.to_string()))
@@ -83,12 +139,18 @@ impl Hasher {
         .await
     }
 
-    /// Whether a hash is this password's.
+    /// Whether a hash is this password's, whichever parameters it has.
     ///
     /// # Errors
     /// [`HashError`].
-    pub async fn verify(&self, password: Password, hash: PasswordHash) -> Result<bool, HashError> {
-        self.run(move |argon2| {
+    pub async fn verify(
+        &self,
+        share: Share,
+        password: Password,
+        hash: PasswordHash,
+    ) -> Result<bool, HashError> {
+        let params = params_of(&hash)?;
+        self.run(share, params.m_cost(), move |argon2| {
             let parsed = password_hash::PasswordHash::new(hash.as_phc())?;
             match argon2.verify_password(password.expose().as_bytes(), &parsed) {
                 Ok(()) => Ok(true),
@@ -101,32 +163,76 @@ impl Hasher {
 
     async fn run<T: Send + 'static>(
         &self,
+        share: Share,
+        memory_kib: u32,
         work: impl FnOnce(&Argon2) -> password_hash::Result<T> + Send + 'static,
     ) -> Result<T, HashError> {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |argon2| {
             // A client that has gone needs no answer.
             if !answer.is_closed() {
-                let _gone = answer.send(work(argon2));
+                let done = match argon2 {
+                    Some(argon2) => work(argon2).map_err(HashError::Failed),
+                    None => Err(HashError::Busy),
+                };
+                let _gone = answer.send(done);
             }
         });
-        self.queue.try_send(job).map_err(|_| HashError::Busy)?;
+        let sent_away = lock(&self.shared).push(share, memory_kib, job);
+        self.shared.changed.notify_all();
+        if let Some(job) = sent_away {
+            job(None);
+        }
         answered
             .await
-            .unwrap_or(Err(password_hash::Error::Crypto))
-            .map_err(HashError::Failed)
+            .unwrap_or(Err(HashError::Failed(password_hash::Error::Crypto)))
     }
 }
 
+impl Drop for Hasher {
+    fn drop(&mut self) {
+        lock(&self.shared).close();
+        self.shared.changed.notify_all();
+    }
+}
+
+fn lock(shared: &Shared) -> std::sync::MutexGuard<'_, Queue<Job>> {
+    shared.queue.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn our_params() -> Params {
+    Params::new(MEMORY_KIB, PASSES, LANES, None).expect("the parameters are in range")
+}
+
+/// What a stored hash asks for.
+fn params_of(hash: &PasswordHash) -> Result<Params, HashError> {
+    let parsed = password_hash::PasswordHash::new(hash.as_phc()).map_err(HashError::Failed)?;
+    let params = Params::try_from(&parsed).map_err(HashError::Failed)?;
+    let (memory, passes, lanes) = BOUNDS;
+    if params.m_cost() > memory || params.t_cost() > passes || params.p_cost() > lanes {
+        return Err(HashError::OutOfBounds);
+    }
+    Ok(params)
+}
+
 /// Hashes until the [`Hasher`] is dropped.
-fn work(jobs: &Mutex<Receiver<Job>>) {
-    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).expect("the parameters are in range");
-    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    loop {
-        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        match job {
-            Ok(job) => job(&argon2),
-            Err(_) => return,
-        }
+fn work(shared: &Shared) {
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, our_params());
+    let mut queue = lock(shared);
+    while !queue.is_closed() {
+        let Some((memory_kib, job)) = queue.pop() else {
+            queue = shared
+                .changed
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
+            continue;
+        };
+        drop(queue);
+        // A panic drops the job, whose client gets an error, and was logged.
+        let _panicked =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(Some(&argon2))));
+        queue = lock(shared);
+        queue.finished(memory_kib);
+        shared.changed.notify_all();
     }
 }

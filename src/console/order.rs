@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::{AccountError, Accounts};
-use crate::domain::audit::{Actor, Origin};
+use crate::domain::authority::Request;
 use crate::domain::password::Password;
-use crate::domain::plan::Request;
 use crate::domain::user::{AccountType, User, UserView};
 use crate::domain::users::UserPatch;
 use crate::logging;
@@ -98,11 +97,7 @@ pub enum Answer {
 /// # Errors
 /// A sentence for the user.
 pub async fn carry_out(accounts: &Accounts, signed: Signed) -> Result<Answer, String> {
-    let by = Request {
-        actor: Actor::console(&signed.user),
-        reason: None,
-        origin: Origin::Console,
-    };
+    let by = Request::console(signed.user, None);
     try_to(accounts, by, signed.order)
         .await
         .map_err(|error| logging::chain(&error))
@@ -110,12 +105,14 @@ pub async fn carry_out(accounts: &Accounts, signed: Signed) -> Result<Answer, St
 
 async fn try_to(accounts: &Accounts, by: Request, order: Order) -> Result<Answer, AccountError> {
     let store = accounts.store();
-    let view = |user: &User| store.read(|state, now| UserView::of(user, state.settings(), now));
+    let view =
+        |user: &User| store.read(|state, now| UserView::of(user, state, &state.lock_policy(), now));
     match order {
         Order::ListUsers => Ok(Answer::Users(store.read(|state, now| {
+            let policy = state.lock_policy();
             state
                 .users()
-                .map(|user| UserView::of(user, state.settings(), now))
+                .map(|user| UserView::of(user, state, &policy, now))
                 .collect()
         }))),
         Order::AddUser {
@@ -166,7 +163,7 @@ async fn try_to(accounts: &Accounts, by: Request, order: Order) -> Result<Answer
             Ok(Answer::AccessControl(on))
         }
         Order::Restore(path) => {
-            let restored = store.restore(path, by).await?;
+            let restored = store.restore(path, accounts.authorize(&by)?).await?;
             Ok(Answer::Restored(restored.users, restored.with_audit_log))
         }
         Order::Note { action, message } => {
@@ -174,7 +171,9 @@ async fn try_to(accounts: &Accounts, by: Request, order: Order) -> Result<Answer
                 NotedAction::Backup => "backup",
                 NotedAction::Export => "export audit log",
             };
-            store.note(by, action, message).await?;
+            store
+                .note(accounts.authorize(&by)?, action, message)
+                .await?;
             Ok(Answer::Done)
         }
     }

@@ -3,6 +3,8 @@
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::user::User;
+
 /// What turns access control on is reported to the audit server in a request of its own, too.
 pub const ENABLE_ACCESS_CONTROL: &str = "update CRS enabled";
 
@@ -21,6 +23,14 @@ impl Actor {
         Self {
             account_name: "opentrons-auth-server".into(),
             legal_name: "Opentrons Auth Server".into(),
+        }
+    }
+
+    /// A user.
+    pub fn of(user: &User) -> Self {
+        Self {
+            account_name: user.username.clone(),
+            legal_name: user.full_name.clone(),
         }
     }
 

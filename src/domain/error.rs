@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use super::authority::Unauthorized;
 use super::user::MAX_USERNAME_LENGTH;
 
 /// A broken rule. Its text is for people, and holds nothing that is secret.
@@ -33,12 +34,30 @@ pub enum RuleError {
         /// The name, shortened when it is longer than any could be.
         username: String,
     },
-    /// A username with other characters than ASCII letters, digits and punctuation.
-    #[error("A username may have ASCII letters, digits and punctuation, and no white space.")]
+    /// A former user of the name has another full name.
+    #[error("The username {username:?} belongs to a former user with another full name.")]
+    UsernameBelongsToAnother {
+        /// The name.
+        username: String,
+    },
+    /// A username with characters that the touchscreen cannot type, or of dots alone.
+    #[error("A username may have ASCII letters, digits, punctuation but the backtick, and hanzi; not dots alone.")]
     UsernameContainsInvalidCharacters,
-    /// The same of a password.
-    #[error("A password may have ASCII letters, digits and punctuation, and no white space.")]
+    /// A full name with characters that people cannot see.
+    #[error("A full name may have no control, bidirectional or other invisible characters.")]
+    FullNameContainsInvalidCharacters,
+    /// A password with characters that the touchscreen cannot type.
+    #[error("A password may have ASCII letters, digits, punctuation but the backtick, spaces and hanzi.")]
     PasswordContainsInvalidCharacters,
+    /// Several rules that one password breaks.
+    #[error("{}", .0.first().map(ToString::to_string).unwrap_or_default())]
+    Several(Vec<RuleError>),
+    /// The request is not let in.
+    #[error(transparent)]
+    Unauthorized(#[from] Unauthorized),
+    /// The password was replaced while a new one was compared with it.
+    #[error("The password was replaced meanwhile; try again.")]
+    PasswordReplacedMeanwhile,
     /// Fewer characters than the settings ask for.
     #[error("The password has {actual} characters; it needs at least {required}.")]
     PasswordTooShort {
@@ -53,11 +72,8 @@ pub enum RuleError {
     /// The password that the user has already.
     #[error("The new password must differ from the current one.")]
     PasswordPreviouslyUsed,
-    /// A re-authentication with a wrong password, or of a locked account.
-    #[error("The password is not right, or the account is locked.")]
-    PasswordIncorrect,
-    /// A service account that has failed too often has to wait.
-    #[error("Too many wrong passwords; try again in {seconds} s.")]
+    /// Too many passwords were tried out in one session.
+    #[error("Too many attempts; try again in {seconds} s.")]
     TooManyAttempts {
         /// How long to wait.
         seconds: u64,

@@ -1,10 +1,10 @@
 //! Logging in, going on and logging out: which tokens there are, and when a login ends.
 
 use super::audit::Actor;
+use super::authority::Caller;
 use super::clock::Moment;
-use super::error::RuleError;
 use super::password::PasswordHash;
-use super::plan::{Context, Plan, Request};
+use super::plan::{Context, Plan};
 use super::scope::Scopes;
 use super::state::{Change, State};
 use super::token::{AccessToken, Login, LoginId, RefreshToken, Token, TokenDigest};
@@ -39,6 +39,8 @@ pub struct Attempt {
     pub checked: PasswordHash,
     /// Whether it was right.
     pub right: bool,
+    /// A hash with our parameters of a right password whose hash has others.
+    pub rehashed: Option<PasswordHash>,
 }
 
 impl Attempt {
@@ -63,18 +65,19 @@ pub enum LoginOutcome {
     },
     /// The user may not have what was asked for.
     ExcessiveScope,
-    /// A service account has to wait.
+    /// An account that is slowed down has to wait.
     MustWait {
         /// How long, in seconds.
         seconds: u64,
     },
 }
 
-/// Logs a user in by a password. `asked`: scopes; `None` is all that the account may have.
+/// Logs a user in by a password. `asked`: the scopes that bound the session for its life; `None`
+/// bounds it by nothing.
 pub fn log_in(
     state: &State,
     context: &mut Context,
-    request: &Request,
+    caller: &Caller,
     attempt: &Attempt,
     asked: Option<Scopes>,
 ) -> Plan<LoginOutcome> {
@@ -83,56 +86,54 @@ pub fn log_in(
         let message = "A login was refused: there is no such user.".into();
         return Plan {
             changes: Vec::new(),
-            events: vec![request.event(FAILED, message)],
+            events: vec![caller.event(FAILED, message)],
             reply: LoginOutcome::Refused {
                 attempts_remaining: None,
                 locked: false,
             },
         };
     };
-    let request = &by_user(request, user);
-    if let Some(seconds) = user.must_wait(context.now) {
-        let message = "A login was refused: too many wrong passwords before.".into();
-        return Plan {
-            changes: Vec::new(),
-            events: vec![request.event(FAILED, message)],
-            reply: LoginOutcome::MustWait { seconds },
-        };
-    }
-    let settings = state.settings();
-    if !right || user.is_locked(settings) {
-        let (changes, user) = count_failure(state, user, right, context.now);
-        let locked = user.is_locked(settings);
-        let attempts_remaining = user.attempts_remaining(settings);
-        let message = if locked {
-            "A login was refused: the account is locked.".into()
-        } else {
-            refusal("A login was refused: wrong password", attempts_remaining)
-        };
-        return Plan {
-            changes,
-            events: vec![request.event(FAILED, message)],
-            reply: LoginOutcome::Refused {
-                attempts_remaining,
-                locked,
-            },
-        };
-    }
-    let own = Scopes::of_account(user.account_type, settings);
-    let grant = match asked {
-        Some(asked) if !asked.is_subset(own.or(user.scopes(settings, context.now))) => {
-            let message = "A login was refused: it asked for scopes beyond the account's.".into();
-            return Plan {
-                changes: Vec::new(),
-                events: vec![request.event(FAILED, message)],
-                reply: LoginOutcome::ExcessiveScope,
-            };
-        }
-        Some(asked) => asked,
-        // What every user has who must set a new password; an account that has it at no other
-        // time does not get it by this.
-        None => own.or(Scopes::SELF_ONLY),
+    let caller = &as_user(caller, user);
+    let policy = state.lock_policy();
+    let refused = |changes, message: String, reply| Plan {
+        changes,
+        events: vec![caller.event(FAILED, message)],
+        reply,
     };
+    if let Some(seconds) = policy.must_wait(user, context.now) {
+        let message = "A login was refused: too many wrong passwords before.".into();
+        return refused(Vec::new(), message, LoginOutcome::MustWait { seconds });
+    }
+    if policy.is_locked(user) {
+        // A right and a wrong password get the same answer, and neither is counted.
+        let message = "A login was refused: the account is locked.".into();
+        let reply = LoginOutcome::Refused {
+            attempts_remaining: policy.attempts_remaining(user),
+            locked: true,
+        };
+        return refused(Vec::new(), message, reply);
+    }
+    if !right {
+        let failed = with_failure(user, context.now);
+        let attempts_remaining = policy.attempts_remaining(&failed);
+        let locked = policy.is_locked(&failed);
+        let message = match attempts_remaining {
+            _ if locked => "A login was refused: wrong password; it locked the account.".into(),
+            Some(left) => format!("A login was refused: wrong password; attempts left: {left}."),
+            None => "A login was refused: wrong password.".into(),
+        };
+        let reply = LoginOutcome::Refused {
+            attempts_remaining,
+            locked,
+        };
+        return refused(vec![Change::PutUser(failed)], message, reply);
+    }
+    let may_ever = may_ask_for(state, user, context.now);
+    if asked.is_some_and(|asked| !asked.is_subset(may_ever)) {
+        let message = "A login was refused: it asked for scopes beyond the account's.".into();
+        return refused(Vec::new(), message, LoginOutcome::ExcessiveScope);
+    }
+    let grant = asked.unwrap_or(Scopes::UNBOUNDED);
     let login = Login {
         id: state.next_login(),
         user: user.id,
@@ -140,14 +141,29 @@ pub fn log_in(
         expires: context.now,
     };
     let (mut changes, issued) = issue(state, context, user, login, grant);
-    if user.failed_logins > 0 {
-        changes.push(Change::PutUser(without_failures(user)));
+    if user.failed_logins > 0 || attempt.rehashed.is_some() {
+        changes.push(Change::PutUser(User {
+            failed_logins: 0,
+            last_failed_login: None,
+            password: attempt
+                .rehashed
+                .clone()
+                .unwrap_or_else(|| user.password.clone()),
+            ..user.clone()
+        }));
     }
     Plan {
         changes,
-        events: vec![request.event(SUCCEEDED, format!("{:?} logged in.", user.username))],
+        events: vec![caller.event(SUCCEEDED, format!("{:?} logged in.", user.username))],
         reply: LoginOutcome::Granted(issued),
     }
+}
+
+/// The scopes that a user may ask for: all that the account may have, whether it must set a new
+/// password first or not.
+fn may_ask_for(state: &State, user: &User, now: Moment) -> Scopes {
+    let settings = state.settings();
+    Scopes::of_account(user.account_type, settings).or(user.scopes(settings, now))
 }
 
 /// What becomes of a refresh.
@@ -169,7 +185,7 @@ pub enum RefreshOutcome {
 pub fn refresh(
     state: &State,
     context: &mut Context,
-    request: &Request,
+    caller: &Caller,
     digest: &TokenDigest,
     asked: Option<Scopes>,
 ) -> Plan<RefreshOutcome> {
@@ -190,17 +206,18 @@ pub fn refresh(
         );
         return Plan {
             changes: vec![Change::EndLogin(login.id)],
-            events: vec![by_user(request, user).event("login ended", message)],
+            events: vec![as_user(caller, user).event("login ended", message)],
             reply: RefreshOutcome::Refused,
         };
     }
-    if token.expires <= context.now || user.is_locked(state.settings()) {
+    if token.expires <= context.now || user.locked_by_admin {
         return Plan::reply(RefreshOutcome::Refused);
     }
-    let scopes = asked.unwrap_or(login.grant);
-    if !scopes.is_subset(login.grant) {
+    let may_ask = login.grant.and(may_ask_for(state, user, context.now));
+    if asked.is_some_and(|asked| !asked.is_subset(may_ask)) {
         return Plan::reply(RefreshOutcome::ExcessiveScope);
     }
+    let scopes = asked.unwrap_or(login.grant);
     let (mut changes, issued) = issue(state, context, user, login.clone(), scopes);
     if token.superseded.is_none() {
         let superseded = RefreshToken {
@@ -217,107 +234,36 @@ pub fn refresh(
 }
 
 /// Ends the login that a token of either kind belongs to (RFC 7009 §2.1).
-pub fn revoke(state: &State, request: &Request, digest: &TokenDigest) -> Plan<()> {
-    let login = state
+pub fn revoke(state: &State, caller: &Caller, digest: &TokenDigest) -> Plan<()> {
+    let found = state
         .access_token(digest)
         .map(|token| token.login)
         .or_else(|| state.refresh_token(digest).map(|token| token.login))
-        .and_then(|login| state.login(login));
-    let Some(login) = login else {
+        .and_then(|login| state.login(login))
+        .and_then(|login| Some((login, state.user(login.user)?)));
+    let Some((login, user)) = found else {
         return Plan::reply(());
     };
-    let (request, message) = match state.user(login.user) {
-        Some(user) => (
-            by_user(request, user),
-            format!("{:?} logged out.", user.username),
-        ),
-        None => (request.clone(), "A login was ended.".into()),
-    };
+    let message = format!("{:?} logged out.", user.username);
     Plan {
         changes: vec![Change::EndLogin(login.id)],
-        events: vec![request.event("logout", message)],
+        events: vec![as_user(caller, user).event("logout", message)],
         reply: (),
     }
 }
 
-/// Whether a user who is logged in gave the right password again, as for a signature. A wrong one
-/// counts as a failed login.
-pub fn reauthenticate(
-    state: &State,
-    context: &mut Context,
-    request: &Request,
-    attempt: &Attempt,
-) -> Plan<Result<(), RuleError>> {
-    let Some((user, right)) = attempt.outcome(state) else {
-        return Plan::reply(Err(RuleError::PasswordIncorrect));
-    };
-    if let Some(seconds) = user.must_wait(context.now) {
-        return Plan::reply(Err(RuleError::TooManyAttempts { seconds }));
-    }
-    if !right || user.is_locked(state.settings()) {
-        let (changes, counted) = count_failure(state, user, right, context.now);
-        let left = counted.attempts_remaining(state.settings());
-        let message = refusal("A password was not confirmed: it was wrong", left);
-        return Plan {
-            changes,
-            events: vec![request.event("password validation failed", message)],
-            reply: Err(RuleError::PasswordIncorrect),
-        };
-    }
-    let mut changes = Vec::new();
-    if user.failed_logins > 0 {
-        changes.push(Change::PutUser(without_failures(user)));
-    }
-    let message = format!("{:?} confirmed their password.", user.username);
-    Plan {
-        changes,
-        events: vec![request.event("password validated", message)],
-        reply: Ok(()),
+/// The caller, as this user.
+fn as_user(caller: &Caller, user: &User) -> Caller {
+    Caller {
+        actor: Actor::of(user),
+        ..caller.clone()
     }
 }
 
-/// The request, as one of this user.
-fn by_user(request: &Request, user: &User) -> Request {
-    Request {
-        actor: Actor {
-            account_name: user.username.clone(),
-            legal_name: user.full_name.clone(),
-        },
-        reason: request.reason.clone(),
-        origin: request.origin,
-    }
-}
-
-fn refusal(what: &str, attempts_remaining: Option<u32>) -> String {
-    match attempts_remaining {
-        Some(left) => format!("{what}; attempts left: {left}."),
-        None => format!("{what}."),
-    }
-}
-
-/// Counts a failed login, and ends the user's logins when that locks the account. A right password
-/// for an account that is locked changes nothing.
-fn count_failure(state: &State, user: &User, right: bool, now: Moment) -> (Vec<Change>, User) {
-    let mut counted = user.clone();
-    if right {
-        return (Vec::new(), counted);
-    }
-    counted.failed_logins = user.failed_logins.saturating_add(1);
-    counted.last_failed_login = Some(now);
-    let mut changes = vec![Change::PutUser(counted.clone())];
-    if counted.is_locked(state.settings()) {
-        changes.push(Change::EndLoginsOf {
-            user: user.id,
-            except: None,
-        });
-    }
-    (changes, counted)
-}
-
-fn without_failures(user: &User) -> User {
+fn with_failure(user: &User, now: Moment) -> User {
     User {
-        failed_logins: 0,
-        last_failed_login: None,
+        failed_logins: user.failed_logins.saturating_add(1),
+        last_failed_login: Some(now),
         ..user.clone()
     }
 }

@@ -4,7 +4,9 @@
 //! [`State`](state::State) is all that is known of accounts. A rule reads it and plans
 //! [`Change`](state::Change)s; the store makes them durable, and only then the state takes them over.
 
+pub mod attempts;
 pub mod audit;
+pub mod authority;
 pub mod clock;
 pub mod error;
 pub mod logins;

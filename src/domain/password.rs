@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::error::RuleError;
 use super::plan::Random;
 use super::settings::{Settings, DEFAULT_MINIMUM_LENGTH};
+use super::user::can_be_typed;
 
 /// Longest password, in characters.
 pub const MAX_PASSWORD_LENGTH: usize = 1024;
@@ -36,7 +37,7 @@ impl Password {
     /// Refuses a password that nobody may have, whatever the settings.
     ///
     /// # Errors
-    /// Empty, too long, or with other characters than ASCII letters, digits and punctuation.
+    /// Empty or too long.
     pub fn check(&self) -> Result<(), RuleError> {
         if self.0.is_empty() {
             return Err(RuleError::Empty { field: "password" });
@@ -47,9 +48,6 @@ impl Password {
                 most: MAX_PASSWORD_LENGTH,
             });
         }
-        if !self.0.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(RuleError::PasswordContainsInvalidCharacters);
-        }
         Ok(())
     }
 
@@ -58,6 +56,7 @@ impl Password {
         PasswordTraits {
             length: self.0.chars().count(),
             special: self.0.contains(|c: char| c.is_ascii_punctuation()),
+            can_be_typed: self.0.chars().all(|c| c == ' ' || can_be_typed(c)),
         }
     }
 
@@ -140,6 +139,7 @@ impl<'de> Deserialize<'de> for Password {
 pub struct PasswordTraits {
     length: usize,
     special: bool,
+    can_be_typed: bool,
 }
 
 /// What the settings ask of a password.
@@ -160,22 +160,23 @@ impl PasswordPolicy {
 }
 
 impl PasswordTraits {
-    /// Refuses a password that does not fit the settings.
-    ///
-    /// # Errors
-    /// Too short, or without punctuation.
-    pub fn check(self, settings: &Settings) -> Result<(), RuleError> {
+    /// The rules that the password breaks, its length first.
+    pub fn faults(self, settings: &Settings) -> Vec<RuleError> {
         let policy = PasswordPolicy::of(settings);
+        let mut faults = Vec::new();
         if self.length < policy.length {
-            return Err(RuleError::PasswordTooShort {
+            faults.push(RuleError::PasswordTooShort {
                 required: policy.length,
                 actual: self.length,
             });
         }
         if policy.special && !self.special {
-            return Err(RuleError::PasswordMissingSpecialCharacters);
+            faults.push(RuleError::PasswordMissingSpecialCharacters);
         }
-        Ok(())
+        if !self.can_be_typed {
+            faults.push(RuleError::PasswordContainsInvalidCharacters);
+        }
+        faults
     }
 }
 
@@ -201,6 +202,15 @@ impl fmt::Debug for PasswordHash {
     }
 }
 
+/// What came of comparing a password with the one that a user has.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// The hash that it was compared with.
+    pub with: PasswordHash,
+    /// Whether it is the same password.
+    pub same: bool,
+}
+
 /// A password that somebody set, hashed.
 #[derive(Clone, Debug)]
 pub struct NewPassword {
@@ -208,4 +218,33 @@ pub struct NewPassword {
     pub hash: PasswordHash,
     /// What the rules look at.
     pub traits: PasswordTraits,
+    /// How it compares with the one that it replaces; `None` for one that was made at random.
+    pub comparison: Option<Comparison>,
+}
+
+impl NewPassword {
+    /// Refuses a password that breaks rules. `current`: the hash of the one that it replaces.
+    ///
+    /// # Errors
+    /// [`RuleError::Several`] has all rules that it breaks, its length first;
+    /// [`RuleError::PasswordReplacedMeanwhile`]: it was compared with another hash than `current`.
+    pub fn check(
+        &self,
+        settings: &Settings,
+        current: Option<&PasswordHash>,
+    ) -> Result<(), RuleError> {
+        let mut faults = self.traits.faults(settings);
+        if let (Some(comparison), Some(current)) = (&self.comparison, current) {
+            if comparison.with != *current {
+                return Err(RuleError::PasswordReplacedMeanwhile);
+            }
+            if comparison.same {
+                faults.push(RuleError::PasswordPreviouslyUsed);
+            }
+        }
+        if faults.is_empty() {
+            return Ok(());
+        }
+        Err(RuleError::Several(faults))
+    }
 }

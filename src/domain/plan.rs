@@ -1,6 +1,6 @@
 //! What a rule is given and what it gives.
 
-use super::audit::{Actor, Event, Origin};
+use super::audit::Event;
 use super::clock::Moment;
 use super::state::Change;
 
@@ -8,31 +8,6 @@ use super::state::Change;
 pub trait Random {
     /// Fills `bytes`.
     fn fill(&mut self, bytes: &mut [u8]);
-}
-
-/// Who asks for something, and why.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// Who.
-    pub actor: Actor,
-    /// Why, as they said.
-    pub reason: Option<String>,
-    /// Where the request came from.
-    pub origin: Origin,
-}
-
-impl Request {
-    /// A request's event.
-    pub fn event(&self, action: &str, message: String) -> Event {
-        Event {
-            action: action.into(),
-            account_name: self.actor.account_name.clone(),
-            legal_name: self.actor.legal_name.clone(),
-            message,
-            reason: self.reason.clone(),
-            origin: Some(self.origin),
-        }
-    }
 }
 
 /// What is needed to decide, beside the state.

@@ -110,6 +110,8 @@ pub struct Scopes(u32);
 impl Scopes {
     /// No scope.
     pub const NONE: Self = Self(0);
+    /// No bound: whatever an account may have, now or later.
+    pub const UNBOUNDED: Self = Self(u32::MAX);
     /// All that a user may do who must set a new password, whatever the account type.
     pub const SELF_ONLY: Self = Self::of(&[UsersReadSelf, UsersWriteSelf]);
 
@@ -124,9 +126,9 @@ impl Scopes {
         Self(bits)
     }
 
-    /// The set that [`Scopes::bits`] gave; bits of unknown scopes are dropped.
+    /// The set that [`Scopes::bits`] gave.
     pub fn from_bits(bits: u32) -> Self {
-        Self(bits & Self::of(&Scope::ALL).0)
+        Self(bits)
     }
 
     /// A number for the set, for storing: bit n is the scope numbered n.
@@ -185,7 +187,7 @@ impl Scopes {
     pub fn of_account(account_type: AccountType, settings: &Settings) -> Self {
         match account_type {
             AccountType::Admin | AccountType::Service => Self::of(&Scope::ALL),
-            AccountType::Auditor => Self::of(&[UsersReadOthers]),
+            AccountType::Auditor => Self::of(&[UsersReadOthers, UsersReadSelf, UsersWriteSelf]),
             AccountType::User => {
                 let mut scopes = Self::of(&[
                     AuditLogWrite,

@@ -2,8 +2,10 @@
 
 use super::password::MAX_PASSWORD_LENGTH;
 
-/// Longest duration that a setting takes, in seconds: a hundred years.
-pub const MAX_SECONDS: f64 = 3_155_760_000.0;
+/// Bounds of the lifetime of a token, in seconds: up to a week.
+pub const IDLE_LOGOUT: (f64, f64) = (1.0, 604_800.0);
+/// Bounds of the age at which a password expires, in seconds: a day to a hundred years.
+pub const PASSWORD_RESET_TIME: (f64, f64) = (86_400.0, 3_155_760_000.0);
 /// Greatest number of login attempts that a setting takes.
 pub const MAX_LOGIN_ATTEMPTS: u32 = 1_000_000;
 /// Minimum length of a password while no other is set, in characters.
@@ -71,9 +73,9 @@ impl SettingsPatch {
             }
             _ => Ok(()),
         };
-        let seconds = |value: Option<f64>, name: &str, or_null: &str| match value {
-            Some(value) if !(value > 0.0 && value <= MAX_SECONDS) => Err(format!(
-                "data.{name}: must be above 0 and at most {MAX_SECONDS:.0} seconds{or_null}"
+        let seconds = |value: Option<f64>, (least, most): (f64, f64), name, or_null| match value {
+            Some(value) if !(least..=most).contains(&value) => Err(format!(
+                "data.{name}: must be from {least:.0} to {most:.0} seconds{or_null}"
             )),
             _ => Ok(()),
         };
@@ -89,10 +91,11 @@ impl SettingsPatch {
         )?;
         seconds(
             self.password_reset_time.flatten(),
+            PASSWORD_RESET_TIME,
             "passwordResetTime",
             ", or null",
         )?;
-        seconds(self.idle_logout, "idleLogout", "")
+        seconds(self.idle_logout, IDLE_LOGOUT, "idleLogout", "")
     }
 
     /// `settings` with the given fields changed.

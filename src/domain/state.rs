@@ -6,7 +6,8 @@ use super::clock::Moment;
 use super::scope::Scopes;
 use super::settings::Settings;
 use super::token::{AccessToken, Login, LoginId, RefreshToken, TokenDigest};
-use super::user::{User, UserId};
+use super::user::fold;
+use super::user::{AccountType, FormerUsername, LockPolicy, User, UserId};
 
 /// A change of the state. The store writes it down before the state takes it over.
 #[derive(Clone, Debug)]
@@ -30,8 +31,13 @@ pub enum Change {
         /// Which goes on.
         except: Option<LoginId>,
     },
-    /// Ends every login.
-    EndAllLogins,
+    /// Ends every login but the one that is excepted.
+    EndAllLogins {
+        /// Which goes on.
+        except: Option<LoginId>,
+    },
+    /// Remembers who had a username that nobody has now.
+    PutFormerUsername(FormerUsername),
     /// Adds an access token.
     PutAccessToken(TokenDigest, AccessToken),
     /// Adds a refresh token or replaces it.
@@ -61,6 +67,8 @@ pub struct State {
     users: HashMap<UserId, User>,
     /// Sorted, as lists are.
     usernames: BTreeMap<String, UserId>,
+    /// By [`fold`].
+    former_usernames: HashMap<String, FormerUsername>,
     logins: HashMap<LoginId, Login>,
     access_tokens: HashMap<TokenDigest, AccessToken>,
     refresh_tokens: HashMap<TokenDigest, RefreshToken>,
@@ -138,10 +146,11 @@ impl State {
             return None;
         }
         let login = self.logins.get(&token.login)?;
-        let user = self.users.get(&login.user)?;
-        if user.is_locked(&self.settings) {
-            return None;
-        }
+        // A lock by failed logins keeps strangers out and not the owner (NIST SP 800-63B §5.2.2).
+        let user = self
+            .users
+            .get(&login.user)
+            .filter(|user| !user.locked_by_admin)?;
         Some(Principal {
             user,
             token,
@@ -149,22 +158,51 @@ impl State {
         })
     }
 
-    /// Whether an administrator could log in under `settings`, with the user of `changed`'s id
-    /// replaced by it, and without the user `deleted`.
-    pub fn has_able_admin(
-        &self,
-        settings: &Settings,
-        changed: Option<&User>,
-        deleted: Option<UserId>,
-    ) -> bool {
+    /// Who had a username that nobody has now.
+    pub fn former_username(&self, username: &str) -> Option<&FormerUsername> {
+        self.former_usernames.get(&fold(username))
+    }
+
+    /// Whether a user other than `except` has the name, in capitals or not.
+    pub fn is_taken(&self, username: &str, except: Option<UserId>) -> bool {
+        let folded = fold(username);
         self.users
             .values()
-            .filter(|user| Some(user.id) != deleted)
-            .map(|user| match changed {
-                Some(changed) if changed.id == user.id => changed,
-                _ => user,
-            })
-            .any(|user| user.is_able_admin(settings))
+            .any(|user| Some(user.id) != except && fold(&user.username) == folded)
+    }
+
+    /// Which accounts failed logins lock.
+    pub fn lock_policy(&self) -> LockPolicy {
+        let mut policy = LockPolicy {
+            most: self.settings.max_login_attempts,
+            spared: None,
+        };
+        if self.access_control {
+            let admins = || {
+                self.users
+                    .values()
+                    .filter(|user| user.account_type == AccountType::Admin && !user.locked_by_admin)
+            };
+            let mut able = admins().filter(|user| !policy.is_locked(user));
+            policy.spared = match (able.next(), able.next()) {
+                (Some(last), None) => Some(last.id),
+                (Some(_), Some(_)) => None,
+                // Failures of a locked account are not counted: the one whose last failure is the
+                // latest was the last who could log in, and stays it.
+                (None, _) => admins()
+                    .max_by_key(|user| (user.last_failed_login, std::cmp::Reverse(user.id)))
+                    .map(|user| user.id),
+            };
+        }
+        policy
+    }
+
+    /// Whether an administrator other than `except` can log in.
+    pub fn has_able_admin(&self, except: Option<UserId>) -> bool {
+        let policy = self.lock_policy();
+        self.users
+            .values()
+            .any(|user| Some(user.id) != except && policy.is_able_admin(user))
     }
 
     /// Takes a change over.
@@ -196,7 +234,10 @@ impl State {
             Change::EndLoginsOf { user, except } => {
                 self.end_logins(|login| login.user == user && Some(login.id) != except);
             }
-            Change::EndAllLogins => self.logins.clear(),
+            Change::EndAllLogins { except } => self.end_logins(|login| Some(login.id) != except),
+            Change::PutFormerUsername(former) => {
+                self.former_usernames.insert(former.key.clone(), former);
+            }
             Change::PutAccessToken(digest, token) => {
                 self.access_tokens.insert(digest, token);
             }

@@ -1,6 +1,10 @@
 //! A user account.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::{Error, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 use utoipa::ToSchema;
 
 use super::clock::Moment;
@@ -8,6 +12,7 @@ use super::error::RuleError;
 use super::password::PasswordHash;
 use super::scope::Scopes;
 use super::settings::Settings;
+use super::state::State;
 
 /// Longest username, in characters.
 pub const MAX_USERNAME_LENGTH: usize = 20;
@@ -15,13 +20,13 @@ pub const MAX_USERNAME_LENGTH: usize = 20;
 pub const MAX_FULL_NAME_LENGTH: usize = 256;
 /// The full name of every service account.
 pub const SERVICE_FULL_NAME: &str = "Service Account";
-/// Wrong passwords in a row that a service account may give before it has to wait.
+/// Wrong passwords in a row that an account may be given that is slowed down, before it is.
 const FREE_ATTEMPTS: u32 = 5;
 /// The longest wait between two attempts, in milliseconds.
 const LONGEST_WAIT: i64 = 30_000;
 
 /// What an account is for; it decides which scopes the account has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AccountType {
     /// Administers the robot.
@@ -51,6 +56,28 @@ impl AccountType {
     /// The type of a name, or `None` when there is none.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|each| each.name() == name)
+    }
+}
+
+/// A string and nothing else: by itself serde takes an object of one member as well.
+impl<'de> Deserialize<'de> for AccountType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Name;
+
+        impl Visitor<'_> for Name {
+            type Value = AccountType;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("one of `admin`, `user`, `auditor`, `service`")
+            }
+
+            fn visit_str<E: Error>(self, name: &str) -> Result<AccountType, E> {
+                AccountType::from_name(name)
+                    .ok_or_else(|| E::invalid_value(Unexpected::Other("another string"), &self))
+            }
+        }
+
+        deserializer.deserialize_str(Name)
     }
 }
 
@@ -100,35 +127,6 @@ pub struct User {
 }
 
 impl User {
-    /// Whether the account is locked, by an administrator or by failed logins.
-    pub fn is_locked(&self, settings: &Settings) -> bool {
-        self.locked_by_admin || self.attempts_remaining(settings) == Some(0)
-    }
-
-    /// Failed logins that are left before the account locks; `None` when there is no limit.
-    pub fn attempts_remaining(&self, settings: &Settings) -> Option<u32> {
-        if self.account_type == AccountType::Service {
-            return None;
-        }
-        let most = settings.max_login_attempts?;
-        if self.locked_by_admin {
-            return Some(0);
-        }
-        Some(most.saturating_sub(self.failed_logins))
-    }
-
-    /// How long a service account has to wait for its next attempt, in seconds rounded up; `None`
-    /// when it has not. Each failure doubles the wait.
-    pub fn must_wait(&self, now: Moment) -> Option<u64> {
-        let over = self.failed_logins.checked_sub(FREE_ATTEMPTS)?;
-        if self.account_type != AccountType::Service {
-            return None;
-        }
-        let wait = 1000_i64.saturating_mul(1 << over.min(10)).min(LONGEST_WAIT);
-        let left = self.last_failed_login? + wait - now;
-        (left > 0).then_some((left as u64).div_ceil(1000))
-    }
-
     /// Why the user must set a new password.
     pub fn reset_reason(&self, settings: &Settings, now: Moment) -> ResetPasswordReason {
         if self.stored_reason != ResetPasswordReason::None {
@@ -151,11 +149,83 @@ impl User {
             Scopes::SELF_ONLY
         }
     }
+}
+
+/// Which accounts failed logins lock; the others are slowed down.
+#[derive(Clone, Copy, Debug)]
+pub struct LockPolicy {
+    /// Failed logins before an account locks; `None`: never.
+    pub(super) most: Option<u32>,
+    /// The last administrator who can log in, while access control is on: nobody could help.
+    pub(super) spared: Option<UserId>,
+}
+
+impl LockPolicy {
+    /// Whether the account is locked, by an administrator or by failed logins.
+    pub fn is_locked(&self, user: &User) -> bool {
+        user.locked_by_admin || self.attempts_remaining(user) == Some(0)
+    }
+
+    /// Whether failed logins slow the account down instead of locking it.
+    pub fn slows(&self, user: &User) -> bool {
+        user.account_type == AccountType::Service || self.spared == Some(user.id)
+    }
+
+    /// Failed logins that are left before the account locks; `None` when there is no limit.
+    pub fn attempts_remaining(&self, user: &User) -> Option<u32> {
+        if self.slows(user) {
+            return None;
+        }
+        let most = self.most?;
+        if user.locked_by_admin {
+            return Some(0);
+        }
+        Some(most.saturating_sub(user.failed_logins))
+    }
+
+    /// How long an account that is slowed down has to wait for its next attempt, in seconds rounded
+    /// up; `None` when it has not. Each failure doubles the wait.
+    pub fn must_wait(&self, user: &User, now: Moment) -> Option<u64> {
+        let over = user.failed_logins.checked_sub(FREE_ATTEMPTS)?;
+        if !self.slows(user) {
+            return None;
+        }
+        let wait = 1000_i64.saturating_mul(1 << over.min(10)).min(LONGEST_WAIT);
+        let left = user.last_failed_login? + wait - now;
+        (left > 0).then_some((left as u64).div_ceil(1000))
+    }
 
     /// Whether this is an administrator who can log in.
-    pub fn is_able_admin(&self, settings: &Settings) -> bool {
-        self.account_type == AccountType::Admin && !self.is_locked(settings)
+    pub fn is_able_admin(&self, user: &User) -> bool {
+        user.account_type == AccountType::Admin && !self.is_locked(user)
     }
+}
+
+/// Who had a username that nobody has now: it is theirs for ever (21 CFR 11.100(a)).
+#[derive(Clone, Debug)]
+pub struct FormerUsername {
+    /// The name as [`fold`] gives it.
+    pub key: String,
+    /// Who had it.
+    pub user: UserId,
+    /// That person's name.
+    pub full_name: String,
+}
+
+impl FormerUsername {
+    /// That a user gives the username up.
+    pub fn of(user: &User) -> Self {
+        Self {
+            key: fold(&user.username),
+            user: user.id,
+            full_name: user.full_name.clone(),
+        }
+    }
+}
+
+/// What two usernames have in common that differ in case alone.
+pub fn fold(username: &str) -> String {
+    username.to_ascii_lowercase()
 }
 
 /// What is told of a user.
@@ -179,37 +249,78 @@ pub struct UserView {
 
 impl UserView {
     /// A user as it is at a moment.
-    pub fn of(user: &User, settings: &Settings, now: Moment) -> Self {
-        let reason = user.reset_reason(settings, now);
+    pub fn of(user: &User, state: &State, policy: &LockPolicy, now: Moment) -> Self {
+        let reason = user.reset_reason(state.settings(), now);
         Self {
             username: user.username.clone(),
             full_name: user.full_name.clone(),
             account_type: user.account_type,
-            locked: user.is_locked(settings),
+            locked: policy.is_locked(user),
             reset_password: reason != ResetPasswordReason::None,
             reset_password_reason: reason,
         }
     }
 }
 
+/// Whether the touchscreen's keyboard can type a character into a username: ASCII letters, digits and
+/// punctuation but the backtick, and the hanzi of the CJK Unified Ideographs block.
+pub fn can_be_typed(c: char) -> bool {
+    (c.is_ascii_graphic() && c != '`') || ('\u{4e00}'..='\u{9fff}').contains(&c)
+}
+
 /// Refuses a username that nobody may have.
 ///
 /// # Errors
-/// Empty, too long, or with other characters than ASCII letters, digits and punctuation.
+/// Empty, too long, of dots alone (it would be no path segment), or with characters that cannot be
+/// typed.
 pub fn check_username(username: &str) -> Result<(), RuleError> {
     check_length(username, "username", MAX_USERNAME_LENGTH)?;
-    if !username.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !username.chars().all(can_be_typed) || username.chars().all(|c| c == '.') {
         return Err(RuleError::UsernameContainsInvalidCharacters);
     }
     Ok(())
 }
 
-/// Refuses a full name that nobody may have.
+/// A full name without the white space around it.
 ///
 /// # Errors
-/// Empty or too long.
-pub fn check_full_name(full_name: &str) -> Result<(), RuleError> {
-    check_length(full_name, "fullName", MAX_FULL_NAME_LENGTH)
+/// Blank, too long, or with characters that people cannot see.
+pub fn readable_full_name(full_name: &str) -> Result<String, RuleError> {
+    let trimmed = full_name.trim();
+    check_length(trimmed, "fullName", MAX_FULL_NAME_LENGTH)?;
+    if trimmed.chars().any(is_invisible) {
+        return Err(RuleError::FullNameContainsInvalidCharacters);
+    }
+    if trimmed.chars().all(looks_blank) {
+        return Err(RuleError::Empty { field: "fullName" });
+    }
+    Ok(trimmed.to_owned())
+}
+
+/// Control, bidirectional and other characters without a shape of their own (Unicode 15.1, table
+/// 4-4: Cc, Cf, Zl, Zp, Cs, Co, Cn).
+fn is_invisible(c: char) -> bool {
+    matches!(
+        c.general_category(),
+        GeneralCategory::Control
+            | GeneralCategory::Format
+            | GeneralCategory::LineSeparator
+            | GeneralCategory::ParagraphSeparator
+            | GeneralCategory::Surrogate
+            | GeneralCategory::PrivateUse
+            | GeneralCategory::Unassigned
+    )
+}
+
+/// White space, marks without a letter, and the letters and symbols that are drawn as nothing: the
+/// Hangul fillers and the Braille blank.
+fn looks_blank(c: char) -> bool {
+    c.is_whitespace()
+        || c.general_category_group() == GeneralCategoryGroup::Mark
+        || matches!(
+            c,
+            '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}'
+        )
 }
 
 fn check_length(text: &str, field: &'static str, most: usize) -> Result<(), RuleError> {

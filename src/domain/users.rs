@@ -1,16 +1,17 @@
 //! Creating, changing and deleting users, and changing settings.
 
-use super::audit::ENABLE_ACCESS_CONTROL;
+use super::audit::{Origin, ENABLE_ACCESS_CONTROL};
+use super::authority::{Caller, Session};
 use super::clock::Moment;
 use super::error::RuleError;
 use super::password::NewPassword;
-use super::plan::{Plan, Request};
+use super::plan::Plan;
 use super::settings::{Settings, SettingsPatch};
 use super::state::{Change, State};
 use super::token::LoginId;
 use super::user::{
-    check_full_name, check_username, AccountType, ResetPasswordReason, User, UserId,
-    SERVICE_FULL_NAME,
+    check_username, readable_full_name, AccountType, FormerUsername, ResetPasswordReason, User,
+    UserId, SERVICE_FULL_NAME,
 };
 
 /// A user to be.
@@ -48,22 +49,18 @@ pub struct UserPatch {
 pub fn create(
     state: &State,
     now: Moment,
-    request: &Request,
+    caller: &Caller,
     new: &NewUser,
     password: &NewPassword,
 ) -> Result<Plan<User>, RuleError> {
     check_username(&new.username)?;
-    check_full_name(&new.full_name)?;
-    if state.user_named(&new.username).is_some() {
-        return Err(RuleError::UserAlreadyExists {
-            username: new.username.clone(),
-        });
-    }
-    password.traits.check(state.settings())?;
+    let full_name = readable_full_name(&new.full_name)?;
     let full_name = match new.account_type {
         AccountType::Service => SERVICE_FULL_NAME.into(),
-        _ => new.full_name.clone(),
+        _ => full_name,
     };
+    check_is_free(state, &new.username, &full_name, None)?;
+    password.check(state.settings(), None)?;
     let user = User {
         id: state.next_user(),
         username: new.username.clone(),
@@ -93,7 +90,7 @@ pub fn create(
     );
     Ok(Plan {
         changes: vec![Change::PutUser(user.clone())],
-        events: vec![request.event("create user", message)],
+        events: vec![caller.event("create user", message)],
         reply: user,
     })
 }
@@ -105,7 +102,7 @@ pub fn create(
 pub fn update(
     state: &State,
     now: Moment,
-    request: &Request,
+    caller: &Caller,
     username: &str,
     patch: &UserPatch,
     password: Option<&NewPassword>,
@@ -114,41 +111,39 @@ pub fn update(
     let mut edit = Edit::of(state, user);
     edit.rename(patch)?;
     edit.retype(patch.account_type)?;
+    if edit.new.username != user.username || edit.new.account_type != user.account_type {
+        edit.end_logins = Some(None);
+    }
     edit.lock(patch.locked)?;
     if let Some(password) = password {
         edit.set_password(password, now)?;
         edit.end_logins = Some(None);
     } else if patch.reset_password {
         edit.force_reset();
+        edit.end_logins = Some(None);
     }
-    edit.finish(request, "update user")
+    edit.finish(caller, "update user")
 }
 
-/// Changes a user by the user. `login`: the one that goes on when the password changes.
+/// Changes a user by the user, whose other sessions end when the password changes.
 ///
 /// # Errors
 /// The rule that the change breaks.
 pub fn update_self(
     state: &State,
     now: Moment,
-    request: &Request,
-    (id, login): (UserId, LoginId),
+    caller: &Caller,
     patch: &UserPatch,
     password: Option<&NewPassword>,
 ) -> Result<Plan<User>, RuleError> {
-    // The login may have ended, and the user be gone, since the request was let in.
-    let user = state
-        .login(login)
-        .filter(|login| login.user == id)
-        .and_then(|_| state.user(id))
-        .ok_or_else(|| RuleError::user_not_found("self"))?;
+    let (user, Session { login, .. }) = self_of(state, caller)?;
     let mut edit = Edit::of(state, user);
     edit.rename(patch)?;
     if let Some(password) = password {
         edit.set_password(password, now)?;
         edit.end_logins = Some(Some(login));
     }
-    edit.finish(request, "update self")
+    edit.finish(caller, "update self")
 }
 
 /// Gives a user a temporary password, and unlocks the account.
@@ -158,7 +153,7 @@ pub fn update_self(
 pub fn reset_password(
     state: &State,
     now: Moment,
-    request: &Request,
+    caller: &Caller,
     username: &str,
     password: &NewPassword,
 ) -> Result<Plan<User>, RuleError> {
@@ -170,28 +165,39 @@ pub fn reset_password(
     edit.new.stored_reason = ResetPasswordReason::AdminForced;
     edit.new.temporary_password = true;
     edit.said = vec!["a temporary password".into()];
-    edit.finish(request, "reset password")
+    edit.finish(caller, "reset password")
 }
 
 /// Deletes a user.
 ///
 /// # Errors
 /// There is no such user, or it must stay.
-pub fn delete(state: &State, request: &Request, username: &str) -> Result<Plan<()>, RuleError> {
+pub fn delete(state: &State, caller: &Caller, username: &str) -> Result<Plan<()>, RuleError> {
     let user = named(state, username)?;
-    if user.account_type == AccountType::Service {
+    // While access control is off, the app's set-up deletes what a broken try has left.
+    if user.account_type == AccountType::Service
+        && state.access_control()
+        && caller.origin != Origin::Console
+    {
         return Err(RuleError::ServiceAccountImmutable);
     }
     if state.access_control()
         && user.account_type == AccountType::Admin
-        && !state.has_able_admin(state.settings(), None, Some(user.id))
+        && !state.has_able_admin(Some(user.id))
     {
         return Err(RuleError::LastAdmin);
     }
-    let message = format!("Deleted the {} {username:?}.", user.account_type.name());
+    let message = format!(
+        "Deleted the {} {username:?} ({:?}).",
+        user.account_type.name(),
+        user.full_name
+    );
     Ok(Plan {
-        changes: vec![Change::DeleteUser(user.id)],
-        events: vec![request.event("delete user", message)],
+        changes: vec![
+            Change::PutFormerUsername(FormerUsername::of(user)),
+            Change::DeleteUser(user.id),
+        ],
+        events: vec![caller.event("delete user", message)],
         reply: (),
     })
 }
@@ -199,41 +205,32 @@ pub fn delete(state: &State, request: &Request, username: &str) -> Result<Plan<(
 /// Changes the settings.
 ///
 /// # Errors
-/// A value out of range, or nobody could administer the robot any more.
+/// A value out of range.
 pub fn patch_settings(
     state: &State,
-    request: &Request,
+    caller: &Caller,
     patch: &SettingsPatch,
 ) -> Result<Plan<Settings>, RuleError> {
     patch.check().map_err(RuleError::OutOfRange)?;
     let settings = patch.applied_to(state.settings());
-    put_settings(state, request, "edit CRS settings", settings)
+    Ok(put_settings(state, caller, "edit CRS settings", settings))
 }
 
 /// Puts the settings back to their defaults.
-///
-/// # Errors
-/// Nobody could administer the robot any more.
-pub fn reset_settings(state: &State, request: &Request) -> Result<Plan<Settings>, RuleError> {
-    put_settings(state, request, "reset CRS settings", Settings::default())
+pub fn reset_settings(state: &State, caller: &Caller) -> Plan<Settings> {
+    put_settings(state, caller, "reset CRS settings", Settings::default())
 }
 
 fn put_settings(
     state: &State,
-    request: &Request,
+    caller: &Caller,
     action: &str,
     settings: Settings,
-) -> Result<Plan<Settings>, RuleError> {
+) -> Plan<Settings> {
     let before = state.settings();
     let differences = before.differences(&settings);
     if differences.is_empty() {
-        return Ok(Plan::reply(settings));
-    }
-    if state.access_control()
-        && state.has_able_admin(before, None, None)
-        && !state.has_able_admin(&settings, None, None)
-    {
-        return Err(RuleError::LastAdmin);
+        return Plan::reply(settings);
     }
     let mut changes = vec![Change::PutSettings(settings.clone())];
     if before.password_policy_differs(&settings) {
@@ -245,39 +242,41 @@ fn put_settings(
                 }));
             }
         }
-        changes.push(Change::EndAllLogins);
-    }
-    for user in state.users() {
-        if user.is_locked(&settings) && !user.is_locked(before) {
-            changes.push(Change::EndLoginsOf {
-                user: user.id,
-                except: None,
-            });
-        }
+        changes.push(Change::EndAllLogins { except: None });
     }
     let message = format!("Changed settings: {}.", differences.join(", "));
-    Ok(Plan {
+    Plan {
         changes,
-        events: vec![request.event(action, message)],
+        events: vec![caller.event(action, message)],
         reply: settings,
-    })
+    }
 }
 
-/// Turns access control on.
+/// Turns access control on. Every session but the caller's ends: what somebody prepared while
+/// everything was open does not outlive it.
 ///
 /// # Errors
 /// It is on already, or no administrator can log in.
-pub fn enable_access_control(state: &State, request: &Request) -> Result<Plan<()>, RuleError> {
+pub fn enable_access_control(state: &State, caller: &Caller) -> Result<Plan<()>, RuleError> {
     if state.access_control() {
         return Err(RuleError::AccessControlAlreadyEnabled);
     }
-    if !state.has_able_admin(state.settings(), None, None) {
+    if !state.has_able_admin(None) {
         return Err(RuleError::LastAdmin);
     }
-    let message = "Turned access control on.".into();
+    let message = format!(
+        "Turned access control on. Administrators: {}. Service accounts: {}.",
+        accounts_of(state, AccountType::Admin),
+        accounts_of(state, AccountType::Service)
+    );
     Ok(Plan {
-        changes: vec![Change::SetAccessControl(true)],
-        events: vec![request.event(ENABLE_ACCESS_CONTROL, message)],
+        changes: vec![
+            Change::SetAccessControl(true),
+            Change::EndAllLogins {
+                except: caller.session.map(|session| session.login),
+            },
+        ],
+        events: vec![caller.event(ENABLE_ACCESS_CONTROL, message)],
         reply: (),
     })
 }
@@ -286,22 +285,77 @@ pub fn enable_access_control(state: &State, request: &Request) -> Result<Plan<()
 ///
 /// # Errors
 /// It is off already.
-pub fn disable_access_control(state: &State, request: &Request) -> Result<Plan<()>, RuleError> {
+pub fn disable_access_control(state: &State, caller: &Caller) -> Result<Plan<()>, RuleError> {
     if !state.access_control() {
         return Err(RuleError::AccessControlAlreadyDisabled);
     }
     let message = "Turned access control off.".into();
     Ok(Plan {
         changes: vec![Change::SetAccessControl(false)],
-        events: vec![request.event("disable CRS", message)],
+        events: vec![caller.event("disable CRS", message)],
         reply: (),
     })
 }
 
-fn named<'a>(state: &'a State, username: &str) -> Result<&'a User, RuleError> {
+/// All accounts of a type, for the audit log: `"ada" ("Ada Lovelace"), …`.
+fn accounts_of(state: &State, account_type: AccountType) -> String {
+    let all: Vec<_> = state
+        .users()
+        .filter(|user| user.account_type == account_type)
+        .map(|user| format!("{:?} ({:?})", user.username, user.full_name))
+        .collect();
+    if all.is_empty() {
+        return "none".into();
+    }
+    all.join(", ")
+}
+
+/// The user of a name.
+///
+/// # Errors
+/// There is none.
+pub fn named<'a>(state: &'a State, username: &str) -> Result<&'a User, RuleError> {
     state
         .user_named(username)
         .ok_or_else(|| RuleError::user_not_found(username))
+}
+
+/// The user who asks, and the session.
+///
+/// # Errors
+/// Nobody is logged in.
+pub fn self_of<'a>(state: &'a State, caller: &Caller) -> Result<(&'a User, Session), RuleError> {
+    caller
+        .session
+        .and_then(|session| Some((state.user(session.user)?, session)))
+        .ok_or_else(|| RuleError::user_not_found("self"))
+}
+
+/// Refuses a username that another user has, or had while access control is on.
+fn check_is_free(
+    state: &State,
+    username: &str,
+    full_name: &str,
+    user: Option<UserId>,
+) -> Result<(), RuleError> {
+    let username = || username.to_owned();
+    if state.is_taken(&username(), user) {
+        return Err(RuleError::UserAlreadyExists {
+            username: username(),
+        });
+    }
+    match state.former_username(&username()) {
+        Some(former)
+            if state.access_control()
+                && Some(former.user) != user
+                && former.full_name != full_name =>
+        {
+            Err(RuleError::UsernameBelongsToAnother {
+                username: username(),
+            })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A user being changed.
@@ -331,25 +385,9 @@ impl<'a> Edit<'a> {
     }
 
     fn rename(&mut self, patch: &UserPatch) -> Result<(), RuleError> {
-        if let Some(username) = &patch.username {
-            check_username(username)?;
-            if *username != self.old.username {
-                if self.is_service() {
-                    return Err(RuleError::ServiceAccountImmutable);
-                }
-                if self.state.user_named(username).is_some() {
-                    return Err(RuleError::UserAlreadyExists {
-                        username: username.clone(),
-                    });
-                }
-                self.said
-                    .push(format!("username {:?} → {username:?}", self.old.username));
-                self.new.username = username.clone();
-            }
-        }
         if let Some(full_name) = &patch.full_name {
-            check_full_name(full_name)?;
-            if *full_name != self.old.full_name {
+            let full_name = readable_full_name(full_name)?;
+            if full_name != self.old.full_name {
                 if self.is_service() {
                     return Err(RuleError::ServiceAccountImmutable);
                 }
@@ -357,9 +395,24 @@ impl<'a> Edit<'a> {
                     "full name {:?} → {full_name:?}",
                     self.old.full_name
                 ));
-                self.new.full_name = full_name.clone();
+                self.new.full_name = full_name;
             }
         }
+        let Some(username) = &patch.username else {
+            return Ok(());
+        };
+        // Also one that the rules of today refuse: the user has it.
+        if *username == self.old.username {
+            return Ok(());
+        }
+        check_username(username)?;
+        if self.is_service() {
+            return Err(RuleError::ServiceAccountImmutable);
+        }
+        check_is_free(self.state, username, &self.new.full_name, Some(self.old.id))?;
+        self.said
+            .push(format!("username {:?} → {username:?}", self.old.username));
+        self.new.username = username.clone();
         Ok(())
     }
 
@@ -409,7 +462,7 @@ impl<'a> Edit<'a> {
     }
 
     fn set_password(&mut self, password: &NewPassword, now: Moment) -> Result<(), RuleError> {
-        password.traits.check(self.state.settings())?;
+        password.check(self.state.settings(), Some(&self.old.password))?;
         self.new.password = password.hash.clone();
         self.new.password_set_at = now;
         self.new.temporary_password = false;
@@ -421,25 +474,29 @@ impl<'a> Edit<'a> {
     fn force_reset(&mut self) {
         if self.old.stored_reason == ResetPasswordReason::None {
             self.new.stored_reason = ResetPasswordReason::AdminForced;
-            self.said.push("must set a new password".into());
         }
+        self.said.push("must set a new password".into());
     }
 
     /// The plan, unless it would leave nobody to administer the robot.
-    fn finish(self, request: &Request, action: &str) -> Result<Plan<User>, RuleError> {
+    fn finish(self, caller: &Caller, action: &str) -> Result<Plan<User>, RuleError> {
         if self.said.is_empty() {
             return Ok(Plan::reply(self.new));
         }
-        let settings = self.state.settings();
+        let policy = self.state.lock_policy();
         if self.state.access_control()
             && self.old.account_type == AccountType::Admin
-            && !self.new.is_able_admin(settings)
-            && (self.old.is_able_admin(settings) || self.new.account_type != AccountType::Admin)
-            && !self.state.has_able_admin(settings, Some(&self.new), None)
+            && !policy.is_able_admin(&self.new)
+            && (policy.is_able_admin(self.old) || self.new.account_type != AccountType::Admin)
+            && !self.state.has_able_admin(Some(self.old.id))
         {
             return Err(RuleError::LastAdmin);
         }
-        let mut changes = vec![Change::PutUser(self.new.clone())];
+        let mut changes = Vec::new();
+        if self.new.username != self.old.username {
+            changes.push(Change::PutFormerUsername(FormerUsername::of(self.old)));
+        }
+        changes.push(Change::PutUser(self.new.clone()));
         if let Some(except) = self.end_logins {
             changes.push(Change::EndLoginsOf {
                 user: self.old.id,
@@ -454,7 +511,7 @@ impl<'a> Edit<'a> {
         );
         Ok(Plan {
             changes,
-            events: vec![request.event(action, message)],
+            events: vec![caller.event(action, message)],
             reply: self.new,
         })
     }

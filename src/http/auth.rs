@@ -1,112 +1,89 @@
-//! Who asks: the bearer token of a request (RFC 6750), and whether it lets the request in.
+//! Who asks: what a request presents (RFC 6750), where it came from, and why it is made.
+
+use std::net::IpAddr;
 
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::HttpRequest;
 
-use super::error::{ApiError, TokenFault};
-use super::AppState;
-use crate::domain::audit::{Actor, Origin};
-use crate::domain::plan::Request;
-use crate::domain::scope::{Scope, Scopes};
-use crate::domain::token::{LoginId, TokenDigest};
-use crate::domain::user::UserId;
+use super::error::ApiError;
+use super::{notes, AppState};
+use crate::domain::authority::{Caller, Credential, Need, Request, Source};
+use crate::domain::token::TokenDigest;
 
-/// Header in which users say why they do something.
-const NOTES: &str = "opentrons-user-notes";
+/// Where nginx says whose request it forwards.
+const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// A user who is logged in.
-#[derive(Clone, Copy, Debug)]
-pub struct Who {
-    /// The user.
-    pub user: UserId,
-    /// The login.
-    pub login: LoginId,
+/// Lets a request in that changes something, to be decided on: a refusal here spares the reading of
+/// its body, and what decides asks again.
+///
+/// # Errors
+/// [`ApiError::Unauthorized`], or [`ApiError::Invalid`] for its notes.
+pub fn admit(app: &AppState, http: &HttpRequest, need: Need) -> Result<Request, ApiError> {
+    let mut request = presented(http, need);
+    app.accounts.authorize(&request)?;
+    request.reason = notes::of(http.headers())?;
+    Ok(request)
 }
 
-/// Lets a request in that may do what needs `scope`: with a token that has it, or without a token
-/// while access control is off.
+/// Lets a request in that reads.
 ///
 /// # Errors
 /// [`ApiError::Unauthorized`].
-pub fn authorize(app: &AppState, request: &HttpRequest, scope: Scope) -> Result<Request, ApiError> {
-    if !app.accounts.store().read(|state, _| state.access_control())
-        && !request.headers().contains_key(header::AUTHORIZATION)
-    {
-        return Ok(anonymous(request));
+pub fn admit_reader(app: &AppState, http: &HttpRequest, need: Need) -> Result<Caller, ApiError> {
+    Ok(app.accounts.authorize(&presented(http, need))?)
+}
+
+/// A request that anybody may make.
+///
+/// # Errors
+/// [`ApiError::Invalid`] for its notes.
+pub fn open(http: &HttpRequest) -> Result<Request, ApiError> {
+    Ok(Request::open(notes::of(http.headers())?, source(http)))
+}
+
+fn presented(http: &HttpRequest, need: Need) -> Request {
+    Request {
+        credential: credential(http.headers()),
+        need,
+        reason: None,
+        source: source(http),
     }
-    authorize_user(app, request, scope).map(|(_, request)| request)
 }
 
-/// Lets a request in that is about the user who asks: always with a token.
-///
-/// # Errors
-/// [`ApiError::Unauthorized`].
-pub fn authorize_user(
-    app: &AppState,
-    request: &HttpRequest,
-    scope: Scope,
-) -> Result<(Who, Request), ApiError> {
-    let required = Scopes::of(&[scope]);
-    let refuse = |fault, provided| ApiError::Unauthorized {
-        fault,
-        required,
-        provided,
+/// What the one `Authorization` field holds (RFC 6750 §2.1; the scheme's name in any case, RFC 9110
+/// §11.1).
+fn credential(headers: &HeaderMap) -> Credential {
+    let mut values = headers.get_all(header::AUTHORIZATION);
+    let (first, second) = (values.next(), values.next());
+    let token = match (first, second) {
+        (None, _) => return Credential::None,
+        (Some(value), None) => value.to_str().ok().and_then(|value| {
+            let (scheme, token) = value.split_once(' ')?;
+            let token = token.trim_matches(' ');
+            (scheme.eq_ignore_ascii_case("Bearer") && !token.is_empty()).then_some(token)
+        }),
+        (Some(_), Some(_)) => None,
     };
-    let Some(token) = bearer(request.headers()) else {
-        return Err(refuse(TokenFault::Missing, Scopes::NONE));
-    };
-    let digest = TokenDigest::of(token);
-    app.accounts.store().read(|state, now| {
-        let principal = state
-            .authenticate(&digest, now)
-            .ok_or_else(|| refuse(TokenFault::Invalid, Scopes::NONE))?;
-        if !principal.scopes.contains(scope) {
-            return Err(refuse(TokenFault::InsufficientScope, principal.scopes));
-        }
-        let who = Who {
-            user: principal.user.id,
-            login: principal.token.login,
-        };
-        let actor = Actor {
-            account_name: principal.user.username.clone(),
-            legal_name: principal.user.full_name.clone(),
-        };
-        let reason = notes(request.headers());
-        let origin = Origin::Http;
-        Ok((
-            who,
-            Request {
-                actor,
-                reason,
-                origin,
-            },
-        ))
+    token.map_or(Credential::Malformed, |token| {
+        Credential::Token(TokenDigest::of(token))
     })
 }
 
-/// A request by nobody in particular.
-pub fn anonymous(request: &HttpRequest) -> Request {
-    Request {
-        actor: Actor::server(),
-        reason: notes(request.headers()),
-        origin: Origin::Http,
+/// Where a request came from: its peer, or what nginx says of its client over the Unix socket.
+///
+/// Our snippet sets the field anew and sends no `Connection`. Without the snippet nginx passes on
+/// what the client wrote, and says `Connection: close`: that is not believed.
+fn source(http: &HttpRequest) -> Source {
+    if let Some(peer) = http.peer_addr() {
+        return Some(peer.ip());
     }
-}
-
-/// The token of the one `Authorization` header (RFC 6750 §2.1; the scheme's name in any case,
-/// RFC 9110 §11.1).
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let mut values = headers.get_all(header::AUTHORIZATION);
-    let value = values.next()?.to_str().ok()?;
-    if values.next().is_some() {
+    let headers = http.headers();
+    if headers.contains_key(header::CONNECTION) {
         return None;
     }
-    let (scheme, token) = value.split_once(' ')?;
-    let token = token.trim_matches(' ');
-    (scheme.eq_ignore_ascii_case("Bearer") && !token.is_empty()).then_some(token)
-}
-
-fn notes(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get(NOTES)?;
-    Some(String::from_utf8_lossy(value.as_bytes()).into_owned()).filter(|text| !text.is_empty())
+    let mut values = headers.get_all(FORWARDED_FOR);
+    match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().ok()?.parse::<IpAddr>().ok(),
+        _ => None,
+    }
 }

@@ -9,8 +9,8 @@ use thiserror::Error;
 use utoipa::ToSchema;
 
 use crate::accounts::AccountError;
+use crate::domain::authority::TokenFault;
 use crate::domain::error::RuleError;
-use crate::domain::scope::Scopes;
 use crate::hashing::HashError;
 use crate::logging;
 
@@ -52,42 +52,13 @@ pub struct UnauthorizedBody {
     provided_scopes: Vec<&'static str>,
 }
 
-/// Why a token does not let a request in (RFC 6750 §3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenFault {
-    /// There is none, or it is not where it should be.
-    Missing,
-    /// It is unknown, expired or revoked.
-    Invalid,
-    /// It lacks scopes.
-    InsufficientScope,
-}
-
-impl TokenFault {
-    fn status(self) -> StatusCode {
-        match self {
-            Self::Missing | Self::Invalid => StatusCode::UNAUTHORIZED,
-            Self::InsufficientScope => StatusCode::FORBIDDEN,
-        }
-    }
-
-    fn challenge(self) -> HeaderValue {
-        HeaderValue::from_static(match self {
-            Self::Missing => "Bearer error=\"invalid_request\"",
-            Self::Invalid => "Bearer error=\"invalid_token\"",
-            Self::InsufficientScope => "Bearer error=\"insufficient_scope\"",
-        })
-    }
-
-    fn text(self) -> &'static str {
-        match self {
-            Self::Missing => {
-                "The request needs one access token, in the header Authorization: Bearer."
-            }
-            Self::Invalid => "The access token is unknown, expired or revoked.",
-            Self::InsufficientScope => "The access token lacks scopes that the request needs.",
-        }
-    }
+/// The challenge of a refusal (RFC 6750 §3).
+fn challenge(fault: TokenFault) -> HeaderValue {
+    HeaderValue::from_static(match fault {
+        TokenFault::Missing => "Bearer error=\"invalid_request\"",
+        TokenFault::Invalid => "Bearer error=\"invalid_token\"",
+        TokenFault::InsufficientScope => "Bearer error=\"insufficient_scope\"",
+    })
 }
 
 /// A request that cannot be answered as it wishes.
@@ -117,16 +88,6 @@ pub enum ApiError {
     /// A rule of accounts is broken.
     #[error(transparent)]
     Rule(#[from] RuleError),
-    /// The request's token does not let it in.
-    #[error("{}", fault.text())]
-    Unauthorized {
-        /// Why not.
-        fault: TokenFault,
-        /// What the route needs.
-        required: Scopes,
-        /// What the token has now.
-        provided: Scopes,
-    },
     /// More passwords wait to be checked than the robot can check soon.
     #[error("Too many passwords are being checked; try again in {RETRY_AFTER} s.")]
     Busy,
@@ -138,8 +99,10 @@ pub enum ApiError {
 impl From<AccountError> for ApiError {
     fn from(error: AccountError) -> Self {
         match error {
+            // That the password was replaced five times meanwhile is a matter of load.
+            AccountError::Rule(RuleError::PasswordReplacedMeanwhile)
+            | AccountError::Hash(HashError::Busy) => Self::Busy,
             AccountError::Rule(rule) => Self::Rule(rule),
-            AccountError::Hash(HashError::Busy) => Self::Busy,
             error => {
                 log::error!("{}", logging::chain(&error));
                 Self::Internal
@@ -148,25 +111,38 @@ impl From<AccountError> for ApiError {
     }
 }
 
+const INTERNAL: (StatusCode, &str) = (StatusCode::INTERNAL_SERVER_ERROR, "internalError");
+
 /// Status and id of a broken rule.
 fn rule(error: &RuleError) -> (StatusCode, &'static str) {
     let id = match error {
         RuleError::Empty { field: "username" } => "usernameEmpty",
         RuleError::Empty { field: "password" } => "passwordEmpty",
         RuleError::Empty { .. } => "fullNameEmpty",
-        RuleError::UserAlreadyExists { .. } => "userAlreadyExists",
+        RuleError::UserAlreadyExists { .. } | RuleError::UsernameBelongsToAnother { .. } => {
+            "userAlreadyExists"
+        }
+        RuleError::FullNameContainsInvalidCharacters => "fullNameContainsInvalidCharacters",
         RuleError::UsernameContainsInvalidCharacters => "usernameContainsInvalidCharacters",
         RuleError::PasswordContainsInvalidCharacters => "passwordContainsInvalidCharacters",
         RuleError::PasswordTooShort { .. } => "passwordTooShort",
         RuleError::PasswordMissingSpecialCharacters => "passwordMissingSpecialCharacters",
         RuleError::PasswordPreviouslyUsed => "passwordPreviouslyUsed",
-        RuleError::PasswordIncorrect => "passwordIncorrect",
         RuleError::ServiceAccountImmutable => "serviceAccountImmutable",
         RuleError::UserNotFound { .. } => return (StatusCode::NOT_FOUND, "userNotFound"),
         RuleError::LastAdmin => return (StatusCode::CONFLICT, "lastAdmin"),
         RuleError::TooManyAttempts { .. } => {
             return (StatusCode::TOO_MANY_REQUESTS, "tooManyAttempts")
         }
+        RuleError::Several(rules) => return rules.first().map_or(INTERNAL, rule),
+        RuleError::Unauthorized(unauthorized) => {
+            let status = match unauthorized.fault {
+                TokenFault::Missing | TokenFault::Invalid => StatusCode::UNAUTHORIZED,
+                TokenFault::InsufficientScope => StatusCode::FORBIDDEN,
+            };
+            return (status, "unauthorized");
+        }
+        RuleError::PasswordReplacedMeanwhile => return INTERNAL,
         RuleError::TooLong { .. }
         | RuleError::OutOfRange(_)
         | RuleError::AccessControlAlreadyEnabled
@@ -187,19 +163,8 @@ impl ApiError {
             Self::RequestTimeout => "requestTimeout",
             Self::PayloadTooLarge { .. } => "payloadTooLarge",
             Self::Rule(error) => rule(error).1,
-            Self::Unauthorized { .. } => "unauthorized",
             Self::Busy => "busy",
             Self::Internal => "internalError",
-        }
-    }
-
-    /// Figures that belong to the rule.
-    fn meta(&self) -> Option<Value> {
-        match self {
-            Self::Rule(RuleError::PasswordTooShort { required, actual }) => {
-                Some(json!({"requiredLength": required, "actualLength": actual}))
-            }
-            _ => None,
         }
     }
 
@@ -227,15 +192,33 @@ impl ApiError {
     }
 
     fn body(&self) -> ErrorBody {
-        let detail = self.to_string();
-        ErrorBody {
-            errors: vec![ErrorEntry {
-                id: self.id(),
-                detail: detail.clone(),
-                meta: self.meta(),
+        let errors = match self {
+            Self::Rule(RuleError::Several(rules)) => rules.iter().map(entry).collect(),
+            Self::Rule(rule) => vec![entry(rule)],
+            error => vec![ErrorEntry {
+                id: error.id(),
+                detail: error.to_string(),
+                meta: None,
             }],
-            detail,
+        };
+        ErrorBody {
+            errors,
+            detail: self.to_string(),
         }
+    }
+}
+
+fn entry(error: &RuleError) -> ErrorEntry {
+    let meta = match error {
+        RuleError::PasswordTooShort { required, actual } => {
+            Some(json!({"requiredLength": required, "actualLength": actual}))
+        }
+        _ => None,
+    };
+    ErrorEntry {
+        id: rule(error).1,
+        detail: error.to_string(),
+        meta,
     }
 }
 
@@ -249,7 +232,6 @@ impl ResponseError for ApiError {
             Self::PayloadTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Rule(error) => rule(error).0,
-            Self::Unauthorized { fault, .. } => fault.status(),
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -261,16 +243,12 @@ impl ResponseError for ApiError {
             response.insert_header((header::RETRY_AFTER, seconds));
         }
         match self {
-            Self::Unauthorized {
-                fault,
-                required,
-                provided,
-            } => response
-                .insert_header((header::WWW_AUTHENTICATE, fault.challenge()))
+            Self::Rule(RuleError::Unauthorized(unauthorized)) => response
+                .insert_header((header::WWW_AUTHENTICATE, challenge(unauthorized.fault)))
                 .json(UnauthorizedBody {
-                    debug_message: self.to_string(),
-                    required_scopes: required.names(),
-                    provided_scopes: provided.names(),
+                    debug_message: unauthorized.to_string(),
+                    required_scopes: unauthorized.required.names(),
+                    provided_scopes: unauthorized.provided.names(),
                 }),
             error => response.json(error.body()),
         }

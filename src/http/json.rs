@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use actix_web::http::header;
 use actix_web::HttpRequest;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, Error, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::error::ApiError;
@@ -90,6 +90,74 @@ where
     D: Deserializer<'de>,
 {
     T::deserialize(deserializer).map(Some)
+}
+
+/// An integer as JSON Schema has it: `3` and `3.0` are the same. One that a `u32` cannot hold counts
+/// as the nearest that it can.
+#[derive(Clone, Copy, Debug)]
+pub struct Integer(u32);
+
+impl Integer {
+    /// The number.
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+/// A number.
+#[derive(Clone, Copy, Debug)]
+pub struct Number(f64);
+
+impl Number {
+    /// The number.
+    pub fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer
+            .deserialize_f64(Numeric { what: "a number" })
+            .map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Integer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let what = "an integer";
+        let number = deserializer.deserialize_f64(Numeric { what })?;
+        if number.fract() != 0.0 {
+            return Err(D::Error::invalid_value(Unexpected::Float(number), &what));
+        }
+        // Saturates.
+        Ok(Self(number as u32))
+    }
+}
+
+/// Takes any number of JSON, and names what was expected in its terms.
+struct Numeric {
+    what: &'static str,
+}
+
+impl Visitor<'_> for Numeric {
+    type Value = f64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.what)
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<f64, E> {
+        Ok(number)
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<f64, E> {
+        Ok(number as f64)
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<f64, E> {
+        Ok(number as f64)
+    }
 }
 
 /// What is wrong, without the value that is.

@@ -7,6 +7,7 @@ pub mod guard;
 pub mod health;
 pub mod hello;
 pub mod json;
+pub mod notes;
 pub mod oauth2;
 pub mod openapi;
 pub mod settings;

@@ -5,10 +5,11 @@ use actix_web::{HttpRequest, HttpResponse, Responder};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::auth::authorize;
+use super::auth::admit;
 use super::error::{ApiError, ErrorBody, UnauthorizedBody};
-use super::json::{self, present};
+use super::json::{self, present, Integer, Number};
 use super::{ok, AppState, Data};
+use crate::domain::authority::Need;
 use crate::domain::error::RuleError;
 use crate::domain::scope::Scope;
 use crate::domain::settings::{Settings, SettingsPatch};
@@ -22,7 +23,7 @@ pub struct SettingsBody {
     #[schema(minimum = 1, required)]
     max_number_of_login_attempts: Option<u32>,
     /// Age at which a password expires, in seconds; null: never.
-    #[schema(exclusive_minimum = 0, required)]
+    #[schema(minimum = 86400, required)]
     password_reset_time: Option<f64>,
     /// Fewest characters of a password; null means 8.
     #[schema(minimum = 1, required)]
@@ -31,7 +32,7 @@ pub struct SettingsBody {
     #[schema(required)]
     password_complexity_special_characters: Option<bool>,
     /// Lifetime of a token, in seconds.
-    #[schema(exclusive_minimum = 0, example = 180.0)]
+    #[schema(minimum = 1, maximum = 604800, example = 180.0)]
     idle_logout: f64,
     /// Whether a user lacks the scope `updates.write`.
     require_admin_creds_when_updating_robot_software: bool,
@@ -64,16 +65,16 @@ pub struct SettingsPatchBody {
     /// Failed logins before an account locks; null: never.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 1_000_000)]
-    max_number_of_login_attempts: Option<Option<u32>>,
+    max_number_of_login_attempts: Option<Option<Integer>>,
     /// Age at which a password expires, in seconds; null: never.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<f64>, exclusive_minimum = 0, maximum = 3_155_760_000_u32)]
-    password_reset_time: Option<Option<f64>>,
+    #[schema(value_type = Option<f64>, minimum = 86400, maximum = 3_155_760_000_u32)]
+    password_reset_time: Option<Option<Number>>,
     /// Fewest characters of a password; null means 8. A change makes every user set a new password,
     /// and ends every login.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 1024)]
-    password_complexity_minimum_length: Option<Option<u32>>,
+    password_complexity_minimum_length: Option<Option<Integer>>,
     /// Whether a password needs a punctuation character. A change makes every user set a new
     /// password, and ends every login.
     #[serde(default, deserialize_with = "present")]
@@ -81,8 +82,8 @@ pub struct SettingsPatchBody {
     password_complexity_special_characters: Option<Option<bool>>,
     /// Lifetime of a token, in seconds.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = f64, required = false, exclusive_minimum = 0, maximum = 3_155_760_000_u32)]
-    idle_logout: Option<f64>,
+    #[schema(value_type = f64, required = false, minimum = 1, maximum = 604800)]
+    idle_logout: Option<Number>,
     /// Whether a user lacks the scope `updates.write`.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = bool, required = false)]
@@ -100,11 +101,15 @@ pub struct SettingsPatchBody {
 impl From<SettingsPatchBody> for SettingsPatch {
     fn from(body: SettingsPatchBody) -> Self {
         Self {
-            max_login_attempts: body.max_number_of_login_attempts,
-            password_reset_time: body.password_reset_time,
-            password_minimum_length: body.password_complexity_minimum_length,
+            max_login_attempts: body
+                .max_number_of_login_attempts
+                .map(|n| n.map(Integer::get)),
+            password_reset_time: body.password_reset_time.map(|n| n.map(Number::get)),
+            password_minimum_length: body
+                .password_complexity_minimum_length
+                .map(|n| n.map(Integer::get)),
             password_special_characters: body.password_complexity_special_characters,
-            idle_logout: body.idle_logout,
+            idle_logout: body.idle_logout.map(Number::get),
             admin_for_software_updates: body.require_admin_creds_when_updating_robot_software,
             admin_for_protocols: body.require_admin_creds_when_sending_protocol_to_robot,
             admin_for_signoff: body.require_admin_creds_for_signoff_protocol,
@@ -144,7 +149,6 @@ pub async fn get(app: web::Data<AppState>) -> impl Responder {
         (status = 200, description = "The settings as they are now.", body = Data<SettingsBody>),
         (status = 401, description = "No token, or none that is active.", body = UnauthorizedBody),
         (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
-        (status = 409, description = "`lastAdmin`: no administrator could log in.", body = ErrorBody),
         (status = 422, description = "`invalidRequest`: nothing has changed.", body = ErrorBody),
     ),
     security((), ("oauth2" = ["auth_settings.write"]))
@@ -154,7 +158,7 @@ pub async fn patch(
     request: HttpRequest,
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
-    let by = authorize(&app, &request, Scope::AuthSettingsWrite)?;
+    let by = admit(&app, &request, Need::Scope(Scope::AuthSettingsWrite))?;
     let patch: SettingsPatchBody = json::data(&request, &body)?;
     let settings = app.accounts.patch_settings(by, patch.into()).await?;
     Ok(ok(SettingsBody::from(&settings)))
@@ -169,7 +173,6 @@ pub async fn patch(
         (status = 200, description = "The settings as they are now.", body = Data<SettingsBody>),
         (status = 401, description = "No token, or none that is active.", body = UnauthorizedBody),
         (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
-        (status = 409, description = "`lastAdmin`: no administrator could log in.", body = ErrorBody),
     ),
     security((), ("oauth2" = ["auth_settings.write"]))
 )]
@@ -177,7 +180,7 @@ pub async fn delete(
     app: web::Data<AppState>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let by = authorize(&app, &request, Scope::AuthSettingsWrite)?;
+    let by = admit(&app, &request, Need::Scope(Scope::AuthSettingsWrite))?;
     let settings = app.accounts.reset_settings(by).await?;
     Ok(ok(SettingsBody::from(&settings)))
 }
@@ -216,7 +219,7 @@ pub async fn patch_access_control(
     request: HttpRequest,
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
-    let by = authorize(&app, &request, Scope::AuthSettingsWrite)?;
+    let by = admit(&app, &request, Need::Scope(Scope::AuthSettingsWrite))?;
     let wanted: AccessControl = json::data(&request, &body)?;
     if !wanted.access_control_enabled {
         return Err(RuleError::AccessControlCannotBeDisabled.into());

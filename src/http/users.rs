@@ -5,15 +5,16 @@ use actix_web::{HttpRequest, HttpResponse, Responder};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::auth::{authorize, authorize_user};
+use super::auth::{admit, admit_reader};
 use super::error::{ApiError, ErrorBody, UnauthorizedBody};
 use super::json::{self, present};
 use super::{nothing, ok, AppState, Data, Empty};
+use crate::domain::authority::Need;
 use crate::domain::error::RuleError;
 use crate::domain::password::Password;
 use crate::domain::scope::Scope;
 use crate::domain::user::{AccountType, ResetPasswordReason, User, UserView};
-use crate::domain::users::UserPatch;
+use crate::domain::users::{self, UserPatch};
 
 /// A user account, and its temporary password this once.
 #[derive(Serialize, ToSchema)]
@@ -32,7 +33,7 @@ pub struct UserWithPassword {
 fn view(app: &AppState, user: &User) -> UserView {
     app.accounts
         .store()
-        .read(|state, now| UserView::of(user, state.settings(), now))
+        .read(|state, now| UserView::of(user, state, &state.lock_policy(), now))
 }
 
 fn view_with_password(
@@ -111,8 +112,13 @@ impl Page {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NewUser {
-    /// The name to log in with: ASCII letters, digits and punctuation.
-    #[schema(min_length = 1, max_length = 20, pattern = "^[!-~]+$")]
+    /// The name to log in with: ASCII letters, digits, punctuation but the backtick, and hanzi; not
+    /// dots alone.
+    #[schema(
+        min_length = 1,
+        max_length = 20,
+        pattern = "^[!-_a-~\\u4e00-\\u9fff]+$"
+    )]
     username: String,
     /// The user's name in the world. A service account's is always `Service Account`.
     #[schema(min_length = 1, max_length = 256)]
@@ -121,7 +127,7 @@ pub struct NewUser {
     account_type: AccountType,
     /// The password; without it the answer has a temporary one.
     #[serde(default)]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 1024, pattern = "^[!-~]+$", format = Password)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 1024, pattern = "^[ !-_a-~\\u4e00-\\u9fff]+$", format = Password)]
     password: Option<Password>,
 }
 
@@ -132,7 +138,7 @@ pub struct NewUser {
 pub struct UserPatchBody {
     /// A new username.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = String, required = false, min_length = 1, max_length = 20, pattern = "^[!-~]+$")]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 20, pattern = "^[!-_a-~\\u4e00-\\u9fff]+$")]
     username: Option<String>,
     /// A new full name.
     #[serde(default, deserialize_with = "present")]
@@ -144,7 +150,7 @@ pub struct UserPatchBody {
     account_type: Option<AccountType>,
     /// A new password. It ends all logins of the user, and clears `resetPassword`.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = String, required = false, min_length = 1, max_length = 1024, pattern = "^[!-~]+$", format = Password)]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 1024, pattern = "^[ !-_a-~\\u4e00-\\u9fff]+$", format = Password)]
     password: Option<Password>,
     /// Lock or unlock the account; unlocking forgets failed logins as well.
     #[serde(default, deserialize_with = "present")]
@@ -162,7 +168,7 @@ pub struct UserPatchBody {
 pub struct SelfPatch {
     /// A new username.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = String, required = false, min_length = 1, max_length = 20, pattern = "^[!-~]+$")]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 20, pattern = "^[!-_a-~\\u4e00-\\u9fff]+$")]
     username: Option<String>,
     /// A new full name.
     #[serde(default, deserialize_with = "present")]
@@ -170,22 +176,33 @@ pub struct SelfPatch {
     full_name: Option<String>,
     /// A new password, other than the current one. It ends the user's other logins.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = String, required = false, min_length = 1, max_length = 1024, pattern = "^[!-~]+$", format = Password)]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 1024, pattern = "^[ !-_a-~\\u4e00-\\u9fff]+$", format = Password)]
     password: Option<Password>,
 }
 
-/// A password to check.
+/// A password to try out.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct PasswordToValidate {
-    /// The password.
+    /// The new password.
     #[schema(value_type = String, format = Password)]
     password: Password,
+}
+
+/// What is special about a user's next login.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum LoginReason {
+    /// A temporary password waits to be replaced.
+    TemporaryPassword,
 }
 
 /// What a login screen needs to know.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LoginStatus {
+    /// `temporaryPassword` while a temporary password waits to be replaced, else null.
+    #[schema(required)]
+    reason: Option<LoginReason>,
     /// Why the user must set a new password.
     reset_password_reason: ResetPasswordReason,
 }
@@ -208,19 +225,22 @@ pub async fn list(
     app: web::Data<AppState>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    authorize(&app, &request, Scope::UsersReadOthers)?;
+    admit_reader(&app, &request, Need::Scope(Scope::UsersReadOthers))?;
     let page = Page::parse(request.query_string())?;
-    let list = app.accounts.store().read(|state, now| UserList {
-        data: state
-            .users()
-            .skip(page.cursor)
-            .take(page.page_length.unwrap_or(usize::MAX))
-            .map(|user| UserView::of(user, state.settings(), now))
-            .collect(),
-        meta: ListMeta {
-            cursor: page.cursor,
-            total_length: state.user_count(),
-        },
+    let list = app.accounts.store().read(|state, now| {
+        let policy = state.lock_policy();
+        UserList {
+            data: state
+                .users()
+                .skip(page.cursor)
+                .take(page.page_length.unwrap_or(usize::MAX))
+                .map(|user| UserView::of(user, state, &policy, now))
+                .collect(),
+            meta: ListMeta {
+                cursor: page.cursor,
+                total_length: state.user_count(),
+            },
+        }
     });
     Ok(HttpResponse::Ok().json(list))
 }
@@ -235,7 +255,7 @@ pub async fn list(
     request_body = Data<NewUser>,
     responses(
         (status = 201, description = "The user.", body = Data<UserWithPassword>),
-        (status = 400, description = "`userAlreadyExists`, `usernameEmpty`, `fullNameEmpty`, `passwordEmpty`, \
+        (status = 400, description = "`userAlreadyExists`, `usernameEmpty`, `fullNameEmpty`, `passwordEmpty`, `fullNameContainsInvalidCharacters`, \
             `usernameContainsInvalidCharacters`, `passwordContainsInvalidCharacters`, `passwordTooShort`, \
             `passwordMissingSpecialCharacters`.", body = ErrorBody),
         (status = 401, description = "No token, or none that is active.", body = UnauthorizedBody),
@@ -250,7 +270,7 @@ pub async fn create(
     request: HttpRequest,
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
-    let by = authorize(&app, &request, Scope::UsersWrite)?;
+    let by = admit(&app, &request, Need::Scope(Scope::UsersWrite))?;
     let new: NewUser = json::data(&request, &body)?;
     let (user, temporary) = app
         .accounts
@@ -285,12 +305,12 @@ pub async fn get(
     request: HttpRequest,
     username: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    authorize(&app, &request, Scope::UsersReadOthers)?;
+    admit_reader(&app, &request, Need::Scope(Scope::UsersReadOthers))?;
     app.accounts.store().read(|state, now| {
         let user = state
             .user_named(&username)
             .ok_or_else(|| RuleError::user_not_found(&username))?;
-        Ok(ok(UserView::of(user, state.settings(), now)))
+        Ok(ok(UserView::of(user, state, &state.lock_policy(), now)))
     })
 }
 
@@ -303,7 +323,7 @@ pub async fn get(
     request_body = Data<UserPatchBody>,
     responses(
         (status = 200, description = "The user as it is now.", body = Data<UserView>),
-        (status = 400, description = "`userAlreadyExists`, `usernameEmpty`, `fullNameEmpty`, `passwordEmpty`, \
+        (status = 400, description = "`userAlreadyExists`, `usernameEmpty`, `fullNameEmpty`, `passwordEmpty`, `fullNameContainsInvalidCharacters`, \
             `usernameContainsInvalidCharacters`, `passwordContainsInvalidCharacters`, `passwordTooShort`, \
             `passwordMissingSpecialCharacters`, `serviceAccountImmutable`.", body = ErrorBody),
         (status = 401, description = "No token, or none that is active.", body = UnauthorizedBody),
@@ -321,7 +341,7 @@ pub async fn patch(
     username: web::Path<String>,
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
-    let by = authorize(&app, &request, Scope::UsersWrite)?;
+    let by = admit(&app, &request, Need::Scope(Scope::UsersWrite))?;
     let body: UserPatchBody = json::data(&request, &body)?;
     let patch = UserPatch {
         username: body.username,
@@ -337,7 +357,7 @@ pub async fn patch(
     Ok(ok(view(&app, &user)))
 }
 
-/// Deletes a user, and ends the user's logins.
+/// Deletes a user, and ends the user's sessions.
 #[utoipa::path(
     delete,
     path = "/auth/users/byUsername/{username}",
@@ -358,7 +378,7 @@ pub async fn delete(
     request: HttpRequest,
     username: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let by = authorize(&app, &request, Scope::UsersWrite)?;
+    let by = admit(&app, &request, Need::Scope(Scope::UsersWrite))?;
     app.accounts.delete_user(by, username.into_inner()).await?;
     Ok(nothing())
 }
@@ -383,7 +403,7 @@ pub async fn reset_password(
     request: HttpRequest,
     username: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let by = authorize(&app, &request, Scope::UsersWrite)?;
+    let by = admit(&app, &request, Need::Scope(Scope::UsersWrite))?;
     let (user, password) = app
         .accounts
         .reset_password(by, username.into_inner())
@@ -411,6 +431,9 @@ pub async fn login_status(
             .user_named(&username)
             .ok_or_else(|| RuleError::user_not_found(&username))?;
         Ok(ok(LoginStatus {
+            reason: user
+                .temporary_password
+                .then_some(LoginReason::TemporaryPassword),
             reset_password_reason: user.reset_reason(state.settings(), now),
         }))
     })
@@ -432,12 +455,10 @@ pub async fn get_self(
     app: web::Data<AppState>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let (who, _) = authorize_user(&app, &request, Scope::UsersReadSelf)?;
+    let caller = admit_reader(&app, &request, Need::OwnScope(Scope::UsersReadSelf))?;
     app.accounts.store().read(|state, now| {
-        let user = state
-            .user(who.user)
-            .ok_or_else(|| RuleError::user_not_found("self"))?;
-        Ok(ok(UserView::of(user, state.settings(), now)))
+        let (user, _) = users::self_of(state, &caller)?;
+        Ok(ok(UserView::of(user, state, &state.lock_policy(), now)))
     })
 }
 
@@ -449,7 +470,7 @@ pub async fn get_self(
     request_body = Data<SelfPatch>,
     responses(
         (status = 200, description = "The user as it is now.", body = Data<UserView>),
-        (status = 400, description = "`userAlreadyExists`, `usernameEmpty`, `fullNameEmpty`, `passwordEmpty`, \
+        (status = 400, description = "`userAlreadyExists`, `usernameEmpty`, `fullNameEmpty`, `passwordEmpty`, `fullNameContainsInvalidCharacters`, \
             `usernameContainsInvalidCharacters`, `passwordContainsInvalidCharacters`, `passwordTooShort`, \
             `passwordMissingSpecialCharacters`, `passwordPreviouslyUsed`, `serviceAccountImmutable`.", body = ErrorBody),
         (status = 401, description = "No token, or none that is active.", body = UnauthorizedBody),
@@ -465,30 +486,30 @@ pub async fn patch_self(
     request: HttpRequest,
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
-    let (who, by) = authorize_user(&app, &request, Scope::UsersWriteSelf)?;
+    let by = admit(&app, &request, Need::OwnScope(Scope::UsersWriteSelf))?;
     let body: SelfPatch = json::data(&request, &body)?;
     let patch = UserPatch {
         username: body.username,
         full_name: body.full_name,
         ..UserPatch::default()
     };
-    let user = app
-        .accounts
-        .update_self(by, (who.user, who.login), patch, body.password)
-        .await?;
+    let user = app.accounts.update_self(by, patch, body.password).await?;
     Ok(ok(view(&app, &user)))
 }
 
-/// Checks the password of the user who asks, as for a signature. A wrong one counts as a failed
-/// login.
+/// Tries a new password out: whether `PATCH /auth/users/self` would take it.
+///
+/// It changes nothing and is no login. As it tells whether a password is the current one, a session
+/// may ask 10 times in a minute.
 #[utoipa::path(
     post,
     path = "/auth/users/self/validatePassword",
     tag = "Users",
     request_body = Data<PasswordToValidate>,
     responses(
-        (status = 200, description = "The password is right.", body = Empty),
-        (status = 400, description = "`passwordIncorrect`.", body = ErrorBody),
+        (status = 200, description = "The password would be taken.", body = Empty),
+        (status = 400, description = "`passwordEmpty`, `passwordTooShort`, `passwordMissingSpecialCharacters`, \
+            `passwordContainsInvalidCharacters`, `passwordPreviouslyUsed`.", body = ErrorBody),
         (status = 401, description = "No token, or none that is active.", body = UnauthorizedBody),
         (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
         (status = 422, description = "`invalidRequest`.", body = ErrorBody),
@@ -502,10 +523,8 @@ pub async fn validate_password(
     request: HttpRequest,
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
-    let (who, by) = authorize_user(&app, &request, Scope::UsersReadSelf)?;
+    let by = admit(&app, &request, Need::OwnScope(Scope::UsersReadSelf))?;
     let body: PasswordToValidate = json::data(&request, &body)?;
-    app.accounts
-        .reauthenticate(by, who.user, body.password)
-        .await?;
+    app.accounts.try_password(by, body.password).await?;
     Ok(nothing())
 }

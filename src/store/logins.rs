@@ -78,8 +78,11 @@ pub fn end_of(
     Ok(())
 }
 
-pub fn end_all(transaction: &Transaction) -> rusqlite::Result<()> {
-    transaction.execute("DELETE FROM login", [])?;
+pub fn end_all(transaction: &Transaction, except: Option<LoginId>) -> rusqlite::Result<()> {
+    transaction.execute(
+        "DELETE FROM login WHERE id IS NOT ?",
+        [except.map(|login| login.0)],
+    )?;
     Ok(())
 }
 

@@ -29,8 +29,9 @@ pub use restore::{check_backup, Restored};
 
 use crate::clock::Clock;
 use crate::domain::audit::AuditRow;
+use crate::domain::authority::Caller;
 use crate::domain::clock::Moment;
-use crate::domain::plan::{Context, Plan, Random, Request};
+use crate::domain::plan::{Context, Plan, Random};
 use crate::domain::state::{Change, State};
 
 /// Items that one transaction of housekeeping forgets: few, so that no client's write has to wait
@@ -147,14 +148,14 @@ impl Store {
     /// It could not be written.
     pub async fn note(
         &self,
-        request: Request,
+        caller: Caller,
         action: &'static str,
         message: String,
     ) -> Result<(), StoreError> {
         self.write(move |_, _| {
             Ok::<_, std::convert::Infallible>(Plan {
                 changes: Vec::new(),
-                events: vec![request.event(action, message)],
+                events: vec![caller.event(action, message)],
                 reply: (),
             })
         })
@@ -250,8 +251,8 @@ impl Store {
     ///
     /// # Errors
     /// The backup cannot be read, or nothing could be written; nothing has changed then.
-    pub async fn restore(&self, path: PathBuf, request: Request) -> Result<Restored, StoreError> {
-        self.run(move |writer| writer.restore(&path, &request))
+    pub async fn restore(&self, path: PathBuf, caller: Caller) -> Result<Restored, StoreError> {
+        self.run(move |writer| writer.restore(&path, &caller))
             .await?
     }
 
@@ -394,7 +395,8 @@ fn write_change(transaction: &Transaction, change: &Change) -> rusqlite::Result<
         Change::PutLogin(login) => logins::put(transaction, login),
         Change::EndLogin(id) => logins::end(transaction, *id),
         Change::EndLoginsOf { user, except } => logins::end_of(transaction, *user, *except),
-        Change::EndAllLogins => logins::end_all(transaction),
+        Change::EndAllLogins { except } => logins::end_all(transaction, *except),
+        Change::PutFormerUsername(former) => users::put_former(transaction, former),
         Change::PutAccessToken(digest, token) => logins::put_access(transaction, digest, token),
         Change::PutRefreshToken(digest, token) => logins::put_refresh(transaction, digest, token),
         Change::ForgetAccessTokens(digests) => logins::forget_access(transaction, digests),

@@ -11,7 +11,7 @@ use super::database::{check_version, connect, migrate};
 use super::error::StoreError;
 use super::{audit, clock, load, write_lock, Writer};
 use crate::domain::audit::hex;
-use crate::domain::plan::Request;
+use crate::domain::authority::Caller;
 
 /// What was restored.
 #[derive(Debug)]
@@ -43,11 +43,7 @@ pub fn check_backup(path: &Path) -> Result<(), StoreError> {
 
 impl Writer {
     /// Restores from a copy of a backup, which may be changed.
-    pub(super) fn restore(
-        &mut self,
-        path: &Path,
-        request: &Request,
-    ) -> Result<Restored, StoreError> {
+    pub(super) fn restore(&mut self, path: &Path, caller: &Caller) -> Result<Restored, StoreError> {
         check_backup(path)?;
         let of_backup = |source| StoreError::of(path, "read", source);
         let mut backup = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -64,7 +60,7 @@ impl Writer {
         self.connection
             .execute("ATTACH ? AS backup", [path.to_string_lossy()])
             .map_err(failed)?;
-        let copied = copy(&mut self.connection, ahead, request, log_end);
+        let copied = copy(&mut self.connection, ahead, caller, log_end);
         let detached = self.connection.execute_batch("DETACH backup");
         let (rows, with_audit_log) = copied.map_err(failed)?;
         if let Err(error) = detached {
@@ -88,7 +84,7 @@ impl Writer {
 fn copy(
     connection: &mut Connection,
     ahead: i64,
-    request: &Request,
+    caller: &Caller,
     (log_seq, log_hash): (i64, crate::domain::audit::ChainHash),
 ) -> rusqlite::Result<(Vec<crate::domain::audit::AuditRow>, bool)> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -123,7 +119,7 @@ fn copy(
         "Restored accounts and settings from a backup whose audit log ends with row {log_seq}, {}.",
         hex(&log_hash)
     );
-    let rows = audit::append(&transaction, vec![request.event("restore", message)])?;
+    let rows = audit::append(&transaction, vec![caller.event("restore", message)])?;
     transaction.commit()?;
     Ok((rows, with_audit_log))
 }

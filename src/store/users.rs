@@ -1,12 +1,12 @@
-//! Table `user`.
+//! Tables `user` and `former_username`.
 
 use rusqlite::types::Type;
-use rusqlite::{named_params, Connection, Row, Transaction};
+use rusqlite::{named_params, params, Connection, Row, Transaction};
 
 use crate::domain::clock::Moment;
 use crate::domain::password::PasswordHash;
 use crate::domain::state::{Change, State};
-use crate::domain::user::{AccountType, ResetPasswordReason, User, UserId};
+use crate::domain::user::{AccountType, FormerUsername, ResetPasswordReason, User, UserId};
 
 /// Reasons that are stored; the age of a password is not.
 const REASONS: [(ResetPasswordReason, &str); 3] = [
@@ -20,6 +20,16 @@ pub fn load(connection: &Connection, state: &mut State) -> rusqlite::Result<()> 
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         state.apply(Change::PutUser(user(row)?));
+    }
+    let mut statement =
+        connection.prepare("SELECT username, user_id, full_name FROM former_username")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        state.apply(Change::PutFormerUsername(FormerUsername {
+            key: row.get(0)?,
+            user: UserId(row.get(1)?),
+            full_name: row.get(2)?,
+        }));
     }
     Ok(())
 }
@@ -79,6 +89,14 @@ pub fn put(transaction: &Transaction, user: &User) -> rusqlite::Result<()> {
             ":last_failed": user.last_failed_login.map(|moment| moment.0),
             ":temporary": user.temporary_password,
         })?;
+    Ok(())
+}
+
+pub fn put_former(transaction: &Transaction, former: &FormerUsername) -> rusqlite::Result<()> {
+    transaction.execute(
+        "INSERT OR REPLACE INTO former_username VALUES (?, ?, ?)",
+        params![former.key, former.user.0, former.full_name],
+    )?;
     Ok(())
 }
 

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use auth_server::domain::audit::{Actor, Origin};
+use auth_server::domain::audit::Origin;
+use auth_server::domain::authority::Caller;
 use auth_server::domain::logins::{
     log_in, refresh, revoke, Attempt, Issued, LoginOutcome, RefreshOutcome,
 };
 use auth_server::domain::password::{NewPassword, Password, PasswordHash};
-use auth_server::domain::plan::Request;
 use auth_server::domain::settings::SettingsPatch;
 use auth_server::domain::user::AccountType;
 use auth_server::domain::users::{self, NewUser};
@@ -30,12 +30,8 @@ const TOKENS: usize = 100_000;
 /// A PHC string as long as a real one.
 const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-fn request() -> Request {
-    Request {
-        actor: Actor::server(),
-        reason: None,
-        origin: Origin::Http,
-    }
+fn caller() -> Caller {
+    Caller::anonymous(Origin::Http, None)
 }
 
 fn never<T>(result: Result<T, Infallible>) -> T {
@@ -49,7 +45,7 @@ async fn never_expire(store: &Store) {
         ..SettingsPatch::default()
     };
     store
-        .write(move |state, _| users::patch_settings(state, &request(), &patch))
+        .write(move |state, _| users::patch_settings(state, &caller(), &patch))
         .await
         .unwrap()
         .unwrap();
@@ -67,10 +63,11 @@ async fn add_users(store: &Store) -> Vec<Attempt> {
         let password = NewPassword {
             hash: PasswordHash::from_phc(HASH.into()),
             traits: Password::new("long enough".into()).traits(),
+            comparison: None,
         };
         let user = store
             .write(move |state, context| {
-                users::create(state, context.now, &request(), &new, &password)
+                users::create(state, context.now, &caller(), &new, &password)
             })
             .await
             .unwrap()
@@ -79,6 +76,7 @@ async fn add_users(store: &Store) -> Vec<Attempt> {
             user: Some(user.id),
             checked: user.password,
             right: true,
+            rehashed: None,
         });
     }
     attempts
@@ -86,7 +84,7 @@ async fn add_users(store: &Store) -> Vec<Attempt> {
 
 async fn login(store: &Store, attempt: Attempt) -> Option<Issued> {
     let outcome = store
-        .write(move |state, context| Ok(log_in(state, context, &request(), &attempt, None)))
+        .write(move |state, context| Ok(log_in(state, context, &caller(), &attempt, None)))
         .await;
     match never(outcome.unwrap()) {
         LoginOutcome::Granted(issued) => Some(issued),
@@ -97,7 +95,7 @@ async fn login(store: &Store, attempt: Attempt) -> Option<Issued> {
 async fn go_on(store: &Store, issued: &Issued) -> Option<Issued> {
     let digest = issued.refresh.digest();
     let outcome = store
-        .write(move |state, context| Ok(refresh(state, context, &request(), &digest, None)))
+        .write(move |state, context| Ok(refresh(state, context, &caller(), &digest, None)))
         .await;
     match never(outcome.unwrap()) {
         RefreshOutcome::Granted(issued) => Some(issued),
@@ -132,7 +130,7 @@ async fn serve(store: &Store, attempts: &[Attempt]) {
 async fn log_out(store: &Store, issued: &Issued) {
     let digest = issued.access.digest();
     let done = store
-        .write(move |state, _| Ok(revoke(state, &request(), &digest)))
+        .write(move |state, _| Ok(revoke(state, &caller(), &digest)))
         .await;
     never(done.unwrap());
 }

@@ -53,7 +53,7 @@ pub enum OAuthError {
     /// A grant type that is not offered.
     #[error("The grant type must be password or refresh_token.")]
     UnsupportedGrantType,
-    /// A service account has to wait.
+    /// An account that is slowed down has to wait.
     #[error("Too many wrong passwords; try again in {seconds} s.")]
     MustWait {
         /// How long, in seconds.
@@ -92,6 +92,13 @@ impl ResponseError for OAuthError {
             Self::Other(error) => return error.error_response(),
         };
         let mut response = HttpResponse::build(self.status_code());
+        if matches!(self, Self::InvalidClient) {
+            // RFC 9110 §15.5.2 wants one; RFC 6749 §5.2 wants that of the scheme which clients use.
+            response.insert_header((
+                header::WWW_AUTHENTICATE,
+                "Basic realm=\"opentrons-auth-server\"",
+            ));
+        }
         let retry_after = match self {
             Self::MustWait { seconds } => Some(*seconds),
             Self::Other(error) => error.retry_after(),

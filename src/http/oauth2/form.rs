@@ -4,8 +4,11 @@ use std::borrow::Cow;
 
 use actix_web::http::header;
 use actix_web::HttpRequest;
+use base64::engine::general_purpose::STANDARD;
+use base64::Engine;
 use serde::Deserialize;
 use utoipa::ToSchema;
+use zeroize::Zeroizing;
 
 use super::error::OAuthError;
 
@@ -52,8 +55,15 @@ impl<'a> Form<'a> {
             }
             form.0.push((name, value));
         }
-        if form.required("client_id")? != CLIENT {
-            return Err(OAuthError::InvalidClient);
+        match basic_client(request)? {
+            Some(client) if form.optional("client_id").unwrap_or(&client) != client => {
+                return Err(OAuthError::InvalidRequest(
+                    "The client is named twice, by different names.".into(),
+                ));
+            }
+            Some(client) if client == CLIENT => {}
+            None if form.required("client_id")? == CLIENT => {}
+            _ => return Err(OAuthError::InvalidClient),
         }
         Ok(form)
     }
@@ -75,4 +85,30 @@ impl<'a> Form<'a> {
         self.optional(name)
             .ok_or_else(|| OAuthError::InvalidRequest(format!("The parameter {name} is missing.")))
     }
+}
+
+/// The client that names itself by HTTP Basic (RFC 6749 §2.3.1): the public one has an empty secret.
+///
+/// # Errors
+/// [`OAuthError::InvalidClient`]: the credentials are malformed, or have a secret.
+fn basic_client(request: &HttpRequest) -> Result<Option<String>, OAuthError> {
+    let mut values = request.headers().get_all(header::AUTHORIZATION);
+    let (Some(value), second) = (values.next(), values.next()) else {
+        return Ok(None);
+    };
+    let value = value.to_str().map_err(|_| OAuthError::InvalidClient)?;
+    let (scheme, credentials) = value.split_once(' ').unwrap_or((value, ""));
+    if !scheme.eq_ignore_ascii_case("Basic") {
+        return Ok(None);
+    }
+    let named = || {
+        let decoded = Zeroizing::new(STANDARD.decode(credentials.trim_matches(' ')).ok()?);
+        let id = decoded
+            .strip_suffix(b":")
+            .filter(|id| !id.contains(&b':'))?;
+        // The id is form-encoded itself: as a lone name it decodes to itself.
+        let (id, rest) = form_urlencoded::parse(id).next()?;
+        (rest.is_empty() && second.is_none()).then(|| id.into_owned())
+    };
+    named().map(Some).ok_or(OAuthError::InvalidClient)
 }

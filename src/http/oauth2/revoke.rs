@@ -7,7 +7,7 @@ use super::error::{OAuthError, OAuthErrorBody};
 use super::form::Form;
 use super::introspect::AboutToken;
 use crate::domain::token::TokenDigest;
-use crate::http::auth::anonymous;
+use crate::http::auth;
 use crate::http::{nothing, AppState, Empty};
 
 /// Ends the login that a token of either kind belongs to. An unknown token is no error.
@@ -29,6 +29,6 @@ pub async fn post(
 ) -> Result<HttpResponse, OAuthError> {
     let form = Form::of_client(&request, &body)?;
     let digest = TokenDigest::of(form.required("token")?);
-    app.accounts.revoke(anonymous(&request), digest).await?;
+    app.accounts.revoke(auth::open(&request)?, digest).await?;
     Ok(nothing())
 }

@@ -12,7 +12,7 @@ use crate::domain::logins::{Issued, LoginOutcome, RefreshOutcome};
 use crate::domain::password::Password;
 use crate::domain::scope::Scopes;
 use crate::domain::token::TokenDigest;
-use crate::http::auth::anonymous;
+use crate::http::auth;
 use crate::http::AppState;
 
 /// A new pair of tokens.
@@ -85,7 +85,7 @@ pub async fn post(
     body: Bytes,
 ) -> Result<HttpResponse, OAuthError> {
     let form = Form::of_client(&request, &body)?;
-    let by = anonymous(&request);
+    let by = auth::open(&request)?;
     let issued = match form.required("grant_type")? {
         "password" => {
             let username = form.required("username")?;

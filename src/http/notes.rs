@@ -1,0 +1,103 @@
+//! The field in which users say why they do something: `Opentrons-User-Notes`.
+
+use actix_web::http::header::HeaderMap;
+
+use super::error::ApiError;
+
+const NOTES: &str = "opentrons-user-notes";
+/// Longest notes, in characters, decoded.
+const MAX_LENGTH: usize = 2_000;
+
+/// A request's notes: percent-decoded (RFC 3986 §2.1, UTF-8), trimmed, and `None` when blank.
+///
+/// # Errors
+/// [`ApiError::Invalid`]: they are longer than 2,000 characters.
+pub fn of(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let Some(value) = headers.get(NOTES) else {
+        return Ok(None);
+    };
+    let decoded = decode(value.as_bytes());
+    let notes = decoded.trim();
+    if notes.chars().count() > MAX_LENGTH {
+        return Err(ApiError::Invalid(format!(
+            "Opentrons-User-Notes: must have at most {MAX_LENGTH} characters"
+        )));
+    }
+    Ok(Some(notes.to_owned()).filter(|notes| !notes.is_empty()))
+}
+
+/// Decodes escapes. A malformed one stands as it is, and so do escapes of what is no UTF-8.
+fn decode(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let escaped = rest.chunks(3).map_while(escape);
+        let run: Vec<u8> = escaped.collect();
+        if run.is_empty() {
+            let plain = rest[1..].iter().position(|byte| *byte == b'%');
+            let (before, after) = rest.split_at(plain.map_or(rest.len(), |at| at + 1));
+            text += &String::from_utf8_lossy(before);
+            rest = after;
+            continue;
+        }
+        let (escapes, after) = rest.split_at(run.len() * 3);
+        push_decoded(&mut text, &run, escapes);
+        rest = after;
+    }
+    text
+}
+
+/// The byte of an escape.
+fn escape(chunk: &[u8]) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    match chunk {
+        [b'%', high, low] => Some((digit(*high)? * 16 + digit(*low)?) as u8),
+        _ => None,
+    }
+}
+
+/// Adds the bytes of a run of `escapes`, and the escape itself of each that is no UTF-8.
+fn push_decoded(text: &mut String, mut bytes: &[u8], escapes: &[u8]) {
+    let total = bytes.len();
+    while !bytes.is_empty() {
+        let (valid, invalid) = match std::str::from_utf8(bytes) {
+            Ok(valid) => (valid, 0),
+            Err(error) => {
+                let (valid, rest) = bytes.split_at(error.valid_up_to());
+                let invalid = error.error_len().unwrap_or(rest.len());
+                (std::str::from_utf8(valid).unwrap_or_default(), invalid)
+            }
+        };
+        text.push_str(valid);
+        let at = total - bytes.len() + valid.len();
+        let left = &escapes[3 * at..3 * (at + invalid)];
+        text.push_str(&String::from_utf8_lossy(left));
+        bytes = &bytes[valid.len() + invalid..];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decode;
+
+    #[test]
+    fn escapes_are_decoded_and_malformed_ones_stand() {
+        for (encoded, decoded) in [
+            ("plain text, 100 sure", "plain text, 100 sure"),
+            ("Gr%C3%B6%C3%9Fe%0Azwei%20%F0%9F%A7%AA", "Größe\nzwei 🧪"),
+            ("100%", "100%"),
+            ("100%25", "100%"),
+            ("%zz%4", "%zz%4"),
+            ("a%2", "a%2"),
+            ("%%41%", "%A%"),
+            ("%FF%41%C3", "%FFA%C3"),
+            ("%C3%28", "%C3("),
+            ("%e6%9d%8e", "李"),
+            ("Größe", "Größe"),
+            ("+", "+"),
+        ] {
+            assert_eq!(decode(encoded.as_bytes()), decoded, "{encoded}");
+        }
+        assert_eq!(decode(b"a\xffb"), "a\u{fffd}b");
+    }
+}
