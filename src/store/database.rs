@@ -45,7 +45,7 @@ pub fn open(path: &Path) -> Result<Connection, StoreError> {
         source,
     };
     match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => create(path)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => create(path, |_| Ok(()))?,
         Err(error) => return Err(io("read", error)),
         // One that is made gets its name when it is complete.
         Ok(found) if found.len() == 0 => {
@@ -67,9 +67,12 @@ pub fn open(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Makes an empty database of this version under another name, and gives it its name when it is
-/// whole: a power cut leaves the whole or nothing.
-fn create(path: &Path) -> Result<(), StoreError> {
+/// Makes a database of this version, with what `fill` puts into it, under another name, and gives
+/// it its name when it is whole: a power cut leaves the whole or nothing. There must be none.
+pub fn create<T>(
+    path: &Path,
+    fill: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+) -> Result<T, StoreError> {
     let io = |doing: &'static str| {
         move |source| StoreError::Io {
             path: path.to_owned(),
@@ -86,32 +89,51 @@ fn create(path: &Path) -> Result<(), StoreError> {
         });
     }
     let new = beside(path, ".new");
+    remove_new(&new).map_err(io("make"))?;
+    let make = || {
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(MODE)
+            .open(&new)
+            .map_err(io("make"))?;
+        own_as_folder(&new).map_err(io("make"))?;
+        let failed = |source| StoreError::of(path, "make", source);
+        let mut connection = connect(&new, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection
+            .execute_batch("PRAGMA auto_vacuum = INCREMENTAL")
+            .map_err(failed)?;
+        configure(&connection).map_err(failed)?;
+        migrate(&mut connection).map_err(failed)?;
+        let value = fill(&mut connection).map_err(failed)?;
+        // Closing does this too, and does not say when it fails, as on a full disk.
+        connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .map_err(failed)?;
+        connection.close().map_err(|(_, source)| failed(source))?;
+        file.sync_all().map_err(io("make"))?;
+        fs::rename(&new, path).map_err(io("make"))?;
+        Ok(value)
+    };
+    let made = make();
+    if made.is_err() {
+        // What failed first is what to tell.
+        let _kept = remove_new(&new);
+        return made;
+    }
+    sync_folder(path).map_err(io("make"))?;
+    made
+}
+
+/// Removes a database that is not complete.
+fn remove_new(new: &Path) -> io::Result<()> {
     for leftover in ["", "-wal", "-shm"] {
-        match fs::remove_file(beside(&new, leftover)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(io("make")(error));
-            }
+        match fs::remove_file(beside(new, leftover)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
     }
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(MODE)
-        .open(&new)
-        .map_err(io("make"))?;
-    own_as_folder(&new).map_err(io("make"))?;
-    let failed = |source| StoreError::of(path, "make", source);
-    let mut connection = connect(&new, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    connection
-        .execute_batch("PRAGMA auto_vacuum = INCREMENTAL")
-        .map_err(failed)?;
-    configure(&connection).map_err(failed)?;
-    migrate(&mut connection).map_err(failed)?;
-    connection.close().map_err(|(_, source)| failed(source))?;
-    file.sync_all().map_err(io("make"))?;
-    fs::rename(&new, path).map_err(io("make"))?;
-    sync_folder(path).map_err(io("make"))
+    Ok(())
 }
 
 /// Refuses a file that is not ours or newer than this program, and changes nothing of it.
