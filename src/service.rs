@@ -70,7 +70,7 @@ pub fn run(config: &Config) -> Result<(), ServiceError> {
     } else {
         log::info!("keeps its state in {path}");
     }
-    let store = Arc::new(Store::open(state_dir.path())?);
+    let store = Arc::new(Store::open_or_take_over(state_dir.path())?);
     if listeners.is_empty() {
         listeners.push(Listener::bind(&config.address)?);
     }

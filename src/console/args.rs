@@ -67,6 +67,29 @@ pub enum ConsoleCommand {
         common: Common,
     },
 
+    /// Take over what the Python server left: accounts with their passwords, settings, and whether
+    /// access control is on. Its files stay as they are. Without options all or nothing, and only
+    /// where there are no accounts yet, as at the first start.
+    Import {
+        /// Folder of the Python server's state; without it the one that keeps ours.
+        folder: Option<PathBuf>,
+        /// Tell what would be taken over and what stands in the way, and change nothing.
+        #[arg(long, conflicts_with_all = ["again", "yes"])]
+        dry_run: bool,
+        /// Take over what can be, and list what cannot. Access control is on then unless it is
+        /// certain that it was off.
+        #[arg(long)]
+        force: bool,
+        /// Replace the accounts and settings that there are. Every login ends; the audit log stays;
+        /// access control stays on if it is.
+        #[arg(long)]
+        again: bool,
+        #[command(flatten)]
+        sure: Sure,
+        #[command(flatten)]
+        common: Common,
+    },
+
     /// Check the audit log, or write it out.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -195,6 +218,7 @@ impl ConsoleCommand {
         match self {
             Self::Backup { common, .. }
             | Self::Restore { common, .. }
+            | Self::Import { common, .. }
             | Self::User(
                 UserCommand::List { common }
                 | UserCommand::Add { common, .. }

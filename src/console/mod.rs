@@ -5,6 +5,7 @@
 
 pub mod args;
 pub mod control;
+mod import;
 pub mod order;
 
 use std::error::Error as StdError;
@@ -97,6 +98,20 @@ pub fn run(command: &ConsoleCommand) -> Done {
         ConsoleCommand::AccessControl(command) => console.access_control(command),
         ConsoleCommand::Backup { file, .. } => console.backup(file),
         ConsoleCommand::Restore { file, sure, .. } => console.restore(file, sure),
+        ConsoleCommand::Import {
+            folder,
+            dry_run,
+            force,
+            again,
+            sure,
+            ..
+        } => console.import(&import::Import {
+            folder: folder.as_ref(),
+            dry_run: *dry_run,
+            force: *force,
+            again: *again,
+            sure,
+        }),
         ConsoleCommand::Audit(AuditCommand::Verify { .. }) => console.verify(),
         ConsoleCommand::Audit(AuditCommand::Export { format, .. }) => console.export(*format),
     }
@@ -310,7 +325,12 @@ impl Console<'_> {
 
 /// Carries an order out in this process, for no service runs.
 fn here(state_dir: &StateDir, signed: Signed, replaces: bool) -> Done<Answer> {
-    let store = match Store::open(state_dir.path()) {
+    let opened = if replaces {
+        Store::open(state_dir.path())
+    } else {
+        Store::open_or_take_over(state_dir.path())
+    };
+    let store = match opened {
         Err(error) if replaces && store::is_damaged(&error) => {
             let aside = store::move_aside(state_dir.path())
                 .map_err(io_error("move the damaged database aside"))?;

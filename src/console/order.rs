@@ -10,6 +10,7 @@ use crate::domain::password::Password;
 use crate::domain::user::{AccountType, User, UserView};
 use crate::domain::users::UserPatch;
 use crate::logging;
+use crate::store::{Strictness, Summary, Survey};
 
 /// An order, and who gives it. It may hold a password: it is never logged.
 #[derive(Serialize, Deserialize)]
@@ -59,6 +60,13 @@ pub enum Order {
     SetAccessControl(bool),
     /// Restore from a copy of a backup in the state folder.
     Restore(PathBuf),
+    /// Take over a copy of the Python server's state, which lies in our state folder.
+    Import {
+        /// The copy.
+        survey: Survey,
+        /// What to do about faults.
+        strictness: Strictness,
+    },
     /// Write down what the console did itself.
     Note {
         /// What was done.
@@ -88,6 +96,8 @@ pub enum Answer {
     AccessControl(bool),
     /// How many users were restored, and whether the audit log came along.
     Restored(usize, bool),
+    /// What was taken over.
+    Imported(Summary),
     /// It is done.
     Done,
 }
@@ -165,6 +175,11 @@ async fn try_to(accounts: &Accounts, by: Request, order: Order) -> Result<Answer
         Order::Restore(path) => {
             let restored = store.restore(path, accounts.authorize(&by)?).await?;
             Ok(Answer::Restored(restored.users, restored.with_audit_log))
+        }
+        Order::Import { survey, strictness } => {
+            let caller = accounts.authorize(&by)?;
+            let summary = store.take_over(survey, strictness, caller).await?;
+            Ok(Answer::Imported(summary))
         }
         Order::Note { action, message } => {
             let action = match action {

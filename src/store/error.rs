@@ -60,9 +60,27 @@ pub enum StoreError {
         /// What the system said.
         source: io::Error,
     },
+    /// State of the Python server that is in doubt: nothing of it was taken over.
+    #[error(
+        "cannot take over the Python server's state: {first}{}; nothing was changed: \
+         see `opentrons-auth-server import --dry-run`", and_more(*more)
+    )]
+    NotTakenOver {
+        /// Which file, and why.
+        first: String,
+        /// How many other reasons there are.
+        more: usize,
+    },
     /// The thread that writes is gone, or failed in the middle.
     #[error("the database is being closed, or a write of it failed inside")]
     Stopped,
+}
+
+fn and_more(more: usize) -> String {
+    match more {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    }
 }
 
 impl StoreError {

@@ -9,6 +9,7 @@ mod audit;
 mod clock;
 mod database;
 mod error;
+mod import;
 mod logins;
 mod restore;
 mod settings;
@@ -25,10 +26,11 @@ use tokio::sync::{mpsc, oneshot, Notify};
 pub use audit::{AuditLog, Verified};
 pub use database::{backup, copy, is_damaged, move_aside, own_as_folder, DATABASE};
 pub use error::StoreError;
+pub use import::{clean_stage_folder, stage_folder, Strictness, Summary, Survey, Takeover};
 pub use restore::{check_backup, Restored};
 
 use crate::clock::Clock;
-use crate::domain::audit::AuditRow;
+use crate::domain::audit::{AuditRow, Origin};
 use crate::domain::authority::Caller;
 use crate::domain::clock::Moment;
 use crate::domain::plan::{Context, Plan, Random};
@@ -114,6 +116,26 @@ impl Store {
             jobs: Some(jobs),
             thread: Some(thread),
         })
+    }
+
+    /// Opens the database in `folder`; makes it when there is none, from the state of the Python
+    /// server if that lies there. No other process may work in the folder.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; or the Python server's state cannot be taken over whole, and is left as
+    /// it is, and no database is made.
+    pub fn open_or_take_over(folder: &Path) -> Result<Self, StoreError> {
+        let is_first = !folder.join(DATABASE).exists();
+        if is_first {
+            if let Some(takeover) = import::at_first_start(folder)? {
+                takeover.make_database(folder, &Caller::anonymous(Origin::Server, None))?;
+            }
+        }
+        let store = Self::open(folder)?;
+        if !is_first {
+            import::warn_if_changed(folder)?;
+        }
+        Ok(store)
     }
 
     /// The clock that lifetimes are counted on.
@@ -256,6 +278,20 @@ impl Store {
             .await?
     }
 
+    /// Puts what is taken over in the place of accounts and settings of ours. Every login ends.
+    ///
+    /// # Errors
+    /// There are faults and nobody forces it, or it could not be written; nothing has changed then.
+    pub async fn take_over(
+        &self,
+        survey: Survey,
+        strictness: Strictness,
+        caller: Caller,
+    ) -> Result<Summary, StoreError> {
+        self.run(move |writer| writer.take_over(survey, strictness, &caller))
+            .await?
+    }
+
     async fn transaction<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Transaction) -> rusqlite::Result<T> + Send + 'static,
@@ -372,6 +408,29 @@ impl Writer {
         }
         self.tell(&rows);
         Ok(())
+    }
+
+    fn take_over(
+        &mut self,
+        survey: Survey,
+        strictness: Strictness,
+        caller: &Caller,
+    ) -> Result<Summary, StoreError> {
+        let takeover = Takeover::read(&survey, self.shared.clock.mark());
+        takeover.check(strictness)?;
+        let failed = |source| StoreError::of(&self.shared.path, "write", source);
+        let (summary, rows) = takeover
+            .write(&mut self.connection, caller)
+            .map_err(failed)?;
+        let mut replaced = load(&self.connection).map_err(failed)?;
+        {
+            let mut state = write_lock(&self.shared);
+            replaced.skip_ids_of(&state);
+            *state = replaced;
+        }
+        import::tell(&summary);
+        self.tell(&rows);
+        Ok(summary)
     }
 
     /// Tells the journal, and whoever delivers, of new rows.

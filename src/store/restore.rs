@@ -96,7 +96,8 @@ fn copy(
          DELETE FROM main.user;
          DELETE FROM main.setting;
          INSERT INTO main.setting SELECT * FROM backup.setting;
-         INSERT INTO main.user SELECT * FROM backup.user;",
+         INSERT INTO main.user SELECT * FROM backup.user;
+         INSERT OR IGNORE INTO main.python_import SELECT * FROM backup.python_import;",
     )?;
     transaction.execute(
         "UPDATE main.user SET password_set_at = password_set_at + ?1,

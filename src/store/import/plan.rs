@@ -1,0 +1,467 @@
+//! What the rows of the Python server's database mean: users and settings of ours, or faults. No
+//! row is read here and none is written.
+
+use std::collections::{HashMap, HashSet};
+
+use argon2::password_hash;
+use serde_json::Value as Json;
+use time::{Date, Month, PrimitiveDateTime, Time, UtcOffset};
+
+use crate::domain::clock::{Mark, Moment};
+use crate::domain::password::{PasswordHash, MAX_PASSWORD_LENGTH};
+use crate::domain::settings::{Settings, IDLE_LOGOUT, MAX_LOGIN_ATTEMPTS, PASSWORD_RESET_TIME};
+use crate::domain::user::{AccountType, ResetPasswordReason, User, UserId};
+
+/// Greatest id of a user: what JSON's readers take as a whole number.
+const MAX_ID: i64 = (1 << 53) - 1;
+/// Longest name of either kind, in characters; the longest that can be set is far shorter.
+const MAX_NAME: usize = 1024;
+/// Costs of Argon2 (RFC 9106 §3.1) that a hash may have: passes, lanes, and memory in KiB.
+const MAX_PASSES: u32 = 16;
+const MAX_LANES: u32 = 16;
+const MAX_MEMORY_KIB: u32 = 256 * 1024;
+/// Lengths of a hash's salt and output, in bytes.
+const SALT: std::ops::RangeInclusive<usize> = 8..=48;
+const OUTPUT: std::ops::RangeInclusive<usize> = 16..=64;
+/// A value of a row. It may be a hash: it has no `Debug`.
+#[derive(Clone, PartialEq)]
+pub enum Cell {
+    /// NULL.
+    Null,
+    /// A whole number.
+    Integer(i64),
+    /// Text.
+    Text(String),
+    /// A fraction, bytes, or text that is not UTF-8: nothing that any column has.
+    Other,
+}
+
+/// A row of table `user`.
+pub struct UserRow {
+    pub id: Cell,
+    pub username: Cell,
+    pub hashed_password: Cell,
+    pub temporary_hashed_password: Cell,
+    pub full_name: Cell,
+    pub account_type: Cell,
+    pub reset_password: Cell,
+    pub password_set_at: Cell,
+    pub deactivated: Cell,
+}
+
+/// Failed logins of a user.
+#[derive(Clone, Copy, Default)]
+struct Failures {
+    count: u32,
+    last: Moment,
+}
+
+/// What is taken over, as far as rows were given.
+pub struct Plan {
+    now: Mark,
+    failures: HashMap<i64, Failures>,
+    ids: HashSet<i64>,
+    usernames: HashSet<String>,
+    /// Users of ours.
+    pub users: Vec<User>,
+    /// Failed logins of users who are there.
+    pub failed_logins: u64,
+    /// Settings of ours, with the defaults for those that nobody changed.
+    pub settings: Settings,
+    /// How many settings were given.
+    pub settings_changed: usize,
+    /// Whether access control is on; `None` while nothing says it.
+    pub access_control: Option<bool>,
+    /// What was not taken as it was, and is no fault.
+    pub notes: Vec<String>,
+}
+
+/// Where in the database something is wrong, and what: `table user, id 3, column full_name: is
+/// empty`. It never holds a value.
+pub type Wrong = String;
+
+impl Plan {
+    /// Nothing yet; `now`: what the clocks show, and the moment of it.
+    pub fn new(now: Mark) -> Self {
+        Self {
+            now,
+            failures: HashMap::new(),
+            ids: HashSet::new(),
+            usernames: HashSet::new(),
+            users: Vec::new(),
+            failed_logins: 0,
+            settings: Settings::default(),
+            settings_changed: 0,
+            access_control: None,
+            notes: Vec::new(),
+        }
+    }
+
+    /// Takes a row of table `failed_login`; all of them come before the first user.
+    ///
+    /// # Errors
+    /// What is wrong with the row, which counts for nothing then.
+    pub fn failed_login(&mut self, id: &Cell, user: &Cell, at: &Cell) -> Result<(), Wrong> {
+        let wrong = |column: &str, what: &str| wrong("failed_login", id, column, what);
+        let Cell::Integer(user) = *user else {
+            return Err(wrong("user_id", "is no whole number"));
+        };
+        let at = self
+            .moment(at)
+            .map_err(|what| wrong("attempted_at", what))?;
+        let failures = self.failures.entry(user).or_default();
+        failures.count = failures.count.saturating_add(1);
+        failures.last = failures.last.max(at);
+        Ok(())
+    }
+
+    /// Takes a row of table `user`.
+    ///
+    /// # Errors
+    /// What is wrong with the row, which is left out then.
+    pub fn user(&mut self, row: &UserRow) -> Result<(), Wrong> {
+        let wrong = |column: &str, what: &str| wrong("user", &row.id, column, what);
+        let id = match row.id {
+            Cell::Integer(id) if (1..=MAX_ID).contains(&id) => id,
+            _ => return Err(wrong("id", "is no id")),
+        };
+        let username = name(&row.username).map_err(|what| wrong("username", what))?;
+        let full_name = name(&row.full_name).map_err(|what| wrong("full_name", what))?;
+        let account_type = match &row.account_type {
+            Cell::Text(name) => AccountType::from_name(name),
+            _ => None,
+        }
+        .ok_or_else(|| wrong("account_type", "is none of admin, user, auditor, service"))?;
+        let own = hash(&row.hashed_password).map_err(|what| wrong("hashed_password", what))?;
+        let temporary = hash(&row.temporary_hashed_password)
+            .map_err(|what| wrong("temporary_hashed_password", what))?;
+        let must_reset =
+            boolean(&row.reset_password).map_err(|what| wrong("reset_password", what))?;
+        let locked_by_admin =
+            boolean(&row.deactivated).map_err(|what| wrong("deactivated", what))?;
+        let password_set_at = self
+            .moment(&row.password_set_at)
+            .map_err(|what| wrong("password_set_at", what))?;
+        let first_time = own.is_none();
+        let (password, temporary_password) = match (temporary, own) {
+            (Some(temporary), _) => (temporary, true),
+            (None, Some(own)) => (own, false),
+            (None, None) => return Err(wrong("hashed_password", "is missing")),
+        };
+        let stored_reason = match (temporary_password, first_time) {
+            (true, true) => ResetPasswordReason::FirstTimeLogin,
+            (true, false) => ResetPasswordReason::AdminForced,
+            (false, _) if must_reset => ResetPasswordReason::AdminForced,
+            (false, _) => ResetPasswordReason::None,
+        };
+        if self.ids.contains(&id) {
+            return Err(wrong("id", "is another user's too"));
+        }
+        if !self.usernames.insert(username.to_owned()) {
+            return Err(wrong("username", "is another user's too"));
+        }
+        self.ids.insert(id);
+        let failures = self.failures.remove(&id);
+        self.failed_logins += failures.map_or(0, |failures| u64::from(failures.count));
+        self.users.push(User {
+            id: UserId(id),
+            username: username.to_owned(),
+            full_name: full_name.to_owned(),
+            account_type,
+            password,
+            password_set_at,
+            temporary_password,
+            stored_reason,
+            locked_by_admin,
+            failed_logins: failures.map_or(0, |failures| failures.count),
+            last_failed_login: failures.map(|failures| failures.last),
+        });
+        Ok(())
+    }
+
+    /// Takes a row of table `setting`. Values that the Python server took and we do not are put to
+    /// the nearest bound.
+    ///
+    /// # Errors
+    /// What is wrong with the row, which is left out then.
+    pub fn setting(&mut self, key: &Cell, value: &Cell) -> Result<(), Wrong> {
+        let Cell::Text(key) = key else {
+            return Err("table setting, column key: is no text".into());
+        };
+        // What stands in the key may be anything: only one that is known is repeated.
+        let unknown = "table setting: a key is unknown".to_owned();
+        let Some(known) = KEYS.into_iter().find(|known| known == key) else {
+            return Err(unknown);
+        };
+        let wrong = |what: &str| format!("table setting, key {known}, column value: {what}");
+        let Cell::Text(text) = value else {
+            return Err(wrong("is no text"));
+        };
+        let value: Json = serde_json::from_str(text).map_err(|_| wrong("is no JSON"))?;
+        let settings = &mut self.settings;
+        let mut notes = Vec::new();
+        let notes_of = &mut notes;
+        match known {
+            "maxNumberOfLoginAttempts" => {
+                settings.max_login_attempts = or_null(&value, |value| {
+                    count(known, value, MAX_LOGIN_ATTEMPTS, notes_of)
+                })
+                .map_err(wrong)?;
+            }
+            "passwordResetTime" => {
+                settings.password_reset_time = or_null(&value, |value| {
+                    seconds(known, value, PASSWORD_RESET_TIME, notes_of)
+                })
+                .map_err(wrong)?;
+            }
+            "passwordComplexityMinimumLength" => {
+                let most = MAX_PASSWORD_LENGTH as u32;
+                settings.password_minimum_length =
+                    or_null(&value, |value| count(known, value, most, notes_of)).map_err(wrong)?;
+            }
+            "passwordComplexitySpecialCharacters" => {
+                settings.password_special_characters = or_null(&value, truth).map_err(wrong)?;
+            }
+            "idleLogout" => {
+                settings.idle_logout =
+                    seconds(known, &value, IDLE_LOGOUT, notes_of).map_err(wrong)?;
+            }
+            "requireAdminCredsWhenUpdatingRobotSoftware" => {
+                settings.admin_for_software_updates = truth(&value).map_err(wrong)?;
+            }
+            "requireAdminCredsWhenSendingProtocolToRobot" => {
+                settings.admin_for_protocols = truth(&value).map_err(wrong)?;
+            }
+            "requireAdminCredsForSignoffProtocol" => {
+                settings.admin_for_signoff = truth(&value).map_err(wrong)?;
+            }
+            _ => return Err(unknown),
+        }
+        self.notes.append(&mut notes);
+        self.settings_changed += 1;
+        Ok(())
+    }
+
+    /// Takes a row of table `access_control_enabled`, which has at most one: number 1.
+    ///
+    /// # Errors
+    /// What is wrong with the row; whether access control is on is in doubt then.
+    pub fn access_control(&mut self, id: &Cell, enabled: &Cell) -> Result<(), Wrong> {
+        if *id != Cell::Integer(1) {
+            return Err(wrong("access_control_enabled", id, "id", "is not 1"));
+        }
+        self.access_control = Some(match enabled {
+            // As an early version of the Python server left it.
+            Cell::Null => false,
+            enabled => boolean(enabled)
+                .map_err(|what| wrong("access_control_enabled", id, "enabled", what))?,
+        });
+        Ok(())
+    }
+
+    /// Ends the rows: says what of them belongs to nobody.
+    pub fn finish(&mut self) {
+        let of_nobody: u64 = self
+            .failures
+            .drain()
+            .map(|(_, failures)| u64::from(failures.count))
+            .sum();
+        if of_nobody > 0 {
+            self.notes.push(format!(
+                "{of_nobody} failed logins of users who are not there were left out"
+            ));
+        }
+    }
+
+    /// The moment of a wall time of ours; one that is yet to come is now.
+    fn moment(&self, cell: &Cell) -> Result<Moment, &'static str> {
+        let Cell::Text(text) = cell else {
+            return Err("is no date");
+        };
+        let wall = wall_time(text).ok_or("is no date of the form YYYY-MM-DD HH:MM:SS")?;
+        let age = self.now.reading.wall.saturating_sub(wall).max(0);
+        Ok(Moment(self.now.moment.0.saturating_sub(age)))
+    }
+}
+
+/// The keys of table `setting`.
+const KEYS: [&str; 8] = [
+    "maxNumberOfLoginAttempts",
+    "passwordResetTime",
+    "passwordComplexityMinimumLength",
+    "passwordComplexitySpecialCharacters",
+    "idleLogout",
+    "requireAdminCredsWhenUpdatingRobotSoftware",
+    "requireAdminCredsWhenSendingProtocolToRobot",
+    "requireAdminCredsForSignoffProtocol",
+];
+
+fn wrong(table: &str, id: &Cell, column: &str, what: &str) -> Wrong {
+    let id = match id {
+        Cell::Integer(id) => id.to_string(),
+        _ => "that is no number".into(),
+    };
+    format!("table {table}, id {id}, column {column}: {what}")
+}
+
+/// A name: today's rules for new ones do not matter, nonsense does.
+fn name(cell: &Cell) -> Result<&str, &'static str> {
+    let Cell::Text(text) = cell else {
+        return Err("is no text");
+    };
+    if text.is_empty() {
+        return Err("is empty");
+    }
+    if text.chars().count() > MAX_NAME {
+        return Err("is too long");
+    }
+    if text.contains(char::is_control) {
+        return Err("has a control character");
+    }
+    Ok(text)
+}
+
+fn boolean(cell: &Cell) -> Result<bool, &'static str> {
+    match cell {
+        Cell::Integer(0) => Ok(false),
+        Cell::Integer(1) => Ok(true),
+        _ => Err("is neither 0 nor 1"),
+    }
+}
+
+/// A hash that can be checked within the server's memory and time.
+fn hash(cell: &Cell) -> Result<Option<PasswordHash>, &'static str> {
+    let text = match cell {
+        Cell::Null => return Ok(None),
+        Cell::Text(text) => text,
+        _ => return Err("is no text"),
+    };
+    let hash = password_hash::PasswordHash::new(text).map_err(|_| "is no PHC string")?;
+    if !["argon2id", "argon2i", "argon2d"].contains(&hash.algorithm.as_str()) {
+        return Err("is no hash of Argon2");
+    }
+    // Without one it would be checked as one of today's version, which it is not.
+    if !matches!(hash.version, Some(0x10 | 0x13)) {
+        return Err("is of no known version of Argon2");
+    }
+    let cost = |name| hash.params.get_decimal(name);
+    let (Some(memory), Some(passes), Some(lanes)) = (cost("m"), cost("t"), cost("p")) else {
+        return Err("says no costs");
+    };
+    if hash.params.iter().count() != 3 {
+        return Err("has parameters that are unknown");
+    }
+    if memory > MAX_MEMORY_KIB || passes > MAX_PASSES || lanes > MAX_LANES {
+        return Err("asks for more than m=262144 (256 MiB), t=16, p=16");
+    }
+    if passes < 1 || lanes < 1 || memory < 8 * lanes {
+        return Err("asks for less than Argon2 can");
+    }
+    let mut bytes = [0; *SALT.end()];
+    let salt = hash.salt.and_then(|salt| salt.decode_b64(&mut bytes).ok());
+    if !salt.is_some_and(|salt| SALT.contains(&salt.len())) {
+        return Err("has no salt of 8 to 48 bytes");
+    }
+    if !hash.hash.is_some_and(|hash| OUTPUT.contains(&hash.len())) {
+        return Err("has no hash of 16 to 64 bytes");
+    }
+    Ok(Some(PasswordHash::from_phc(text.clone())))
+}
+
+fn or_null<T>(
+    value: &Json,
+    read: impl FnOnce(&Json) -> Result<T, &'static str>,
+) -> Result<Option<T>, &'static str> {
+    match value {
+        Json::Null => Ok(None),
+        value => read(value).map(Some),
+    }
+}
+
+fn truth(value: &Json) -> Result<bool, &'static str> {
+    value.as_bool().ok_or("is neither true nor false")
+}
+
+fn count(key: &str, value: &Json, most: u32, notes: &mut Vec<String>) -> Result<u32, &'static str> {
+    let value = value
+        .as_f64()
+        .filter(|value| value.fract() == 0.0 && *value >= 1.0)
+        .ok_or("is no whole number from 1")?;
+    if value > f64::from(most) {
+        notes.push(format!(
+            "{key} {value} is {most} now, the most that there is"
+        ));
+        return Ok(most);
+    }
+    Ok(value as u32)
+}
+
+fn seconds(
+    key: &str,
+    value: &Json,
+    (least, most): (f64, f64),
+    notes: &mut Vec<String>,
+) -> Result<f64, &'static str> {
+    let value = value
+        .as_f64()
+        .filter(|value| *value > 0.0)
+        .ok_or("is no number above 0")?;
+    let within = value.clamp(least, most);
+    if within.to_bits() != value.to_bits() {
+        notes.push(format!(
+            "{key} {value} is {within} now, the nearest that there is"
+        ));
+    }
+    Ok(within)
+}
+
+/// Milliseconds since 1970 of a date and time: `YYYY-MM-DD HH:MM:SS`, or with `T`; then a fraction
+/// of up to six digits, and an offset from UTC (`Z`, `+HH:MM`) or none, which is UTC.
+fn wall_time(text: &str) -> Option<i64> {
+    // Every form is ASCII: from here on a byte is a character.
+    if !text.is_ascii() || text.len() < 19 {
+        return None;
+    }
+    let (whole, rest) = text.split_at(19);
+    let bytes = whole.as_bytes();
+    let at = |position: usize, allowed: &[u8]| allowed.contains(&bytes[position]);
+    if !(at(4, b"-") && at(7, b"-") && at(10, b" T") && at(13, b":") && at(16, b":")) {
+        return None;
+    }
+    let number = |text: &str| -> Option<u32> {
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        digits.then(|| text.parse().ok()).flatten()
+    };
+    let part = |from: usize, to: usize| number(&whole[from..to]);
+    let small = |from: usize, to: usize| part(from, to).and_then(|value| u8::try_from(value).ok());
+    let year = i32::try_from(part(0, 4)?).ok()?;
+    let month = Month::try_from(small(5, 7)?).ok()?;
+    let date = Date::from_calendar_date(year, month, small(8, 10)?).ok()?;
+
+    let (fraction, zone) = match rest.strip_prefix('.') {
+        None => (0, rest),
+        Some(rest) => {
+            let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+            if !(1..=6).contains(&digits) {
+                return None;
+            }
+            let (digits, zone) = rest.split_at(digits);
+            (number(&format!("{digits:0<6}"))?, zone)
+        }
+    };
+    let time =
+        Time::from_hms_micro(small(11, 13)?, small(14, 16)?, small(17, 19)?, fraction).ok()?;
+    let offset = match zone.as_bytes() {
+        [] | [b'Z'] => UtcOffset::UTC,
+        [sign @ (b'+' | b'-'), _, _, b':', _, _] => {
+            let hours = number(&zone[1..3]).filter(|hours| *hours < 24)?;
+            let minutes = number(&zone[4..6]).filter(|minutes| *minutes < 60)?;
+            let seconds = i32::try_from(hours * 3600 + minutes * 60).ok()?;
+            let sign = if *sign == b'-' { -1 } else { 1 };
+            UtcOffset::from_whole_seconds(sign * seconds).ok()?
+        }
+        _ => return None,
+    };
+    let at = PrimitiveDateTime::new(date, time).assume_offset(offset);
+    i64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok()
+}
