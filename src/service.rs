@@ -1,7 +1,7 @@
 //! The service's life: from the configuration to READY, through the watchdog, to the last answer.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::web;
@@ -19,7 +19,7 @@ use crate::listen::{ListenError, Listener, SocketFile};
 use crate::logging;
 use crate::routes;
 use crate::server::{Hung, Server};
-use crate::state_dir::{StateDir, StateDirError};
+use crate::state_dir::{StateDir, StateDirError, RESET};
 use crate::store::{Store, StoreError};
 use crate::systemd::{self, HandOverError};
 use crate::{GIT_SHA, VERSION};
@@ -28,6 +28,8 @@ use crate::{GIT_SHA, VERSION};
 const GRACE: Duration = Duration::from_secs(5);
 /// How long the first request to each worker may take.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
+/// How often to look whether the state is still where it was.
+const LOOK: Duration = Duration::from_secs(1);
 /// How often what has expired is forgotten.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
 
@@ -70,6 +72,11 @@ pub fn run(config: &Config) -> Result<(), ServiceError> {
     } else {
         log::info!("keeps its state in {path}");
     }
+    if state_dir.reset_if_asked()? {
+        log::warn!(
+            "removed all state in {path}: {RESET} asked for a factory reset; begins as a new robot"
+        );
+    }
     let store = Arc::new(Store::open_or_take_over(state_dir.path())?);
     if listeners.is_empty() {
         listeners.push(Listener::bind(&config.address)?);
@@ -105,6 +112,8 @@ async fn serve(
     }
     actix_rt::spawn(watch_wall_clock(Arc::clone(&store)));
     actix_rt::spawn(keep_house(Arc::clone(&store)));
+    let files = server.socket_files();
+    store.when_gone(move |error| exit_without_state(error, &files));
 
     server.check(FIRST_ANSWER).await?;
     log::info!("listens on {addresses} with {workers} workers");
@@ -113,6 +122,9 @@ async fn serve(
     let signal = tokio::select! {
         signal = signals.next() => signal,
         never = feed_watchdog(&server) => match never {},
+        error = watch_state(&store, state_dir) => {
+            exit_without_state(&error, &server.socket_files())
+        }
     };
     log::info!("stops on {signal}: finishes the requests in flight");
     systemd::stopping("Finishes the requests in flight");
@@ -147,6 +159,36 @@ async fn mark_time(store: &Store) {
     if let Err(error) = store.mark_time().await {
         log::error!("{}", logging::chain(&error));
     }
+}
+
+/// Looks whether the state is still where it was, until it is not; says then what is gone.
+async fn watch_state(store: &Store, state_dir: &StateDir) -> ServiceError {
+    let mut ticks = tokio::time::interval(LOOK);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = store.check_place() {
+            return error.into();
+        }
+        if let Err(error) = state_dir.check() {
+            return error.into();
+        }
+    }
+}
+
+/// Ends at once: what is not on disk must not be served from memory. systemd starts the service
+/// again, on what is there.
+fn exit_without_state(error: &dyn std::error::Error, files: &[SocketFile]) -> ! {
+    static ENDS: Mutex<()> = Mutex::new(());
+    // Whoever finds it out as well waits for the end.
+    let _first = ENDS.lock();
+    log::error!(
+        "{}; exits, to start again on what is there",
+        logging::chain(error)
+    );
+    for file in files {
+        file.remove();
+    }
+    std::process::exit(1);
 }
 
 /// Forgets what has expired, for ever.

@@ -3,7 +3,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,8 @@ use crate::store::own_as_folder;
 
 /// Permission bits of a state folder that the server makes.
 const MODE: u32 = 0o700;
+/// The file that asks for a factory reset, by the name that the Python server gave it.
+pub const RESET: &str = "_TO_BE_DELETED_ON_REBOOT";
 /// The file whose lock says who works in the folder.
 const LOCK: &str = "lock";
 /// How long to wait for a server that stops, or for a command of the console.
@@ -40,6 +42,20 @@ pub enum StateDirError {
         /// The path.
         path: PathBuf,
     },
+    /// The folder or its lock was removed or replaced.
+    #[error("{} is gone: another process may work in the folder", path.display())]
+    Gone {
+        /// The lock.
+        path: PathBuf,
+    },
+    /// A factory reset was asked for, and something cannot be removed.
+    #[error("cannot reset {}: {RESET} asks for it", path.display())]
+    Reset {
+        /// What cannot be removed.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// Another process works in the folder.
     #[error("cannot keep state in {}: another server keeps its state there", path.display())]
     InUse {
@@ -53,7 +69,7 @@ pub enum StateDirError {
 pub struct StateDir {
     place: Place,
     /// Released by the system when the process ends, however it does.
-    _lock: File,
+    lock: File,
 }
 
 #[derive(Debug)]
@@ -81,7 +97,7 @@ impl StateDir {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(lock) = try_lock(place.path())? {
-                return Ok(Self { place, _lock: lock });
+                return Ok(Self { place, lock });
             }
             if Instant::now() >= deadline {
                 return Err(StateDirError::InUse {
@@ -99,8 +115,53 @@ impl StateDir {
     pub fn open_if_free(path: &Path) -> Result<Option<Self>, StateDirError> {
         Ok(try_lock(path)?.map(|lock| Self {
             place: Place::Lasting(path.to_owned()),
-            _lock: lock,
+            lock,
         }))
+    }
+
+    /// Makes sure that the folder is still this process's: its lock lies where it did.
+    ///
+    /// # Errors
+    /// [`StateDirError::Gone`].
+    pub fn check(&self) -> Result<(), StateDirError> {
+        let path = self.path().join(LOCK);
+        let identity = |found: fs::Metadata| (found.dev(), found.ino());
+        let ours = self.lock.metadata().map(identity);
+        match (ours, fs::metadata(&path).map(identity)) {
+            (Ok(ours), Ok(found)) if ours == found => Ok(()),
+            _ => Err(StateDirError::Gone { path }),
+        }
+    }
+
+    /// Removes all that the folder holds, but for its lock, when [`RESET`] lies in it; returns
+    /// whether. Symbolic links are removed and not followed. The file itself goes last: a reset that
+    /// is cut off goes on at the next start.
+    ///
+    /// # Errors
+    /// [`StateDirError::Reset`] names what cannot be removed.
+    pub fn reset_if_asked(&self) -> Result<bool, StateDirError> {
+        let folder = self.path();
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| StateDirError::Reset { path, source }
+        };
+        let marker = folder.join(RESET);
+        match fs::symlink_metadata(&marker) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            found => found.map_err(failed(&marker))?,
+        };
+        for entry in fs::read_dir(folder).map_err(failed(folder))? {
+            let entry = entry.map_err(failed(folder))?;
+            if entry.file_name() != LOCK && entry.file_name() != RESET {
+                let path = entry.path();
+                remove(&path).map_err(failed(&path))?;
+            }
+        }
+        let sync = || File::open(folder)?.sync_all();
+        sync().map_err(failed(folder))?;
+        remove(&marker).map_err(failed(&marker))?;
+        sync().map_err(failed(folder))?;
+        Ok(true)
     }
 
     /// The folder's path.
@@ -120,6 +181,15 @@ impl Place {
             Self::Lasting(path) => path,
             Self::Temporary(folder) => folder.path(),
         }
+    }
+}
+
+/// Removes a file, or a folder with all in it.
+fn remove(path: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(path)?.is_dir() {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
     }
 }
 

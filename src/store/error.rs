@@ -71,6 +71,14 @@ pub enum StoreError {
         /// How many other reasons there are.
         more: usize,
     },
+    /// The database is no longer the file at its path: what is written to it is lost.
+    #[error("the database {} is gone: {what}", path.display())]
+    Gone {
+        /// The path.
+        path: PathBuf,
+        /// What is there instead.
+        what: String,
+    },
     /// The thread that writes is gone, or failed in the middle.
     #[error("the database is being closed, or a write of it failed inside")]
     Stopped,

@@ -11,13 +11,14 @@ mod database;
 mod error;
 mod import;
 mod logins;
+mod place;
 mod restore;
 mod settings;
 mod users;
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -29,6 +30,7 @@ pub use error::StoreError;
 pub use import::{clean_stage_folder, stage_folder, Strictness, Summary, Survey, Takeover};
 pub use restore::{check_backup, Restored};
 
+use self::place::Place;
 use crate::clock::Clock;
 use crate::domain::audit::{AuditRow, Origin};
 use crate::domain::authority::Caller;
@@ -53,9 +55,14 @@ impl Random for SystemRandom {
 
 type Job = Box<dyn FnOnce(&mut Writer) + Send>;
 
+/// What to do when the database is gone.
+type WhenGone = Box<dyn Fn(&StoreError) + Send + Sync>;
+
 /// What readers and the writer share.
 struct Shared {
     path: PathBuf,
+    place: Place,
+    when_gone: OnceLock<WhenGone>,
     state: RwLock<State>,
     clock: Clock,
     /// An event was added to the audit log.
@@ -88,6 +95,8 @@ impl Store {
             log::error!("{}", crate::logging::chain(&error));
         }
         let shared = Arc::new(Shared {
+            place: Place::of(&path)?,
+            when_gone: OnceLock::new(),
             path,
             state: RwLock::new(state),
             clock,
@@ -310,19 +319,38 @@ impl Store {
         .await?
     }
 
-    /// Runs `work` on the writer's thread.
+    /// Says what to do when the database is no longer the file at its path, once: it should not
+    /// return. It is called before a change is answered that went to a lost file.
+    pub fn when_gone(&self, act: impl Fn(&StoreError) + Send + Sync + 'static) {
+        // A second time would be a mistake in the program, and harmless.
+        let _first = self.shared.when_gone.set(Box::new(act));
+    }
+
+    /// Makes sure that the database is still the file at its path.
+    ///
+    /// # Errors
+    /// [`StoreError::Gone`], when [`Store::when_gone`] has returned.
+    pub fn check_place(&self) -> Result<(), StoreError> {
+        self.shared.check_place()
+    }
+
+    /// Runs `work` on the writer's thread, and makes sure that what it wrote is not lost.
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Writer) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |writer| {
+            let done = writer.shared.check_place().and_then(|()| {
+                let value = work(writer);
+                writer.shared.check_place().map(|()| value)
+            });
             // Who asked may have gone: then nobody wants the answer.
-            let _gone = answer.send(work(writer));
+            let _gone = answer.send(done);
         });
         let sent = self.jobs.as_ref().map(|jobs| jobs.send(job));
         match sent {
-            Some(Ok(())) => answered.await.map_err(|_| StoreError::Stopped),
+            Some(Ok(())) => answered.await.unwrap_or(Err(StoreError::Stopped)),
             _ => Err(StoreError::Stopped),
         }
     }
@@ -335,6 +363,16 @@ impl Drop for Store {
             // A panic of the writer was logged.
             let _panicked = thread.join();
         }
+    }
+}
+
+impl Shared {
+    fn check_place(&self) -> Result<(), StoreError> {
+        let checked = self.place.check();
+        if let (Err(error), Some(act)) = (&checked, self.when_gone.get()) {
+            act(error);
+        }
+        checked
     }
 }
 
