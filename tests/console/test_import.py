@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 
@@ -9,7 +10,7 @@ import pytest
 
 from api import PASSWORD, Api
 from python_state import FIRST, UPGRADED, edit, lay, newest, theirs
-from support import BINARY, ENVIRONMENT, PATIENCE, run, wait_for
+from support import BINARY, ENVIRONMENT, PATIENCE, ROOT, run, wait_for
 
 DATABASE = "auth-server.sqlite"
 ADMIN = "UPDATE user SET {} WHERE id = 1"
@@ -321,6 +322,24 @@ def test_again_by_force(back, state):
     done = console(state, "import", "--again", "--force", "--yes")
     assert done.returncode == 0 and "left out: " in done.stdout
     assert "users: 9" in done.stdout and is_on(state)
+
+
+def test_commands_of_the_readme_work_as_they_stand(state, tmp_path):
+    """In their order, on a robot that the Python server served."""
+    readme = (ROOT / "README.md").read_text()
+    section = readme.split("## In place of the Python server")[1].split("\n## ")[0]
+    commands = "".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL)).splitlines()
+    assert [command.split()[2] for command in commands] == ["--dry-run", "--force", "--again"]
+    lay(state)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/opentrons-auth-server").symlink_to(BINARY)
+    environment = {**ENVIRONMENT, "OT_AUTH_SERVER_persistence_directory": str(state)}
+    environment["PATH"] = f"{tmp_path / 'bin'}:{environment['PATH']}"
+    for command in commands:
+        done = subprocess.run(
+            ["sh", "-ec", command], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0 and "users: 10" in done.stdout, (command, done.stderr)
 
 
 # Rights.
