@@ -31,6 +31,9 @@ _opentrons-auth-server() {
             opentrons__auth__server,help)
                 cmd="opentrons__auth__server__help"
                 ;;
+            opentrons__auth__server,import)
+                cmd="opentrons__auth__server__import"
+                ;;
             opentrons__auth__server,man)
                 cmd="opentrons__auth__server__man"
                 ;;
@@ -96,6 +99,9 @@ _opentrons-auth-server() {
                 ;;
             opentrons__auth__server__help,help)
                 cmd="opentrons__auth__server__help__help"
+                ;;
+            opentrons__auth__server__help,import)
+                cmd="opentrons__auth__server__help__import"
                 ;;
             opentrons__auth__server__help,man)
                 cmd="opentrons__auth__server__help__man"
@@ -179,7 +185,7 @@ _opentrons-auth-server() {
 
     case "${cmd}" in
         opentrons__auth__server)
-            opts="-p -h -V --uds --uds-mode --host --port --log-level --persistence-directory --workers --audit-server-uds --audit-server-url --help --version completions man user access-control backup restore audit help"
+            opts="-p -h -V --uds --uds-mode --host --port --log-level --persistence-directory --workers --audit-server-uds --audit-server-url --help --version completions man user access-control backup restore import audit help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -513,7 +519,7 @@ _opentrons-auth-server() {
             return 0
             ;;
         opentrons__auth__server__help)
-            opts="completions man user access-control backup restore audit help"
+            opts="completions man user access-control backup restore import audit help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -666,6 +672,20 @@ _opentrons-auth-server() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        opentrons__auth__server__help__import)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         opentrons__auth__server__help__man)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -771,6 +791,24 @@ _opentrons-auth-server() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__import)
+            opts="-h --dry-run --force --again --yes --persistence-directory --json --help [FOLDER]"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --persistence-directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
