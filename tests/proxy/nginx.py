@@ -2,8 +2,10 @@
 
 import getpass
 import os
+import re
 import shutil
 import subprocess
+from pathlib import Path
 
 from support import FILES, LAYER, PATIENCE, ROOT, free_port, request, wait_for
 
@@ -34,40 +36,29 @@ server {{
     location / {{ return 200 "elsewhere"; }}
 }}
 """
-# nginx-http.conf: whole, conf.d is not included.
-FLEX = """
-user {user};
-worker_processes 1;
-pid {run}/nginx.pid;
-error_log {run}/error.log;
-events {{
-    worker_connections 1024;
-}}
+# The Flex's nginx-http.conf and nginx-https.conf, in shape and nearly in words.
+FLEX = Path(__file__).parent / "flex"
 
-http {{
-    access_log off;
-    {temporary}
-    map $http_upgrade $connection_upgrade {{
-        default upgrade;
-        ''      close;
-    }}
 
-    server {{
-        listen 127.0.0.1:{port};
-        client_max_body_size 2M;
-
-        location / {{
-            return 200 "elsewhere";
-        }}
-{auth}    }}
-}}
-"""
-FLEX_AUTH = """
-        location /auth {{
-            proxy_http_version 1.1;
-            proxy_pass http://unix:{socket};
-        }}
-"""
+def flex(name, run, port, socket, without_auth=False):
+    """One of them, for folders and ports of a test."""
+    text = (FLEX / name).read_text()
+    if without_auth:
+        text, count = re.subn(r"\n        location /auth \{[^}]*\}\n", "", text)
+        assert count == 1
+    for old, new in (
+        ("user root root;", f"user {getpass.getuser()}; error_log {run}/error.log;"),
+        ("/run/opentrons-auth-server.sock", str(socket)),
+        ("/run/nginx/", f"{run}/"),
+        ("unix:/run/", f"unix:{run}/"),
+        ("/var/lib/opentrons-key-server/tls/", f"{run}/"),
+        ("/var/www/localhost/html/stream", str(run)),
+        ("access_log syslog:server=unix:/dev/log combined;", "access_log off;"),
+        ("error_log stderr;", ""),
+        ("\nhttp {\n", f"\nhttp {{\n    {TEMPORARY.format(run=run)}\n"),
+    ):
+        text = text.replace(old, new)
+    return re.sub(r"0\.0\.0\.0:\d+", f"127.0.0.1:{port}", text)
 
 
 class Nginx:
@@ -103,9 +94,11 @@ class Nginx:
             self.edited.write_text(DEFAULT_SERVER.format(**values))
             (self.etc / "sites-enabled/default_server").symlink_to(self.edited)
         else:
-            auth = FLEX_AUTH.format(**values) if kind == "flex" else ""
-            self.conf = self.edited = self.etc / "nginx-http.conf"
-            self.conf.write_text(FLEX.format(auth=auth, **values))
+            self.edited = self.etc / "nginx-http.conf"
+            without = kind != "flex"
+            text = flex(self.edited.name, self.run, self.port, self.socket, without)
+            self.edited.write_text(text)
+            self.conf = self.etc / "nginx-run.conf"
 
     def install_snippets(self):
         """As `make install` does, but for the socket's path."""
@@ -122,21 +115,29 @@ class Nginx:
             ["sh", INCLUDE, "", self.etc], check=False, capture_output=True, text=True
         )
 
+    def configuration(self):
+        """What nginx is run with: without rtmp, whose module Debian's light nginx does not have."""
+        if self.conf.name == "nginx-run.conf":
+            self.conf.write_text(self.edited.read_text().partition("\nrtmp {")[0] + "\n")
+        return self.conf
+
     def test(self):
         done = subprocess.run(
-            [NGINX, "-t", "-c", self.conf], check=False, capture_output=True, text=True
+            [NGINX, "-t", "-c", self.configuration()], check=False, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
         return self
 
     def start(self):
-        self.process = subprocess.Popen([NGINX, "-c", self.conf, "-g", "daemon off;"], cwd=ROOT)
+        self.process = subprocess.Popen(
+            [NGINX, "-c", self.configuration(), "-g", "daemon off;"], cwd=ROOT
+        )
         wait_for(self.answers, "nginx answers")
         return self
 
     def answers(self):
         try:
-            return request(("127.0.0.1", self.port), "GET", "/").status == 200
+            return request(("127.0.0.1", self.port), "GET", "/").status in (200, 502)
         except OSError:
             assert self.process.poll() is None, (self.run / "error.log").read_text()
             return False
