@@ -22,7 +22,10 @@ import bb.parse
 from support import LAYER
 
 RECIPES = LAYER / "recipes-connectivity/opentrons-auth-server"
-CLASSES = "cargo", "cargo-update-recipe-crates", "systemd", "useradd", "externalsrc", "pkgconfig"
+CLASSES = (
+    *("cargo", "cargo-update-recipe-crates", "externalsrc", "features_check", "pkgconfig"),
+    *("systemd", "useradd"),
+)
 # As in OE-core's meta/conf/bitbake.conf.
 BITBAKE_CONF = {
     "PN": "${@bb.parse.vars_from_file(d.getVar('FILE', False), d)[0]}",
@@ -64,6 +67,11 @@ def parse(folder, **variables):
     data.setVar("__bbclasstype", "recipe")
     bb.fetch2.urldata_cache.clear()
     return bb.parse.handle(path, data, 0)[""]
+
+
+def missing(recipe):
+    """What do_fetch says that has to be set, or ''."""
+    return bb.utils.better_eval("auth_server_missing(d)", {"d": recipe})
 
 
 def fetch_and_unpack(recipe, crates):

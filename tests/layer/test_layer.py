@@ -1,6 +1,8 @@
 """The layer as far as it goes without OE-core; `make test-layer` is the proof."""
 
 import hashlib
+import importlib.machinery
+import importlib.util
 import json
 import os
 import re
@@ -56,7 +58,51 @@ def test_licence_is_the_checkouts(parsed):
     source = Path(parsed.getVar("EXTERNALSRC"))
     assert source == ROOT
     assert hashlib.md5((source / name).read_bytes()).hexdigest() == md5
-    assert parsed.getVar("LICENSE") == CARGO["package"]["license"]
+
+
+def test_licence_is_that_of_all_that_is_linked(parsed):
+    """`crates-inc --check` compares the file; these are crates that one licence alone would hide."""
+    licences = set(parsed.getVar("LICENSE").split(" & "))
+    linked = {
+        "auth-server": "Apache-2.0",
+        "tokio": "MIT",
+        "subtle": "BSD-3-Clause",
+        "foldhash": "Zlib",
+        "idna_mapping": "Unicode-3.0",
+    }
+    assert licences == set(linked.values())
+
+
+@pytest.mark.parametrize(
+    ("expression", "taken"),
+    [
+        ("MIT", "MIT"),
+        ("MIT OR Apache-2.0", "Apache-2.0"),
+        ("Unlicense/MIT", "MIT"),
+        ("Apache-2.0 WITH LLVM-exception OR Apache-2.0 OR MIT", "Apache-2.0"),
+        ("Apache-2.0 WITH LLVM-exception", "Apache-2.0-with-LLVM-exception"),
+        ("(MIT OR Apache-2.0) AND Unicode-3.0", "Apache-2.0 & Unicode-3.0"),
+        ("MIT OR (Zlib AND ISC)", "MIT"),
+        ("Zlib AND ISC OR BSD-3-Clause", "BSD-3-Clause"),
+    ],
+)
+def test_licence_of_a_crate(expression, taken):
+    text = crates_inc().license_inc(f"crate v1.0.0: {expression}\n")
+    assert text.endswith(f'LICENSE = "{taken}"\n')
+
+
+@pytest.mark.parametrize("expression", ["", "MIT OR", "(MIT", "MIT)", "MIT Zlib", "AND MIT"])
+def test_crate_without_a_licence_is_named(expression):
+    with pytest.raises(SystemExit, match=r"licence of crate v1\.0\.0"):
+        crates_inc().license_inc(f"crate v1.0.0: {expression}\n")
+
+
+def crates_inc():
+    path = str(LAYER / "scripts/crates-inc")
+    loader = importlib.machinery.SourceFileLoader("crates_inc", path)
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("crates_inc", loader))
+    loader.exec_module(module)
+    return module
 
 
 def test_crates_and_checksums_are_the_lock_files(parsed):
@@ -86,11 +132,43 @@ def test_changed_crate_is_refused(parsed, crates, tmp_path):
         recipe.fetch_and_unpack(parsed, [])
 
 
-def test_tag_is_fetched_from_git(tmp_path):
-    parsed = recipe.parse(tmp_path, AUTH_SERVER_TAG="v1.0.0")
-    (uri,) = [uri for uri in parsed.getVar("SRC_URI").split() if uri.startswith("git://")]
-    assert uri.endswith(";tag=v1.0.0")
+RELEASE = {
+    "AUTH_SERVER_TAG": "v1.0.0",
+    "AUTH_SERVER_GIT": "git://git.example/auth-server.git;protocol=https",
+    "SRCREV": "0123456789abcdef0123456789abcdef01234567",
+}
+
+
+def git_uris(parsed):
+    return [uri for uri in parsed.getVar("SRC_URI").split() if uri.startswith("git://")]
+
+
+def test_release_is_fetched_by_its_commit(tmp_path):
+    """By no name: BitBake would ask the server for one at each parse."""
+    parsed = recipe.parse(tmp_path, **RELEASE)
+    (uri,) = git_uris(parsed)
+    assert uri.startswith(f"{RELEASE['AUTH_SERVER_GIT']};") and "tag=" not in uri
     assert not parsed.getVar("EXTERNALSRC")
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"SRCREV": ""}, "SRCREV:pn-opentrons-auth-server"),
+        ({"SRCREV": "v1.0.0"}, "SRCREV:pn-opentrons-auth-server"),
+        ({"SRCREV": "AUTOINC"}, "SRCREV:pn-opentrons-auth-server"),
+        ({"AUTH_SERVER_GIT": ""}, "AUTH_SERVER_GIT"),
+    ],
+)
+def test_half_a_release_is_refused_when_it_is_fetched(tmp_path, change, named):
+    parsed = recipe.parse(tmp_path, **RELEASE | change)
+    assert git_uris(parsed) == []
+    assert named in recipe.missing(parsed)
+
+
+def test_complete_settings_are_not_refused(parsed, tmp_path):
+    assert recipe.missing(parsed) == ""
+    assert recipe.missing(recipe.parse(tmp_path, **RELEASE)) == ""
 
 
 @pytest.mark.parametrize("path", [*LAYER.rglob("*.bb"), *LAYER.rglob("*.bbappend")])
