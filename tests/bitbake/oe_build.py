@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -55,6 +56,8 @@ class Bench:
 
     def __init__(self, folder):
         self.folder = Path(folder)
+        conf = (source("OE_CORE") / "meta/conf/layer.conf").read_text()
+        self.release = re.search(r'^LAYERSERIES_CORENAMES = "(\w+)', conf, re.MULTILINE)[1]
         self.tools = self.folder / "tools"
         self.downloads = self.folder / "downloads"
         shutil.copytree(HERE / "host-tools", self.tools, symlinks=True)
@@ -87,8 +90,9 @@ class Bench:
 class Build:
     """A build folder with a TMPDIR of its own."""
 
-    def __init__(self, bench, name, layers=(), conf="", ours=True):
-        """`layers`: of this folder, beside OE-core, meta-oe and meta-webserver."""
+    def __init__(self, bench, name, layers=(), conf="", ours=True, meta_oe=False):
+        """`layers`: of this folder, beside OE-core, meta-oe and meta-webserver; without any, those
+        two come by `meta_oe`."""
         self.bench = bench
         self.folder = bench.folder / f"build-{name}"
         self.checkout = bench.checkout(f"checkout-{name}")
@@ -97,7 +101,7 @@ class Build:
         shutil.copytree(bench.downloads, self.folder / "downloads", copy_function=os.link)
         tests = self.checkout / "tests/bitbake"
         paths = [source("OE_CORE") / "meta"]
-        if layers:
+        if layers or meta_oe:
             paths += [source("META_OE") / "meta-oe", source("META_OE") / "meta-webserver"]
         paths += [tests / layer for layer in layers]
         if ours:

@@ -1,5 +1,6 @@
 """The layer under real BitBake: parsed, chosen, built and packaged; and refused when it is wrong."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -7,9 +8,10 @@ import subprocess
 import pytest
 
 from oe_build import MASK, Build, call
-from support import installed, request, wait_for
+from support import LAYER, installed, request, wait_for
 
 NAME = "opentrons-auth-server"
+PV = next(LAYER.glob("recipes-connectivity/*/*.bb")).stem.partition("_")[2]
 GLIBC = (2, 39)  # the robot's
 TOOLCHAIN = ("meta-toolchain",)
 WITH_DISTRO = ("meta-toolchain", "meta-distro")
@@ -56,9 +58,18 @@ def variable(build, name, recipe=NAME):
     return re.search(rf'^{name}="(.*)"$', text, re.MULTILINE)[1]
 
 
-def test_parses_alone(bench):
-    """With all of OE-core and nothing else."""
-    assert "0 errors" in Build(bench, "alone").bitbake("-p")
+def test_layer_is_for_this_release(bench):
+    """The layer says so; BitBake would refuse it else, and tests of the others run for theirs."""
+    conf = (LAYER / "conf/layer.conf").read_text()
+    compatible = re.search(r'^LAYERSERIES_COMPAT_\S+ = "(.*)"$', conf, re.MULTILINE)[1].split()
+    assert bench.release in compatible
+
+
+def test_parses_alone_and_asks_for_systemd(bench):
+    """With all of OE-core and nothing else, whose init manager is another."""
+    build = Build(bench, "alone")
+    assert "0 errors" in build.bitbake("-p")
+    assert "missing required distro feature 'systemd'" in build.bitbake(NAME, check=False)
 
 
 def test_parses_with_the_webserver_layer(bench):
@@ -67,7 +78,7 @@ def test_parses_with_the_webserver_layer(bench):
     build = Build(bench, "webserver", ("meta-distro",), mask)
     assert "0 errors" in build.bitbake("-p")
     text = build.run("bitbake-layers", "show-appends")
-    assert re.search(r"nginx_1\.24\.0\.bb:\n(\s+\S+\n)*\s+\S+meta-auth-server/", text), text
+    assert re.search(r"nginx_[\d.]+\.bb:\n(\s+\S+\n)*\s+\S+meta-auth-server/", text), text
 
 
 def test_ours_is_chosen_before_a_higher_version_of_the_distro(bench):
@@ -75,21 +86,62 @@ def test_ours_is_chosen_before_a_higher_version_of_the_distro(bench):
     assert variable(build, "FILE") == str(build.recipe)
 
 
-@pytest.mark.parametrize("layers", [TOOLCHAIN, WITH_DISTRO], ids=["webserver", "distro"])
-def test_every_nginx_configuration_has_auth_once(bench, layers):
-    build = Build(bench, f"nginx-{len(layers)}", layers)
-    build.bitbake("-c", "install", "nginx")
+ASKED = 'AUTH_SERVER_NGINX = "1"'
+
+
+def nginx_servers(build):
     (etc,) = build.tmp.glob("work/*/nginx/*/image/etc/nginx")
-    servers = [*etc.glob("nginx-http*.conf"), *etc.glob("sites-available/*")]
-    assert len(servers) == len(layers)  # one of meta-webserver's, or two of the distro's
-    for server in servers:
+    return [*etc.glob("nginx-http*.conf"), *etc.glob("sites-available/*")]
+
+
+@pytest.mark.parametrize(
+    ("layers", "conf", "servers"),
+    [(TOOLCHAIN, ASKED, 1), (WITH_DISTRO, "", 3)],
+    ids=["webserver asks", "robot"],
+)
+def test_every_nginx_configuration_has_auth_once(bench, layers, conf, servers):
+    build = Build(bench, f"nginx-{servers}", layers, conf)
+    build.bitbake("-c", "install", "nginx")
+    found = nginx_servers(build)
+    assert len(found) == servers
+    for server in found:
         text = server.read_text()
         auth = re.findall(r"location /auth|include \S*/server-conf\.d/opentrons-auth-server", text)
-        assert len(auth) == 1, text
+        assert auth == ["include /etc/nginx/server-conf.d/opentrons-auth-server"], text
 
 
-def test_layer_passes_yocto_check_layer(bench):
-    build = Build(bench, "check", ours=False)
+def test_nginx_is_left_alone_where_nobody_asks(bench):
+    build = Build(bench, "nginx-unasked", TOOLCHAIN)
+    build.bitbake("-c", "install", "nginx")
+    (server,) = nginx_servers(build)
+    assert "auth" not in server.read_text()
+    assert "include-auth-server" not in variable(build, "SRC_URI", "nginx")
+
+
+def test_robot_may_refuse_the_snippets(bench):
+    build = Build(bench, "nginx-refused", WITH_DISTRO, 'AUTH_SERVER_NGINX = "0"')
+    build.bitbake("-c", "install", "nginx")
+    assert "location /auth {" in nginx_servers(build)[0].read_text()
+
+
+def test_nginx_that_looks_otherwise_fails_the_build_that_asks(bench):
+    build = Build(bench, "nginx-otherwise", TOOLCHAIN, ASKED)
+    (stub,) = build.checkout.glob("tests/bitbake/meta-toolchain/recipes-stubs/nginx/*.bb")
+    site = "${D}${sysconfdir}/nginx/sites-available/default_server"
+    with stub.open("a") as file:
+        file.write(
+            f"do_install:append() {{\n    echo 'server {{ location ~ ^/auth {{ }} }}' > {site}\n}}\n"
+        )
+    said = build.bitbake("-c", "install", "nginx", check=False)
+    assert re.search(r'default_server:1: "location ~ \^/auth": it takes requests below /auth', said)
+    assert 'set AUTH_SERVER_NGINX = "0"' in said
+
+
+@pytest.mark.parametrize("webserver", [False, True], ids=["alone", "webserver"])
+def test_layer_passes_yocto_check_layer(bench, webserver):
+    """Above all: it changes no other recipe's signature."""
+    mask = 'BBMASK = "/meta-oe/recipes- /meta-webserver/recipes-(?!httpd)"' if webserver else ""
+    build = Build(bench, f"check-{webserver}", conf=mask, ours=False, meta_oe=webserver)
     build.run("yocto-check-layer", "--no-auto-dependency", build.checkout / "meta-auth-server")
 
 
@@ -124,9 +176,7 @@ def test_packages_hold_what_make_install_does(packages, tmp_path):
 def test_version_file_is_in_the_sysroot_and_not_in_the_image(built, packages):
     path = f"opentrons_versions/{NAME}-version.json"
     (file,) = built.tmp.glob(f"sysroots-components/*/{NAME}/{path}")
-    safe = f"safe.directory={built.checkout}"
-    sha = call("git", "-c", safe, "rev-parse", "HEAD", cwd=built.checkout).stdout.strip()
-    assert f'"auth_server_sha": "{sha}"' in file.read_text()
+    assert json.loads(file.read_text())["auth_server_sha"] == source_version(built)
     assert set(packages["-dev"][0]) == {f"/{path}"}
 
 
@@ -173,6 +223,152 @@ def edit(path, pattern, replacement):
     path.write_text(text)
 
 
+def git(build, *arguments):
+    """Runs git in the build's checkout, which belongs to another user."""
+    command = [
+        "git",
+        "-c",
+        "safe.directory=*",
+        "-c",
+        "user.name=test",
+        "-c",
+        "user.email=test@test",
+    ]
+    return call(*command, *arguments, cwd=build.checkout).stdout.strip()
+
+
+def source_version(build):
+    dirty = "-dirty" if git(build, "status", "--porcelain") else ""
+    return git(build, "rev-parse", "HEAD") + dirty
+
+
+def compile_nothing(build):
+    """Puts any program in the place of the binary, where what it does is beside the point."""
+    (source,) = build.recipe.parent.glob("*-source.inc")
+    edit(
+        source,
+        r"(?s)do_compile:prepend\(\) \{\n.*?\n\}",
+        "do_compile() {\n    mkdir -p ${B}/target/${CARGO_TARGET_SUBDIR}\n"
+        "    cp /usr/aarch64-linux-gnu/lib/libm.so.6 ${B}/target/${CARGO_TARGET_SUBDIR}/opentrons-auth-server\n}",
+    )
+
+
+def installed_version(build):
+    build.bitbake("-c", "install", NAME)
+    (file,) = build.tmp.glob(f"work/*/{NAME}/*/image/opentrons_versions/{NAME}-version.json")
+    return json.loads(file.read_text())
+
+
+def signatures(build):
+    """Of each of our tasks."""
+    build.bitbake("-S", "lockedsigs", NAME)
+    text = (build.folder / "locked-sigs.inc").read_text()
+    return dict(re.findall(rf"^ +{NAME}:(\S+?):(\S+)", text, re.MULTILINE))
+
+
+def test_commit_changes_the_signatures_and_an_edit_is_said(bench):
+    build = Build(bench, "signatures", TOOLCHAIN)
+    compile_nothing(build)
+    git(build, "commit", "--quiet", "--all", "--message", "What the test changed")
+    first = signatures(build)
+    assert signatures(build) == first, "nothing changed"
+    assert installed_version(build) == {
+        "auth_server_version": PV,
+        "auth_server_sha": git(build, "rev-parse", "HEAD"),
+        "auth_server_branch": git(build, "rev-parse", "--abbrev-ref", "HEAD"),
+    }
+    git(build, "commit", "--quiet", "--allow-empty", "--message", "Nothing that git sees in a tree")
+    second = signatures(build)
+    for task in ("do_compile", "do_install"):
+        assert second[task] != first[task]
+    assert installed_version(build)["auth_server_sha"] == git(build, "rev-parse", "HEAD")
+    with (build.checkout / "src/main.rs").open("a") as file:
+        file.write("// edited\n")
+    assert installed_version(build)["auth_server_sha"] == git(build, "rev-parse", "HEAD") + "-dirty"
+
+
+def release(bench, name, conf=""):
+    """A build of a tag of a repository beside it, the repository, and the tag's commit."""
+    build = Build(bench, name, TOOLCHAIN)
+    compile_nothing(build)
+    git(build, "commit", "--quiet", "--all", "--message", "What the test changed")
+    git(build, "tag", f"v{PV}")
+    remote = build.folder / "remote.git"
+    call("git", "-c", "safe.directory=*", "clone", "--quiet", "--bare", build.checkout, remote)
+    commit = git(build, "rev-parse", "HEAD")
+    with (build.folder / "conf/local.conf").open("a") as file:
+        file.write(
+            f'AUTH_SERVER_TAG = "v{PV}"\nSRCREV:pn-{NAME} = "{commit}"\n'
+            f'AUTH_SERVER_GIT = "git://{remote};protocol=file"\n{conf}\n'
+        )
+    return build, remote, commit
+
+
+def test_release_is_fetched_in_do_fetch_alone(bench):
+    build, remote, commit = release(bench, "release")
+    away = remote.rename(f"{remote}.away")
+    assert "0 errors" in build.bitbake("-p")
+    assert signatures(build)["do_compile"]
+    assert str(remote) in build.bitbake("-c", "fetch", NAME, check=False)
+    away.rename(remote)
+    # What is checked out is not what is built.
+    (build.checkout / "src/main.rs").unlink()
+    assert installed_version(build) == {
+        "auth_server_version": PV,
+        "auth_server_sha": commit,
+        "auth_server_branch": f"v{PV}",
+    }
+
+
+@pytest.mark.parametrize(
+    ("conf", "said"),
+    [
+        (f'SRCREV:pn-{NAME} = "v{PV}"', f"set SRCREV:pn-{NAME} to its commit"),
+        (f'SRCREV:pn-{NAME} = "${{AUTOREV}}"', f"set SRCREV:pn-{NAME} to its commit"),
+        ('AUTH_SERVER_GIT = ""', "set AUTH_SERVER_GIT to the repository"),
+        ('AUTH_SERVER_TAG = "v0.0.1"', "The tag v0.0.1 .* is at no commit, and SRCREV is "),
+        (f'PV:pn-{NAME} = "9.9.9"', "is version .*, and this recipe is for 9.9.9"),
+    ],
+    ids=["name", "autorev", "no repository", "other tag", "other version"],
+)
+def test_release_that_does_not_fit_together_is_refused(bench, request, conf, said):
+    build, *_ = release(bench, f"release-{request.node.callspec.id.replace(' ', '-')}", conf)
+    assert "0 errors" in build.bitbake("-p")
+    assert re.search(said, build.bitbake("-c", "unpack", NAME, check=False))
+
+
+def test_layer_without_the_server_says_what_to_set(bench):
+    build = Build(bench, "vendored", TOOLCHAIN)
+    vendored = build.folder / "layers/vendored/meta-auth-server"
+    vendored.parent.mkdir(parents=True)
+    call("cp", "-a", build.checkout / "meta-auth-server", vendored)
+    edit(
+        build.folder / "conf/bblayers.conf",
+        re.escape(f"{build.checkout}/meta-auth-server"),
+        str(vendored),
+    )
+    assert "0 errors" in build.bitbake("-p")
+    said = build.bitbake("-c", "unpack", NAME, check=False)
+    assert f"set EXTERNALSRC:pn-{NAME} to one, or AUTH_SERVER_TAG" in said
+    with (build.folder / "conf/local.conf").open("a") as file:
+        file.write(f'EXTERNALSRC:pn-{NAME} = "{build.folder}/layers"\n')
+    said = build.bitbake("-c", "unpack", NAME, check=False)
+    assert f"{build.folder}/layers is no checkout of the auth server" in said
+    with (build.folder / "conf/local.conf").open("a") as file:
+        file.write(f'EXTERNALSRC:pn-{NAME} = "{build.checkout}"\n')
+    build.bitbake("-c", "unpack", NAME)
+
+
+def test_units_name_the_binary_where_the_distribution_has_it(bench):
+    build = Build(bench, "folders", TOOLCHAIN, f'bindir:pn-{NAME} = "/usr/robot/bin"')
+    compile_nothing(build)
+    build.bitbake("-c", "install", NAME)
+    (image,) = build.tmp.glob(f"work/*/{NAME}/*/image")
+    assert (image / f"usr/robot/bin/{NAME}").exists()
+    units = "".join(path.read_text() for path in image.rglob("*.service"))
+    assert f"ExecStart=/usr/robot/bin/{NAME}" in units and "/usr/bin/" not in units
+
+
 def test_missing_crate_fails_the_build(bench):
     build = Build(bench, "crate", TOOLCHAIN)
     crates = build.recipe.parent / f"{NAME}-crates.inc"
@@ -198,11 +394,5 @@ def test_unpackaged_file_fails_the_build(bench):
     edit(
         build.recipe, r"    install -d \$\{D\}/opentrons_versions\n", r"\g<0>    touch ${D}/stray\n"
     )
-    # What it installs is beside the point, so nothing is compiled.
-    edit(
-        build.recipe,
-        r"do_compile:prepend\(\) \{\n",
-        r"\g<0>    mkdir -p ${B}/target/${CARGO_TARGET_SUBDIR}; "
-        r"cp /usr/aarch64-linux-gnu/lib/libm.so.6 ${B}/target/${CARGO_TARGET_SUBDIR}/opentrons-auth-server; return\n",
-    )
+    compile_nothing(build)
     assert "installed-vs-shipped" in build.bitbake("-c", "package", NAME, check=False)

@@ -1,7 +1,9 @@
-FILESEXTRAPATHS:prepend := "${THISDIR}/files:"
+# The robot's configurations are those that tests/proxy tries with the real nginx.
+FILESEXTRAPATHS:prepend := "${THISDIR}/../../../../proxy/flex:"
 SRC_URI += "file://nginx-http.conf file://nginx-https.conf"
 
 do_install:append() {
-    install -m 0644 ${WORKDIR}/nginx-http.conf ${WORKDIR}/nginx-https.conf ${D}${sysconfdir}/nginx/
-    rm ${D}${sysconfdir}/nginx/sites-available/default_server ${D}${sysconfdir}/nginx/nginx.conf
+    sources=${@d.getVar('UNPACKDIR') or d.getVar('WORKDIR')}
+    install -m 0644 $sources/nginx-http.conf $sources/nginx-https.conf ${D}${sysconfdir}/nginx/
+    rm -rf ${D}${sysconfdir}/nginx/conf.d
 }
