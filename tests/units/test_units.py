@@ -1,12 +1,13 @@
 """The units as systemd reads them, in the tree that `make install` makes."""
 
 import json
+import re
 import shutil
 import subprocess
 
 import pytest
 
-from support import installed, run
+from support import BINARY, installed, run
 
 ANALYZE = shutil.which("systemd-analyze")
 NAME = "opentrons-auth-server"
@@ -79,6 +80,19 @@ def test_sysusers_makes_the_user_of_the_service(root):
     assert int(user[2]) < 1000 and user[6].endswith("nologin")
     service = (root / "usr/lib/systemd/system" / UNITS[0]).read_text()
     assert f"\nUser={NAME}\n" in service
+
+
+def test_libraries_may_be_mapped_on_a_lib64_system_too(root):
+    """Such as this machine, when its loader is in /lib64: the kernel maps it for the binary."""
+    service = (root / "usr/lib/systemd/system" / UNITS[0]).read_text()
+    paths = re.search(r"^ExecPaths=(.*)$", service, re.MULTILINE)[1].split()
+    allowed = [path.removeprefix("-") for path in paths]
+    linked = subprocess.run(["ldd", BINARY], check=True, capture_output=True, text=True).stdout
+    files = re.findall(r"(/\S+) \(0x", linked)
+    assert files
+    for file in files:
+        assert any(file.startswith(f"{path}/") for path in allowed), file
+    assert {"/lib", "/lib64", "/usr/lib", "/usr/lib64"} < set(allowed)
 
 
 def test_service_is_told_where_its_state_is():
