@@ -16,6 +16,7 @@ from support import FILES, LAYER, ROOT, run
 
 pytestmark = pytest.mark.lint
 CARGO = tomllib.loads((ROOT / "Cargo.toml").read_text())
+WORKFLOW = (ROOT / ".github/workflows/ci.yaml").read_text()
 CRATES = {
     f"{crate['name']}-{crate['version']}": crate["checksum"]
     for crate in tomllib.loads((ROOT / "Cargo.lock").read_text())["package"]
@@ -42,15 +43,26 @@ def test_versions_agree(parsed):
     assert f"opentrons-auth-server {version}" in (FILES / "man/opentrons-auth-server.1").read_text()
 
 
-def test_layer_fits_the_release():
+def test_layer_is_above_the_robots():
     conf = (LAYER / "conf/layer.conf").read_text()
-    assert re.search(
-        r'^LAYERSERIES_COMPAT_opentrons-auth-server-layer = "scarthgap\b', conf, re.MULTILINE
-    )
     priority = re.search(
         r'^BBFILE_PRIORITY_opentrons-auth-server-layer = "(\d+)"', conf, re.MULTILINE
     )
     assert int(priority[1]) > 8, "the robot's distro layer has 8 and a recipe of the same name"
+
+
+def test_all_compatible_releases_are_built_by_the_workflow_and_named_in_the_readme():
+    conf = (LAYER / "conf/layer.conf").read_text()
+    compatible = re.search(r'^LAYERSERIES_COMPAT_\S+ = "(.*)"$', conf, re.MULTILINE)[1].split()
+    assert re.findall(r"- release: (\w+)", WORKFLOW) == compatible
+    for readme in (ROOT / "README.md", LAYER / "README.md"):
+        for release in compatible:
+            assert release in readme.read_text(), f"{readme} does not name {release}"
+
+
+def test_workflow_tests_with_the_robots_compiler():
+    version = CARGO["package"]["rust-version"]
+    assert f"RUSTUP_TOOLCHAIN: {version}.0\n" in WORKFLOW
 
 
 def test_licence_is_the_checkouts(parsed):
