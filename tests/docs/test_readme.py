@@ -34,10 +34,6 @@ RUN_BY = {
     "make bench": (WORKFLOW, "run: make bench\n"),
     "make robot": ("tests/robot/test_make_robot.py", 'running_make("robot"'),
     "make push-ot3 host=ROBOT": ("tests/robot/test_push.py", '"push-ot3", "host=127.0.0.1"'),
-    "git clone https://github.com/Opentrons/auth-server.git ../auth-server": (
-        WORKFLOW,
-        "path: auth-server\n",
-    ),
     "bitbake-layers add-layer ../auth-server/meta-auth-server": (BITBAKE, '"add-layer"'),
     "bitbake-layers remove-layer meta-auth-server": (BITBAKE, '"remove-layer"'),
     "bitbake opentrons-auth-server": (BITBAKE, "build.bitbake(NAME)"),
@@ -63,6 +59,20 @@ def test_command_is_run_somewhere(command):
     if command not in RUN_HERE and not command.startswith(CONSOLE):
         file, text = RUN_BY[command]
         assert text in (ROOT / file).read_text(), f"{file} does not run it"
+
+
+@pytest.mark.lint
+def test_no_address_of_a_project_or_person_is_made_up():
+    """Where the project is published, and by whom, whoever publishes it knows."""
+    for path in (
+        ROOT / "README.md",
+        *LAYER.rglob("*.md"),
+        *LAYER.rglob("*.bb"),
+        *LAYER.rglob("*.inc"),
+    ):
+        text = path.read_text()
+        assert "github.com/Opentrons" not in text, path
+        assert not re.search(r"\b[\w.+-]+@[\w.-]+\.[a-z]{2}", text), path
 
 
 @pytest.mark.lint
