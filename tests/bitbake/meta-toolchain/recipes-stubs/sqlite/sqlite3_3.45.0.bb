@@ -2,7 +2,7 @@ SUMMARY = "The SQLite of the crate that wraps it, as a library like the distribu
 LICENSE = "CLOSED"
 # Which crate that is, and its checksum, our recipe knows.
 require ../../../../../meta-auth-server/recipes-connectivity/opentrons-auth-server/opentrons-auth-server-crates.inc
-S = "${WORKDIR}/cargo_home/bitbake"
+S = "${@d.getVar('UNPACKDIR') or d.getVar('WORKDIR')}/cargo_home/bitbake"
 B = "${WORKDIR}/build"
 
 do_compile() {
