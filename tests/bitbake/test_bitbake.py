@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -151,6 +152,26 @@ def test_commands_of_the_readme_add_and_remove_the_layer(bench):
     assert variable(build, "FILE") == str(build.recipe)
     build.run("bitbake-layers", "remove-layer", "meta-auth-server")
     assert "meta-auth-server" not in build.run("bitbake-layers", "show-layers")
+
+
+def test_line_of_the_readme_adds_the_layer_to_the_robots_build(bench):
+    """Whose build folder lies beside its folder of layers, and whose bblayers.conf is a copy."""
+    (bench.folder / "layers").mkdir()
+    checkout = bench.checkout("layers/auth-server")
+    build = Build(bench, "robot", WITH_DISTRO, ours=False)
+    readme = (checkout / "meta-auth-server/README.md").read_text()
+    line = re.search(r"^  \$\{TOPDIR\}/\.\./layers/\S+ \\$", readme, re.MULTILINE)[0]
+    conf = build.folder / "conf/bblayers.conf"
+    conf.write_text(conf.read_text().replace('BBLAYERS = "', f'BBLAYERS = " \\\n{line}\n  '))
+    recipe = checkout / build.recipe.relative_to(build.checkout)
+    assert Path(variable(build, "FILE")).resolve() == recipe
+
+
+def test_licences_of_all_that_is_linked_are_deployed(built):
+    """None is missing in the release's common licences, or the layer brings it."""
+    deployed = built.tmp.glob(f"deploy/licenses/**/{NAME}/generic_*")
+    names = {path.name.removeprefix("generic_") for path in deployed}
+    assert names == set(variable(built, "LICENSE").split(" & "))
 
 
 def test_packages_hold_what_make_install_does(packages, tmp_path):
