@@ -1,20 +1,29 @@
 """The HTTP contract from a client's side: accounts, tokens, settings."""
 
 import json
+import select
 from urllib.parse import quote, urlencode
 
 from support import Answer, connection, request
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 CLIENT = "opentrons_app"
+SELF = "/auth/users/self"
+SWITCH = "/auth/settings/accessControlEnabled"
 PASSWORD = "correct-horse"
 
 
 class Api:
     """A server at an address: a path, or a host and a port."""
 
-    def __init__(self, address):
+    def __init__(self, address, source=None):
+        """`source`: the address that requests come from."""
         self.address = address
+        self.source = source
+
+    def exchange(self, method, path, body, headers):
+        """A request and its answer, on a connection of its own."""
+        return request(self.address, method, path, body, headers, self.source)
 
     def request(self, method, path, data=None, token=None, body=None, headers=None):
         """One request. `data`: what goes into the envelope; `body`: bytes instead."""
@@ -25,7 +34,7 @@ class Api:
             body = json.dumps({"data": data})
         if body is not None:
             headers.setdefault("Content-Type", "application/json")
-        return request(self.address, method, path, body, headers)
+        return self.exchange(method, path, body, headers)
 
     def get(self, path, token=None):
         return self.request("GET", path, token=token)
@@ -35,10 +44,8 @@ class Api:
 
     def form(self, path, parameters, headers=None):
         """A form-encoded request to an OAuth 2 route."""
-        path = f"/auth/oauth2/{path}"
-        return request(
-            self.address, "POST", path, urlencode(parameters), {**FORM, **(headers or {})}
-        )
+        headers = {**FORM, **(headers or {})}
+        return self.exchange("POST", f"/auth/oauth2/{path}", urlencode(parameters), headers)
 
     def token(self, **parameters):
         return self.form("token", {"client_id": CLIENT, **parameters})
@@ -85,6 +92,28 @@ class Api:
         """Changes the user of a name."""
         return self.patch(by_name(name), fields, token)
 
+    def delete(self, name, token=None):
+        return self.request("DELETE", by_name(name), token=token)
+
+    def reset(self, name, token=None):
+        """Resets the password of the user of a name; returns the temporary one."""
+        answer = self.request("POST", by_name(name, "/resetPassword"), token=token)
+        assert answer.status == 200, answer.body
+        return answer.json["data"]["temporaryPassword"]
+
+    def login_status(self, name):
+        answer = self.get(by_name(name, "/loginStatus"))
+        assert answer.status == 200, answer.body
+        return answer.json["data"]
+
+    def validate(self, password, token):
+        """Asks whether the user of a token could set a new password."""
+        return self.request("POST", f"{SELF}/validatePassword", {"password": password}, token)
+
+    def fail_logins(self, name, times=5):
+        """Gives wrong passwords; returns the last answer."""
+        return [self.try_login(name, "wrong-password") for _ in range(times)][-1]
+
     def settings(self, token=None, **fields):
         """Changes settings; returns all of them."""
         answer = self.patch("/auth/settings", fields, token)
@@ -92,13 +121,24 @@ class Api:
         return answer.json["data"]
 
     def enable_access_control(self, token=None):
-        path = "/auth/settings/accessControlEnabled"
-        answer = self.patch(path, {"accessControlEnabled": True}, token)
+        answer = self.patch(SWITCH, {"accessControlEnabled": True}, token)
         assert answer.status == 200, answer.body
 
     def session(self):
         """A connection that is kept, for many requests."""
         return Session(self.address)
+
+
+class Pending(Api):
+    """Sends requests and does not wait: each call returns the session that its answer will come
+    on."""
+
+    def exchange(self, method, path, body, headers):
+        session = self.session()
+        # The server has taken the connection, and reads from it.
+        session.request("GET", "/auth/hello")
+        session.send(method, path, body, headers)
+        return session
 
 
 class Session:
@@ -108,7 +148,17 @@ class Session:
         self.client = connection(address)
 
     def request(self, method, path, body=None, headers=None):
+        self.send(method, path, body, headers)
+        return self.receive()
+
+    def send(self, method, path, body=None, headers=None):
         self.client.request(method, path, body, headers or {})
+
+    def answered(self):
+        """Whether there is an answer to receive."""
+        return bool(select.select([self.client.sock], [], [], 0)[0])
+
+    def receive(self):
         return Answer(self.client.getresponse())
 
     def close(self):

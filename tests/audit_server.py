@@ -7,25 +7,44 @@ import threading
 
 
 class AuditServer:
-    """Takes what is sent to it, unless it is told to refuse; on a Unix socket or on TCP."""
+    """Takes what is sent to it, unless it is told to refuse; on a Unix socket or on TCP.
 
-    def __init__(self, path=None, port=0):
+    `closing`: whether it closes the connection after each answer, "announced" by a header or
+    "silent"."""
+
+    def __init__(self, path=None, port=0, closing=None):
         taken = self.taken = []
+        # What was sent and answered, taken or not: statuses and messages.
+        answered = self.answered = []
         server = self
-        self.status = 200
+        # What it answers to all; the real one answers 201, 503 while its keys are out of reach,
+        # 500 when it cannot store.
+        self.status = 201
+        # What it answers to an event, if that is another status: a function of the event's data.
+        self.status_for = lambda data: None
+        # While this is not set, all wait for their answers.
+        self.answers = threading.Event()
+        self.answers.set()
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def answer(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                status = server.status
-                if status == 200:
-                    taken.append((self.command, self.path, json.loads(body)["data"]))
+                data = json.loads(body)["data"]
+                server.answers.wait()
+                status = server.status_for(data) or server.status
+                if status // 100 == 2:
+                    taken.append((self.command, self.path, data))
+                answered.append((status, data.get("message")))
                 self.send_response(status)
                 self.send_header("Content-Length", "2")
+                if closing == "announced":
+                    self.send_header("Connection", "close")
                 self.end_headers()
                 self.wfile.write(b"{}")
+                if closing:
+                    self.close_connection = True
 
             do_POST = do_PATCH = answer
 

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYER = ROOT / "meta-auth-server"
 FILES = LAYER / "recipes-connectivity/opentrons-auth-server/files"
 BINARY = Path(os.environ.get("AUTH_SERVER_BINARY", ROOT / "target/debug/opentrons-auth-server"))
+# In the state folder.
+DATABASE = "auth-server.sqlite"
 # How long an event may take that a test waits for; a broken server fails by it, a slow machine not.
 PATIENCE = 30.0
 # What a server has in its environment, whatever else a test gives it; the second for coverage.
@@ -141,13 +144,30 @@ class Answer:
     def json(self):
         return json.loads(self.body)
 
-    def error_id(self):
-        """The id of an error envelope that is right in every part."""
+    def error_ids(self):
+        """The ids of an error envelope that is right in every part, in their order."""
         body = self.json
         assert set(body) == {"errors", "detail"}, body
-        assert len(body["errors"]) == 1 and body["errors"][0]["detail"] == body["detail"]
+        errors = body["errors"]
+        assert errors and errors[0]["detail"] == body["detail"], body
+        for error in errors:
+            assert {"id", "detail"} <= set(error) <= {"id", "detail", "meta"}, error
+            assert error["detail"], error
         assert self.headers["content-type"] == "application/json"
-        return body["errors"][0]["id"]
+        return [error["id"] for error in errors]
+
+    def error_id(self):
+        """The id of an error envelope that holds one error."""
+        ids = self.error_ids()
+        assert len(ids) == 1, ids
+        return ids[0]
+
+    def challenge(self):
+        """Status and the `error` of the challenge of an RFC 6750 refusal that is right in every
+        part."""
+        assert set(self.json) == {"debugMessage", "requiredScopes", "providedScopes"}, self.body
+        error = re.fullmatch(r'Bearer error="(\w+)"', self.headers["www-authenticate"])[1]
+        return self.status, error
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -163,16 +183,17 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
 
-def connection(address, timeout=PATIENCE):
-    """A connection to a path, or to a host and port."""
+def connection(address, timeout=PATIENCE, source=None):
+    """A connection to a path, or to a host and port, there from the address `source`."""
     if isinstance(address, tuple):
-        return http.client.HTTPConnection(*address, timeout=timeout)
+        source = source and (source, 0)
+        return http.client.HTTPConnection(*address, timeout=timeout, source_address=source)
     return UnixConnection(address, timeout)
 
 
-def request(address, method, path, body=None, headers=None):
+def request(address, method, path, body=None, headers=None, source=None):
     """One request on a connection of its own."""
-    client = connection(address)
+    client = connection(address, source=source)
     try:
         client.request(method, path, body, headers or {})
         return Answer(client.getresponse())
@@ -189,6 +210,21 @@ def wait_for(condition, what, patience=PATIENCE):
             return value
         time.sleep(0.01)
     raise AssertionError(f"did not happen: {what}")
+
+
+def edit_database(state, statement, *values):
+    """Changes the database of a server that has stopped."""
+    with sqlite3.connect(state / DATABASE) as database:
+        database.execute(statement, values)
+    database.close()
+
+
+def read_database(state, statement, *values):
+    """The rows of a query."""
+    with sqlite3.connect(state / DATABASE) as database:
+        rows = database.execute(statement, values).fetchall()
+    database.close()
+    return rows
 
 
 def run(*arguments, env=None, prefix=(), **options):
