@@ -8,8 +8,9 @@ import re
 
 import pytest
 
-from api import PASSWORD, Api, by_name
-from support import ROOT, wait_for
+from api import PASSWORD, SELF, SWITCH, Api, Pending, by_name
+from hashes import SLOW
+from support import ROOT, edit_database, run, wait_for
 
 # By the contract: what an account of a type may do, with the default settings.
 SCOPES = {
@@ -42,11 +43,10 @@ SCOPES = {
         "users.read.self",
         "users.write.self",
     },
-    "auditor": {"users.read.others"},
+    "auditor": {"users.read.others", "users.read.self", "users.write.self"},
 }
 SCOPES["service"] = SCOPES["admin"]
 SELF_ONLY = {"users.read.self", "users.write.self"}
-SWITCH = "/auth/settings/accessControlEnabled"
 # (method, path, scope or None, always with a token, body, status when let in)
 ROUTES = [
     ("GET", "/auth/hello", None, False, None, 200),
@@ -77,20 +77,21 @@ ROUTES = [
 NARROW = {"auditor": "users.read.others"}
 
 
-def tokens(api, account_type):
-    """A token in each state, with the scopes that it has then; None is no token that works."""
+def tokens(api, account_type, keeper):
+    """A token in each state, with the scopes that it has then; None is no token that works.
+    `keeper`: the token of an administrator, where one is needed."""
     names = {state: f"{account_type}-{state}"[:20] for state in ("whole", "out", "must")}
     for name in names.values():
-        api.create(name, account_type)
+        api.create(name, account_type, token=keeper)
     narrow = NARROW.get(account_type, "users.read.self")
-    api.settings(idleLogout=0.001)
+    api.settings(keeper, idleLogout=1)
     expired = api.login(names["out"])["access_token"]
     wait_for(lambda: not api.active(expired), "the token expires")
-    api.request("DELETE", "/auth/settings")
+    assert api.request("DELETE", "/auth/settings", token=keeper).status == 200
     revoked = api.login(names["out"])["access_token"]
     assert api.revoke(revoked).status == 200
+    assert api.update(names["must"], keeper, resetPassword=True).status == 200
     must_reset = api.login(names["must"])["access_token"]
-    assert api.update(names["must"], resetPassword=True).status == 200
     return {
         "none": (None, None),
         "unknown": ("x" * 43, None),
@@ -116,14 +117,27 @@ def expected(route, access_control, token, scopes):
     return status, None
 
 
+@pytest.mark.parametrize("account_type", sorted(SCOPES))
+def test_scopes_of_an_account_type(serve, account_type):
+    api = Api(("127.0.0.1", serve().wait_ready().port))
+    api.create("ada", account_type)
+    pair = api.login("ada")
+    scopes = " ".join(sorted(SCOPES[account_type]))
+    assert pair["scope"] == api.introspect(pair["access_token"])["scope"] == scopes
+
+
 @pytest.mark.parametrize("access_control", [False, True])
 @pytest.mark.parametrize("account_type", sorted(SCOPES))
 def test_every_cell(serve, account_type, access_control):
     api = Api(("127.0.0.1", serve().wait_ready().port))
-    held = tokens(api, account_type)
     if access_control:
         api.create("keeper", "admin")
-        api.enable_access_control()
+        # A session that lives on, and turns nothing else out: there are no others yet.
+        keeper = api.login("keeper")["access_token"]
+        api.enable_access_control(keeper)
+    else:
+        keeper = None
+    held = tokens(api, account_type, keeper)
     session = api.session()
     cells = 0
     for route in ROUTES:
@@ -162,7 +176,8 @@ def test_table_has_every_route(serve):
         if method != "head"
     }
     assert described == table
-    source = (ROOT / "src/routes.rs").read_text()
+    (file,) = ROOT.glob("src/**/routes.rs")
+    source = file.read_text()
     served = set()
     for part in source.split(".service(")[1:]:
         path = re.search(r'"(/[^"]+)"', part)[1]
@@ -260,3 +275,144 @@ def test_nothing_is_half_done_without_authorization(api, admin):
     assert api.user("ada", admin) == before
     assert len(api.get("/auth/users", admin).json["data"]) == 2
     assert api.get("/auth/settings").json["data"]["idleLogout"] == 180.0
+
+
+# Authority is checked where the change is decided
+
+
+class Held:
+    """A robot whose passwords wait to be hashed while a slow one is checked: a login of `slow`,
+    whose hash an import has brought, which runs alone."""
+
+    def __init__(self, start, state, access_control=True):
+        server, api = start(state=state)
+        api.create("slow")
+        api.create("keeper", "admin")
+        server.stop()
+        edit_database(state, "UPDATE user SET password_hash = ? WHERE username = 'slow'", SLOW)
+        # One worker takes requests in the order in which they come.
+        self.server, self.api = start("--workers", "1", state=state)
+        if access_control:
+            self.api.enable_access_control()
+        self.keeper = self.api.login("keeper")["access_token"]
+
+    def meanwhile(self, ask, happens):
+        """Lets `happens()` be done while the requests wait that `ask(api)` makes, and returns their
+        answers; None when they did not wait, on a machine that is too slow for it."""
+        pending = Pending(self.api.address)
+        holding = pending.try_login("slow", "wrong-password")
+        self.passed()
+        waiting = ask(pending)
+        self.passed()
+        happens()
+        held = not holding.answered()
+        answers = [session.receive() for session in waiting]
+        assert holding.receive().status == 400
+        return answers if held else None
+
+    def passed(self):
+        """Waits until the worker has read what was sent before."""
+        assert self.api.get("/auth/hello").status == 200
+
+
+MEANWHILE = {
+    "deleted": lambda api, keeper, _: api.delete("eve", keeper),
+    "locked": lambda api, keeper, _: api.update("eve", keeper, locked=True),
+    "retyped": lambda api, keeper, _: api.update("eve", keeper, accountType="user"),
+    "renamed": lambda api, keeper, _: api.update("eve", keeper, username="eva"),
+    "made to set a new password": lambda api, keeper, _: api.update(
+        "eve", keeper, resetPassword=True
+    ),
+    "logged out": lambda api, _, token: api.revoke(token),
+}
+
+
+def retried(attempt):
+    """What `attempt(number)` returns that is not None; a slow machine may need several."""
+    for number in range(4):
+        found = attempt(number)
+        if found is not None:
+            return found
+    raise AssertionError("the requests never waited")
+
+
+@pytest.mark.parametrize("what", MEANWHILE)
+def test_request_that_waited_while_its_user_was(start, tmp_path, what):
+    """It changes nothing, and is refused."""
+    robot = Held(start, tmp_path / "state")
+    api, keeper = robot.api, robot.keeper
+    api.create("bob", token=keeper)
+    new = {"username": "mallory", "fullName": "M", "accountType": "admin"}
+
+    def attempt(_number):
+        for name in ("eve", "eva"):
+            api.delete(name, keeper)
+        api.create("eve", "admin", token=keeper)
+        token = api.login("eve")["access_token"]
+        before = {user["username"]: user for user in api.get("/auth/users", keeper).json["data"]}
+        answers = robot.meanwhile(
+            lambda sent: [
+                sent.request("POST", "/auth/users", {**new, "password": PASSWORD}, token),
+                sent.request("POST", "/auth/users", {**new, "username": "mal"}, token),
+                sent.update("bob", token, password="another-one", accountType="admin"),
+                sent.request("POST", by_name("bob", "/resetPassword"), token=token),
+                sent.patch(SELF, {"password": "another-one"}, token),
+                sent.validate("another-one", token),
+            ],
+            lambda: MEANWHILE[what](api, keeper, token),
+        )
+        return answers and (answers, before)
+
+    answers, before = retried(attempt)
+    for answer in answers:
+        assert answer.challenge()[0] in (401, 403), answer.body
+    after = {user["username"]: user for user in api.get("/auth/users", keeper).json["data"]}
+    for name in ("bob", "keeper", "slow"):
+        assert after.pop(name) == before[name]
+    assert set(after) <= {"eva", "eve"}
+    api.login("bob")
+    assert api.try_login("eve", "another-one").status == 400
+    # What was refused is in no row of the log.
+    log = run("audit", "export", "--persistence-directory", tmp_path / "state").stdout
+    assert "mallory" not in log and "reset password" not in log
+
+
+def test_request_without_token_that_waited_while_access_control_was_turned_on(start, tmp_path):
+    new = {"username": "mallory", "fullName": "M", "accountType": "admin", "password": PASSWORD}
+
+    def attempt(number):
+        robot = Held(start, tmp_path / f"state{number}", access_control=False)
+        answers = robot.meanwhile(
+            lambda sent: [
+                sent.request("POST", "/auth/users", new),
+                sent.update("keeper", password="another-one"),
+            ],
+            lambda: robot.api.enable_access_control(robot.keeper),
+        )
+        if answers is None:
+            robot.server.stop()
+            return None
+        return robot, answers
+
+    robot, answers = retried(attempt)
+    for answer in answers:
+        assert answer.challenge() == (401, "invalid_request")
+    assert robot.api.get(by_name("mallory"), robot.keeper).status == 404
+    robot.api.login("keeper")
+
+
+@pytest.mark.parametrize("change", [{"locked": True}, None])
+def test_login_that_waited_while_its_user_was_locked_or_deleted(start, tmp_path, change):
+    robot = Held(start, tmp_path / "state")
+    api, keeper = robot.api, robot.keeper
+
+    def attempt(number):
+        name = f"eve{number}"
+        api.create(name, token=keeper)
+        return robot.meanwhile(
+            lambda sent: [sent.try_login(name)],
+            lambda: api.update(name, keeper, **change) if change else api.delete(name, keeper),
+        )
+
+    (answer,) = retried(attempt)
+    assert (answer.status, answer.json["error"]) == (400, "invalid_grant")
