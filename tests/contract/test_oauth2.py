@@ -7,8 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from api import CLIENT, FORM, PASSWORD, Api
-from support import request, wait_for
+from api import CLIENT, FORM, PASSWORD, SELF, Api
+from hashes import BEYOND_BOUNDS, IMPORTED
+from nginx import NGINX, Nginx
+from support import PATIENCE, edit_database, read_database, request, wait_for
 
 ALL = (
     "audit_log.write auth_settings.write protocol_analyses.write protocols.write restart.write "
@@ -128,6 +130,74 @@ def test_unknown_client_is_invalid_client(api):
     ):
         answer = api.form(path, {"client_id": "other", **parameters})
         assert oauth_error(answer) == (401, "invalid_client"), path
+        # RFC 9110 §15.5.2, §11.6.1: a scheme, at least.
+        assert re.match(r"\w+( |$)", answer.headers["www-authenticate"]), path
+
+
+def basic(credentials):
+    return {"Authorization": f"Basic {base64.b64encode(credentials.encode()).decode()}"}
+
+
+LOGIN = {"grant_type": "password", "username": "ada", "password": PASSWORD}
+
+
+@pytest.mark.parametrize("body", [{}, {"client_id": CLIENT}])
+@pytest.mark.parametrize("credentials", ["opentrons_app:", "opentrons%5Fapp:"])
+def test_basic_with_an_empty_secret_is_the_public_client(api, credentials, body):
+    """As requests-oauthlib sends it; RFC 6749 §2.3.1 has both parts form-encoded."""
+    api.create("ada")
+    headers = basic(credentials)
+    pair = api.form("token", {**body, **LOGIN}, headers)
+    assert pair.status == 200, pair.body
+    again = {"grant_type": "refresh_token", "refresh_token": pair.json["refresh_token"]}
+    again = api.form("token", {**body, **again}, headers)
+    assert again.status == 200, again.body
+    token = {"token": again.json["access_token"]}
+    assert api.form("introspect", {**body, **token}, headers).json["active"] is True
+    assert api.form("revoke", {**body, **token}, headers).status == 200
+    assert api.form("introspect", {**body, **token}, headers).json == {"active": False}
+
+
+@pytest.mark.parametrize("scheme", ["basic", "BASIC"])
+def test_basic_has_any_case(api, scheme):
+    api.create("ada")
+    credentials = basic("opentrons_app:")["Authorization"].split()[1]
+    headers = {"Authorization": f"{scheme} {credentials}"}
+    assert api.form("token", LOGIN, headers).status == 200
+
+
+@pytest.mark.parametrize(
+    "credentials", ["other:", "opentrons_app:secret", ":", "Opentrons_app:", "ada:correct-horse"]
+)
+def test_basic_of_another_client_or_with_a_secret_is_invalid_client(api, credentials):
+    api.create("ada")
+    for path, parameters in (
+        ("token", LOGIN),
+        ("introspect", {"token": "x"}),
+        ("revoke", {"token": "x"}),
+    ):
+        answer = api.form(path, parameters, basic(credentials))
+        assert oauth_error(answer) == (401, "invalid_client"), path
+        # RFC 6749 §5.2: the scheme that the client used.
+        assert answer.headers["www-authenticate"].startswith("Basic"), path
+        # The right name in the body makes it no better.
+        answer = api.form(path, {"client_id": CLIENT, **parameters}, basic(credentials))
+        assert oauth_error(answer) in ((400, "invalid_request"), (401, "invalid_client")), path
+
+
+@pytest.mark.parametrize("value", ["Basic", "Basic ", "Basic !", "Basic b3BlbnRyb25zX2FwcA=="])
+def test_basic_that_is_malformed_lets_nobody_in(api, value):
+    """The last one is the client's name, without the colon."""
+    api.create("ada")
+    for body in ({}, {"client_id": CLIENT}):
+        answer = api.form("token", {**body, **LOGIN}, {"Authorization": value})
+        assert oauth_error(answer) in ((400, "invalid_request"), (401, "invalid_client"))
+
+
+def test_two_names_of_a_client_that_differ_let_nobody_in(api):
+    api.create("ada")
+    answer = api.form("token", {"client_id": "other", **LOGIN}, basic("opentrons_app:"))
+    assert oauth_error(answer) in ((400, "invalid_request"), (401, "invalid_client"))
 
 
 @pytest.mark.parametrize("left_out", ["client_id", "grant_type", "username", "password"])
@@ -247,28 +317,254 @@ def test_right_login_forgets_failed_ones(api):
     assert api.try_login("ada", "wrong-password").json["opentrons_login_attempts_remaining"] == 4
 
 
-def test_locking_ends_logins(api):
+def test_lock_by_failed_logins_ends_no_login(api):
+    """It keeps strangers out, and must not throw the owner out."""
     api.create("ada")
     pair = api.login("ada")
-    for _ in range(5):
-        api.try_login("ada", "wrong-password")
-    assert not api.active(pair["access_token"])
-    api.update("ada", locked=False)
-    assert not api.active(pair["access_token"])
+    assert api.fail_logins("ada").json["opentrons_account_locked"] is True
+    assert api.user("ada")["locked"] is True
+    assert api.active(pair["access_token"])
+    assert api.get(SELF, pair["access_token"]).status == 200
+    again = api.refresh(pair["refresh_token"])
+    assert again.status == 200
+    assert again.json["scope"] == pair["scope"]
+    assert api.active(again.json["access_token"])
+    assert api.refresh(again.json["refresh_token"]).status == 200
+
+
+def test_lock_by_an_admin_ends_the_logins_that_failed_logins_left(api):
+    api.create("ada")
+    pair = api.login("ada")
+    api.fail_logins("ada")
+    assert api.update("ada", locked=True).json["data"]["locked"] is True
+    assert api.get(SELF, pair["access_token"]).challenge() == (401, "invalid_token")
     assert api.refresh(pair["refresh_token"]).status == 400
 
 
-def test_service_account_is_rate_limited_and_not_locked(api):
-    api.create("robot", "service")
-    for _ in range(5):
-        body = api.try_login("robot", "wrong-password").json
-        assert set(body) == {"error", "error_description"}
-    answer = api.try_login("robot")
-    assert (answer.status, answer.json["error"]) == (429, "temporarily_unavailable")
-    assert int(answer.headers["retry-after"]) > 0
-    assert api.user("robot")["locked"] is False
+def is_slowed_down(api, name, token=None):
+    """That failed logins of an account make it wait and lock nothing, and say nothing of attempts
+    that are left: the app takes 0 for locked."""
+    for _ in range(8):
+        refused = api.try_login(name, "wrong-password")
+        assert set(refused.json) == {"error", "error_description"}
+        if refused.status != 400:
+            break
+    assert oauth_error(refused) == (429, "temporarily_unavailable")
+    # A right password waits like a wrong one.
+    answer = api.try_login(name)
+    assert oauth_error(answer) == (429, "temporarily_unavailable")
+    assert set(answer.json) == {"error", "error_description"}
+    assert 1 <= int(answer.headers["retry-after"]) <= 60
+    assert api.user(name, token)["locked"] is False
     # The wait ends by itself, and then the right password is right.
-    assert wait_for(lambda: api.try_login("robot").status == 200, "the wait is over")
+    assert wait_for(lambda: api.try_login(name).status == 200, "the wait is over")
+    return True
+
+
+def test_service_account_is_slowed_down_and_not_locked(api):
+    api.create("robot", "service")
+    assert is_slowed_down(api, "robot")
+
+
+def test_last_admin_is_slowed_down_and_not_locked_while_access_control_is_on(api, admin):
+    assert is_slowed_down(api, "admin", admin)
+
+
+def test_last_admin_is_the_one_who_could_still_log_in(api, admin):
+    for name in ("locked", "second"):
+        api.create(name, "admin", token=admin)
+    api.update("locked", admin, locked=True)
+    assert api.fail_logins("second").json["opentrons_account_locked"] is True
+    assert api.user("second", admin)["locked"] is True
+    assert is_slowed_down(api, "admin", admin)
+
+
+def test_admin_is_locked_by_failed_logins_when_there_is_another(api, admin):
+    api.create("second", "admin", token=admin)
+    answer = api.fail_logins("admin")
+    assert answer.json["opentrons_login_attempts_remaining"] == 0
+    assert answer.json["opentrons_account_locked"] is True
+
+
+def test_last_admin_is_locked_by_failed_logins_while_access_control_is_off(api):
+    api.create("admin", "admin")
+    assert api.fail_logins("admin").json["opentrons_account_locked"] is True
+    assert api.user("admin")["locked"] is True
+
+
+# Hashes that an import brought
+
+
+def with_hash(start, state, phc):
+    """A robot whose user `ada` has the password's hash `phc`, and its server."""
+    server, api = start()
+    api.create("ada", password="the-one-before")
+    server.stop()
+    edit_database(state, "UPDATE user SET password_hash = ? WHERE username = 'ada'", phc)
+    return start()
+
+
+def stored_hash(state):
+    [(phc,)] = read_database(state, "SELECT password_hash FROM user WHERE username = 'ada'")
+    return phc
+
+
+@pytest.mark.parametrize("parameters", IMPORTED)
+def test_imported_hash_is_checked_and_replaced_when_its_password_is_right(
+    start, tmp_path, parameters
+):
+    state, imported = tmp_path / "state", IMPORTED[parameters]
+    server, api = with_hash(start, state, imported)
+    wrong = api.try_login("ada", "the-one-before")
+    assert wrong.json["opentrons_login_attempts_remaining"] == 4
+    assert stored_hash(state) == imported
+    pair = api.login("ada")
+    ours = stored_hash(state)
+    assert ours != imported
+    memory, passes, lanes = re.match(r"\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$", ours).groups()
+    assert int(memory) >= 19 * 1024 and (passes, lanes) == ("2", "1")
+    # Nobody set a password, so no login ends and nothing is due.
+    again = api.login("ada")
+    assert api.active(pair["access_token"]) and api.active(again["access_token"])
+    assert api.user("ada")["resetPasswordReason"] == "NONE"
+    assert stored_hash(state) == ours
+    server.kill()
+    _, api = start()
+    assert api.login("ada")
+    assert api.try_login("ada", "the-one-before").status == 400
+
+
+def test_imported_hash_is_that_of_the_current_password(start, tmp_path):
+    _, api = with_hash(start, tmp_path / "state", IMPORTED["m=65536,t=3,p=4"])
+    answer = api.update("ada", password=PASSWORD)
+    assert (answer.status, answer.error_id()) == (400, "passwordPreviouslyUsed")
+    assert api.update("ada", password="another-one").status == 200
+    assert stored_hash(tmp_path / "state").startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert api.login("ada", "another-one")
+
+
+REFUSED = {
+    **BEYOND_BOUNDS,
+    "4 GiB": "$argon2id$v=19$m=4194304,t=1,p=1$Zmlyc3QtZWRpdGlvbi0xNg$" + "A" * 43,
+    "hours": "$argon2id$v=19$m=4294967295,t=4294967295,p=1$Zmlyc3QtZWRpdGlvbi0xNg$" + "A" * 43,
+    "no PHC string": "correct-horse",
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("hash_of", REFUSED)
+def test_hash_beyond_the_bounds_is_refused(start, tmp_path, hash_of):
+    """Though the password may be right; and the server goes on."""
+    phc = REFUSED[hash_of]
+    server, api = with_hash(start, tmp_path / "state", phc)
+    api.create("bea")
+    answer = api.try_login("ada")
+    assert answer.status in (400, 500)
+    assert "argon2" not in server.log and "Zmlyc3Q" not in server.log
+    assert stored_hash(tmp_path / "state") == phc
+    assert api.login("bea")
+
+
+@pytest.mark.parametrize("hash_of", ["m=262145", "4 GiB", "no PHC string"])
+def test_hash_that_is_refused_is_replaced_by_an_admins_reset(start, tmp_path, hash_of):
+    _, api = with_hash(start, tmp_path / "state", REFUSED[hash_of])
+    assert api.login("ada", api.reset("ada"))
+
+
+@pytest.mark.parametrize("hash_of", ["m=262145", "4 GiB", "no PHC string"])
+def test_hash_that_is_refused_is_replaced_by_an_admins_password(start, tmp_path, hash_of):
+    """It is that of no password that could be used again."""
+    _, api = with_hash(start, tmp_path / "state", REFUSED[hash_of])
+    assert api.update("ada", password="another-one").status == 200
+    assert api.login("ada", "another-one")
+
+
+# Hashing is shared fairly
+
+
+class Storm:
+    """Logins with wrong passwords, by as many clients as wait for their turn in a first-come queue,
+    until told to stop; counts those that were answered."""
+
+    CLIENTS = 40
+
+    def __init__(self, try_login):
+        self.try_login = try_login
+        self.checked = 0
+        self.stopped = threading.Event()
+        self.lock = threading.Lock()
+        self.threads = [
+            threading.Thread(target=self.client, args=(number,)) for number in range(self.CLIENTS)
+        ]
+
+    def client(self, number):
+        while not self.stopped.is_set():
+            status = self.try_login(number).status
+            with self.lock:
+                self.checked += status == 400
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        wait_for(lambda: self.checked > 10, "passwords are checked")
+        return self
+
+    def __exit__(self, *_):
+        self.stopped.set()
+        for thread in self.threads:
+            thread.join(PATIENCE)
+
+
+def passed_over(storm, log_in):
+    """How many passwords of the storm were checked while one honest login waited, at best of some:
+    a client may be told late what was answered."""
+    fewest = None
+    for _ in range(8):
+        before = storm.checked
+        answer = log_in()
+        assert answer.status == 200, answer.body
+        waited = storm.checked - before
+        fewest = waited if fewest is None else min(fewest, waited)
+    return fewest
+
+
+def test_no_account_holds_up_the_others_passwords(start):
+    _, api = start()
+    api.settings(maxNumberOfLoginAttempts=None)
+    for name in ("ada", "bea"):
+        api.create(name)
+    for attacked in ("ada", "nobody"):
+        with Storm(lambda _, name=attacked: api.try_login(name, "wrong-password")) as storm:
+            assert passed_over(storm, lambda: api.try_login("bea")) <= 10
+
+
+def test_made_up_accounts_hold_up_no_others_passwords(start):
+    """A stranger can think of as many names as they like."""
+    _, api = start()
+    api.create("bea")
+    with Storm(lambda number: api.try_login(f"nobody{number}", "wrong-password")) as storm:
+        assert passed_over(storm, lambda: api.try_login("bea")) <= 10
+
+
+@pytest.mark.skipif(not NGINX, reason="nginx is not installed")
+def test_no_source_holds_up_the_others_passwords(serve, tmp_path):
+    """One that tries the passwords of many accounts; the other is another address."""
+    nginx = Nginx(tmp_path, "plain")
+    nginx.install_snippets()
+    nginx.include()
+    serve("--uds", nginx.socket, "--persistence-directory", tmp_path / "state").wait_ready()
+    direct = Api(nginx.socket)
+    direct.settings(maxNumberOfLoginAttempts=None)
+    direct.create("bea")
+    for number in range(Storm.CLIENTS):
+        direct.create(f"user{number}")
+    nginx.start()
+    attacker, honest = (Api(("127.0.0.1", nginx.port), source=f"127.0.0.{host}") for host in (1, 2))
+    try:
+        with Storm(lambda number: attacker.try_login(f"user{number}", "wrong-password")) as storm:
+            assert passed_over(storm, lambda: honest.try_login("bea")) <= 10
+    finally:
+        nginx.stop()
 
 
 def test_storm_of_logins_is_told_to_come_later(api):
@@ -315,7 +611,7 @@ def test_introspect_active(api):
         "token_type",
     }
     assert body["active"] is True
-    assert body["scope"] == pair["scope"] == "users.read.others"
+    assert body["scope"] == pair["scope"] == "users.read.others users.read.self users.write.self"
     assert (body["username"], body["ot_fullname"]) == ("ada", "Ada L.")
     assert body["ot_account_type"] == "auditor"
     assert (body["client_id"], body["token_type"]) == (CLIENT, "Bearer")
@@ -332,10 +628,12 @@ def test_introspect_anything_else_is_inactive(api):
 def test_introspect_shows_changes_at_once(api):
     api.create("ada")
     token = api.login("ada")["access_token"]
-    api.update("ada", username="bea", fullName="Bea", accountType="auditor")
+    api.update("ada", fullName="Countess")
+    assert api.introspect(token)["ot_fullname"] == "Countess"
+    # By the user: an administrator's renaming ends the login.
+    api.patch(SELF, {"username": "bea", "fullName": "Bea"}, token)
     body = api.introspect(token)
     assert (body["username"], body["ot_fullname"]) == ("bea", "Bea")
-    assert body["ot_account_type"] == "auditor"
 
 
 # POST /auth/oauth2/revoke
@@ -390,26 +688,93 @@ def test_metadata_through_nginx_names_the_robot(api):
     assert answer.json["issuer"] == f"http://{host}/auth"
 
 
-# Grants and effective scopes
+# Ceiling and effective scopes
+
+UPDATES = "requireAdminCredsWhenUpdatingRobotSoftware"
+PROTOCOLS = "requireAdminCredsWhenSendingProtocolToRobot"
+SIGNOFF = "requireAdminCredsForSignoffProtocol"
 
 
-def test_settings_shrink_tokens_at_once_and_they_come_back(api):
+def scopes_of(api, token):
+    return set(api.introspect(token)["scope"].split())
+
+
+def test_login_without_scope_has_no_ceiling(api):
+    """A lab that loosens a rule need not ask its users to log in again."""
     api.create("ada")
-    api.settings(requireAdminCredsWhenUpdatingRobotSoftware=False)
-    token = api.login("ada")["access_token"]
-    assert "updates.write" in api.introspect(token)["scope"]
-    api.settings(requireAdminCredsWhenUpdatingRobotSoftware=True)
-    assert "updates.write" not in api.introspect(token)["scope"]
-    api.settings(requireAdminCredsWhenUpdatingRobotSoftware=False)
-    assert "updates.write" in api.introspect(token)["scope"]
+    first = api.login("ada")
+    for setting, scope in ((UPDATES, "updates.write"), (PROTOCOLS, "protocols.write")):
+        assert scope not in scopes_of(api, first["access_token"])
+        api.settings(**{setting: False})
+        assert scope in scopes_of(api, first["access_token"])
+        second = api.refresh(first["refresh_token"]).json
+        assert scope in second["scope"].split()
+        api.settings(**{setting: True})
+        for pair in (first, second):
+            assert scope not in scopes_of(api, pair["access_token"])
+    api.settings(**{SIGNOFF: True})
+    assert "run_signoff.write" not in scopes_of(api, first["access_token"])
+
+
+def test_scope_of_a_login_is_its_ceiling(api):
+    api.create("ada")
+    api.settings(**{UPDATES: False})
+    pair = api.login("ada", scope="updates.write users.read.self")
+    asked = {"updates.write", "users.read.self"}
+    assert scopes_of(api, pair["access_token"]) == asked
+    api.settings(**{UPDATES: True, PROTOCOLS: False})
+    assert scopes_of(api, pair["access_token"]) == {"users.read.self"}
+    assert api.refresh(pair["refresh_token"]).json["scope"] == "users.read.self"
+    api.settings(**{UPDATES: False})
+    assert scopes_of(api, pair["access_token"]) == asked
+    again = api.refresh(pair["refresh_token"]).json
+    assert set(again["scope"].split()) == scopes_of(api, again["access_token"]) == asked
+
+
+def test_scope_of_a_refresh_is_no_ceiling_of_the_login(api):
+    api.create("ada")
+    pair = api.login("ada")
+    narrow = api.refresh(pair["refresh_token"], scope="users.read.self").json
+    api.settings(**{UPDATES: False})
+    assert scopes_of(api, narrow["access_token"]) == {"users.read.self"}
+    wide = api.refresh(narrow["refresh_token"]).json
+    assert "updates.write" in wide["scope"].split()
+
+
+@pytest.mark.parametrize("asked", ["users.write", "updates.write", "nonsense"])
+def test_no_ceiling_is_no_right_to_more_than_the_account_may_have(api, asked):
+    api.create("ada")
+    pair = api.login("ada")
+    answer = api.refresh(pair["refresh_token"], scope=asked)
+    assert oauth_error(answer) == (400, "invalid_scope")
+    assert api.get("/auth/users", pair["access_token"]).challenge() == (403, "insufficient_scope")
+    assert api.refresh(pair["refresh_token"]).status == 200
+
+
+def test_pending_password_change_shrinks_and_grows_within_the_ceiling(api):
+    temporary = api.create("ada", password=None)["temporaryPassword"]
+    pair = api.login("ada", temporary, scope="users.read.self users.write.self")
+    assert api.patch(SELF, {"password": PASSWORD}, pair["access_token"]).status == 200
+    assert scopes_of(api, pair["access_token"]) == {"users.read.self", "users.write.self"}
+
+
+def test_ceiling_stays_over_a_restart(start):
+    server, api = start()
+    api.create("ada")
+    free, bound = api.login("ada"), api.login("ada", scope="users.read.self")
+    server.stop()
+    _, api = start()
+    api.settings(**{UPDATES: False})
+    assert "updates.write" in scopes_of(api, free["access_token"])
+    assert scopes_of(api, bound["access_token"]) == {"users.read.self"}
 
 
 @pytest.mark.parametrize(
     ("setting", "scope"),
     [
-        ("requireAdminCredsWhenUpdatingRobotSoftware", "updates.write"),
-        ("requireAdminCredsWhenSendingProtocolToRobot", "protocols.write"),
-        ("requireAdminCredsForSignoffProtocol", "run_signoff.write"),
+        (UPDATES, "updates.write"),
+        (PROTOCOLS, "protocols.write"),
+        (SIGNOFF, "run_signoff.write"),
     ],
 )
 def test_settings_give_users_scopes(api, setting, scope):
@@ -417,17 +782,6 @@ def test_settings_give_users_scopes(api, setting, scope):
     for needs_admin in (True, False):
         api.settings(**{setting: needs_admin})
         assert (scope in api.login("ada")["scope"].split()) == (not needs_admin)
-
-
-def test_a_token_never_grows_past_its_grant(api):
-    api.create("ada")
-    pair = api.login("ada")
-    api.settings(requireAdminCredsWhenUpdatingRobotSoftware=False)
-    api.update("ada", accountType="admin")
-    again = api.refresh(pair["refresh_token"]).json
-    for token in (pair["access_token"], again["access_token"]):
-        scopes = api.introspect(token)["scope"].split()
-        assert "updates.write" not in scopes and "users.write" not in scopes
 
 
 def test_a_temporary_password_is_exchanged_on_the_same_token(api):
@@ -467,7 +821,7 @@ def test_tokens_survive_a_restart(serve, tmp_path):
 
 def test_tokens_expire(api):
     api.create("ada")
-    api.settings(idleLogout=0.05)
+    api.settings(idleLogout=1)
     pair = api.login("ada")
     wait_for(lambda: not api.active(pair["access_token"]), "the token expires")
     assert api.refresh(pair["refresh_token"]).status == 400
