@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from api import PASSWORD, Api, error_of
-from support import wait_for
+from api import PASSWORD, SELF, SWITCH, Api, error_of
+from support import edit_database, run
 
 DEFAULTS = {
     "maxNumberOfLoginAttempts": 5,
@@ -29,15 +29,14 @@ OTHERS = {
 }
 WRONG = {
     "maxNumberOfLoginAttempts": [0, -1, 1.5, "5", True, [], 10**12],
-    "passwordResetTime": [0, -1, "5", True, [], 1e300],
+    "passwordResetTime": [0, -1, 0.01, 3600, 86399, 86399.999, "5", True, [], 1e300],
     "passwordComplexityMinimumLength": [0, -1, 1.5, "5", True, 10**6],
     "passwordComplexitySpecialCharacters": [0, 1, "true", []],
-    "idleLogout": [None, 0, -1, "5", True, [], 1e300],
+    "idleLogout": [None, 0, -1, 0.001, 0.999, 604800.001, 604801, "5", True, [], 1e300],
     "requireAdminCredsWhenUpdatingRobotSoftware": [None, 0, "true"],
     "requireAdminCredsWhenSendingProtocolToRobot": [None, 0, "true"],
     "requireAdminCredsForSignoffProtocol": [None, 0, "true"],
 }
-SWITCH = "/auth/settings/accessControlEnabled"
 
 
 def test_defaults(api):
@@ -74,16 +73,53 @@ def test_defaults_leave_access_control_on(api, admin):
 
 
 def test_durations_have_a_fraction(api):
-    answer = api.patch("/auth/settings", {"idleLogout": 90, "passwordResetTime": 3600})
+    answer = api.patch("/auth/settings", {"idleLogout": 90, "passwordResetTime": 86400})
     assert b'"idleLogout":90.0' in answer.body
-    assert b'"passwordResetTime":3600.0' in answer.body
+    assert b'"passwordResetTime":86400.0' in answer.body
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("passwordResetTime", 86400),
+        ("passwordResetTime", 86400.001),
+        ("passwordResetTime", 3e9),
+        ("idleLogout", 1),
+        ("idleLogout", 1.001),
+        ("idleLogout", 604800),
+    ],
+)
+def test_durations_at_their_bounds_are_taken(api, field, value):
+    assert api.settings(**{field: value})[field] == value
+
+
+@pytest.mark.parametrize("field", ["maxNumberOfLoginAttempts", "passwordComplexityMinimumLength"])
+@pytest.mark.parametrize(
+    ("written", "value"), [("3.0", 3), ("3.000", 3), ("1e1", 10), ("1.2E+1", 12), ("120e-1", 12)]
+)
+def test_integer_may_be_written_with_a_fraction(api, field, written, value):
+    """JSON Schema: a number without a fractional part is an integer, however it is written."""
+    answer = api.request("PATCH", "/auth/settings", body=f'{{"data": {{"{field}": {written}}}}}')
+    assert answer.status == 200, answer.body
+    assert f'"{field}":{value},'.encode() in answer.body
+    assert f'"{field}":{value},'.encode() in api.get("/auth/settings").body
+
+
+@pytest.mark.parametrize("field", ["maxNumberOfLoginAttempts", "passwordComplexityMinimumLength"])
+@pytest.mark.parametrize(
+    "written", ["3.5", "0.0", "-3.0", "-0.0", "1e-1", "1e400", "9007199254740993.0", '"3.0"']
+)
+def test_number_that_is_no_integer_in_range_is_422(api, field, written):
+    answer = api.request("PATCH", "/auth/settings", body=f'{{"data": {{"{field}": {written}}}}}')
+    assert error_of(answer) == (422, "invalidRequest")
+    assert api.get("/auth/settings").json == {"data": DEFAULTS}
 
 
 @pytest.mark.parametrize("field", WRONG)
 def test_wrong_values_are_422_and_change_nothing(api, field):
     other = "idleLogout" if field != "idleLogout" else "passwordResetTime"
     for value in WRONG[field]:
-        answer = api.patch("/auth/settings", {other: 60, field: value})
+        answer = api.patch("/auth/settings", {other: OTHERS[other], field: value})
         assert error_of(answer) == (422, "invalidRequest"), value
         assert f"data.{field}: " in answer.json["detail"]
     assert api.get("/auth/settings").json == {"data": DEFAULTS}
@@ -160,24 +196,43 @@ def test_limit_of_attempts_holds(api):
     assert api.try_login("ada", "wrong-password").json["opentrons_account_locked"] is True
 
 
-def test_passwords_expire(api):
+@pytest.fixture
+def aged(start, tmp_path):
+    """A robot on which the password of `ada` is two days old."""
+    server, api = start()
     api.create("ada")
-    token = api.login("ada")["access_token"]
-    api.settings(passwordResetTime=0.01)
-    wait_for(
-        lambda: api.user("ada")["resetPasswordReason"] == "PASSWORD_EXPIRED", "the password expires"
+    server.stop()
+    two_days = 2 * 86400 * 1000
+    edit_database(
+        tmp_path / "state", "UPDATE user SET password_set_at = password_set_at - ?", two_days
     )
-    assert api.introspect(token)["scope"] == "users.read.self users.write.self"
-    api.settings(passwordResetTime=1000)
-    assert api.user("ada")["resetPasswordReason"] == "NONE"
-    assert api.introspect(token)["scope"] != "users.read.self users.write.self"
+    return start()[1]
 
 
-def test_stored_reason_comes_before_expiry(api):
-    api.create("ada")
-    api.settings(passwordResetTime=0.01)
-    api.update("ada", resetPassword=True)
-    assert api.user("ada")["resetPasswordReason"] == "ADMIN_FORCED"
+def test_passwords_expire(aged):
+    token = aged.login("ada")["access_token"]
+    aged.settings(passwordResetTime=86400)
+    assert aged.user("ada")["resetPasswordReason"] == "PASSWORD_EXPIRED"
+    # It is the user's own all the same.
+    assert aged.login_status("ada") == {"reason": None, "resetPasswordReason": "PASSWORD_EXPIRED"}
+    assert aged.introspect(token)["scope"] == "users.read.self users.write.self"
+    aged.settings(passwordResetTime=3 * 86400)
+    assert aged.user("ada")["resetPasswordReason"] == "NONE"
+    assert aged.introspect(token)["scope"] != "users.read.self users.write.self"
+
+
+def test_new_password_ends_the_expiry(aged):
+    aged.settings(passwordResetTime=86400)
+    token = aged.login("ada")["access_token"]
+    assert aged.patch(SELF, {"password": "another-one"}, token).status == 200
+    assert aged.user("ada")["resetPasswordReason"] == "NONE"
+    assert "restart.write" in aged.introspect(token)["scope"]
+
+
+def test_stored_reason_comes_before_expiry(aged):
+    aged.settings(passwordResetTime=86400)
+    aged.update("ada", resetPassword=True)
+    assert aged.user("ada")["resetPasswordReason"] == "ADMIN_FORCED"
 
 
 def test_lifetime_of_tokens_is_the_settings(api):
@@ -205,6 +260,51 @@ def test_access_control_is_turned_on_once(api):
         answer = api.patch(SWITCH, {"accessControlEnabled": value}, token)
         assert error_of(answer) == (422, "invalidRequest")
     assert api.get(SWITCH).json == {"data": {"accessControlEnabled": True}}
+
+
+@pytest.mark.parametrize("with_token", [True, False])
+def test_access_control_ends_every_login_but_the_one_that_asked(api, with_token):
+    """What somebody prepared while everything was open does not outlive it."""
+    api.create("admin", "admin")
+    api.create("robot", "service")
+    api.create("ada")
+    mine, others = api.login("admin"), [api.login(name) for name in ("admin", "robot", "ada")]
+    mine_too = api.refresh(mine["refresh_token"]).json
+    token = mine["access_token"] if with_token else None
+    api.enable_access_control(token)
+    for pair in others + ([] if with_token else [mine, mine_too]):
+        assert api.get(SELF, pair["access_token"]).challenge() == (401, "invalid_token")
+        assert api.introspect(pair["access_token"]) == {"active": False}
+        assert api.refresh(pair["refresh_token"]).status == 400
+    if with_token:
+        for pair in (mine, mine_too):
+            assert api.get("/auth/users", pair["access_token"]).status == 200
+        assert api.refresh(mine_too["refresh_token"]).status == 200
+
+
+def test_access_control_that_is_not_turned_on_ends_no_login(api):
+    api.create("ada")
+    token = api.login("ada")["access_token"]
+    assert error_of(api.patch(SWITCH, {"accessControlEnabled": True})) == (409, "lastAdmin")
+    assert error_of(api.patch(SWITCH, {"accessControlEnabled": False}))[0] == 422
+    assert api.active(token)
+
+
+def test_access_control_names_administrators_and_service_accounts_in_its_event(start, tmp_path):
+    _, api = start()
+    kinds = {"adm-1": "admin", "usr-1": "user", "aud-1": "auditor", "svc-1": "service"}
+    for name, kind in {**kinds, "adm-locked": "admin", "adm-gone": "admin"}.items():
+        api.create(name, kind)
+    api.update("adm-locked", locked=True)
+    api.delete("adm-gone")
+    api.enable_access_control()
+    log = run("audit", "export", "--persistence-directory", tmp_path / "state").stdout
+    event = json.loads(log.splitlines()[-1])
+    assert event["action"] == "update CRS enabled"
+    for name in ("adm-1", "svc-1", "adm-locked"):
+        assert name in event["message"]
+    for name in ("usr-1", "aud-1", "adm-gone"):
+        assert name not in event["message"]
 
 
 @pytest.mark.parametrize("value", [False, None, 1, "true"])
