@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from api import PASSWORD, Api
-from support import BINARY, ENVIRONMENT, ROOT, run, wait_for
+from support import BINARY, ENVIRONMENT, ROOT, edit_database, run, wait_for
 
 NAME = "opentrons-auth-server"
 
@@ -91,6 +91,39 @@ def test_delete_asks(robot):
     assert len(robot.json("user", "list")) == 2
     assert robot.json("user", "delete", "bob", "--yes") == {}
     assert len(robot.json("user", "list")) == 1
+
+
+def test_service_account_is_deleted_whether_access_control_is_on_or_off(robot):
+    """Over HTTP it is not while access control is on; the console is for what has gone wrong."""
+    add = ("user", "add", "robot", "--full-name", "x", "--account-type", "service")
+    assert robot.json(*add)["fullName"] == "Service Account"
+    assert robot.json("user", "delete", "robot", "--yes") == {}
+    robot.json(*add)
+    robot.console("access-control", "enable")
+    assert robot.json("user", "delete", "robot", "--yes") == {}
+    assert [user["username"] for user in robot.json("user", "list")] == ["ada", "bob"]
+
+
+def test_password_previously_used_is_refused_at_the_console(robot):
+    given = ("user", "reset-password", "bob", "--password")
+    done = robot.console(*given, input=f"{PASSWORD}\n")
+    assert done.returncode == 1 and "current" in done.stderr
+    assert robot.json(*given, input="given-one\n")["resetPassword"] is False
+
+
+def test_full_name_and_username_rules_hold_at_the_console(robot):
+    for name, full_name in (("eve", "E\u202eve"), ("..", "Eve"), ("a`b", "Eve"), ("ADA", "Eve")):
+        done = robot.console("user", "add", name, "--full-name", full_name)
+        assert done.returncode == 1 and done.stderr.startswith("error: "), (name, done.stderr)
+    assert robot.json("user", "add", "eve", "--full-name", " Eve ")["fullName"] == "Eve"
+
+
+def test_username_belongs_to_a_person_at_the_console_too(robot):
+    robot.console("access-control", "enable")
+    robot.console("user", "delete", "bob", "--yes")
+    done = robot.console("user", "add", "bob", "--full-name", "Another")
+    assert done.returncode == 1 and "bob" in done.stderr
+    assert robot.json("user", "add", "bob", "--full-name", "bob X")["username"] == "bob"
 
 
 def test_access_control(robot):
@@ -195,6 +228,9 @@ def test_running_service_sees_it_at_once(serve, tmp_path):
     robot.console("backup", tmp_path / "copy")
     robot.console("access-control", "enable")
     assert api.get("/auth/users").status == 401
+    # It ends every login, for none of them asked.
+    assert not api.active(token)
+    token = api.login("ada")["access_token"]
     robot.console("user", "reset-password", "ada")
     assert not api.active(token)
     token = api.login("bob")["access_token"]
@@ -218,8 +254,22 @@ def test_missing_folder_is_named(tmp_path):
 
 
 def test_control_characters_do_not_reach_the_terminal(robot):
-    robot.console("user", "add", "eve", "--full-name", "E\x1b[31mve")
-    assert "\x1b" not in robot.console("user", "list").stdout
+    done = robot.console("user", "add", "eve", "--full-name", "E\x1b[31mve")
+    assert done.returncode == 1 and "\x1b" not in done.stderr
+
+
+def test_control_characters_of_an_old_full_name_do_not_reach_the_terminal(start, tmp_path):
+    """One from before they were refused."""
+    server, api = start()
+    api.create("eve")
+    robot = Robot(tmp_path / "state", api, server)
+    server.stop()
+    edit_database(robot.state, "UPDATE user SET full_name = ?", "E\x1b[31mve")
+    listed = [robot.console("user", "list").stdout]
+    start()
+    listed.append(robot.console("user", "list").stdout)
+    for said in listed:
+        assert "31mve" in said and "\x1b" not in said
 
 
 def test_terminal_is_asked_for_the_password_and_for_consent(robot):
