@@ -4,6 +4,7 @@ import base64
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -441,6 +442,39 @@ def test_imported_hash_is_that_of_the_current_password(start, tmp_path):
     assert api.update("ada", password="another-one").status == 200
     assert stored_hash(tmp_path / "state").startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert api.login("ada", "another-one")
+
+
+def peak(server):
+    """The most memory that a server has had, in MiB."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
+
+
+def test_imported_hash_of_64_mib_is_checked_alone(start, tmp_path):
+    """Two of them at a time, or one beside ours, are more than the robot's memory was promised."""
+    server, api = start()
+    api.settings(maxNumberOfLoginAttempts=None)
+    names = [f"user{number}" for number in range(6)]
+    for name in [*names, "ours"]:
+        api.create(name)
+    server.stop()
+    imported = IMPORTED["m=65536,t=3,p=4"]
+    edit_database(
+        tmp_path / "state",
+        "UPDATE user SET password_hash = ? WHERE username != 'ours'",
+        imported,
+    )
+    server, api = start()
+    api.try_login("user0", "wrong-password")
+    one = peak(server)
+    assert one > 64
+    with ThreadPoolExecutor(12) as clients:
+        for answer in clients.map(
+            lambda name: api.try_login(name, "wrong-password"), [*names, *["ours"] * 6]
+        ):
+            assert answer.status == 400
+    # A second one would need 64 MiB more, one of ours 19.
+    assert peak(server) < one + 10
 
 
 REFUSED = {
