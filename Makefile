@@ -75,7 +75,7 @@ robot: $(VENV)/.stamp ## boot a virtual robot, and leave it running until Ctrl-C
 lint: $(VENV)/.stamp ## check formats, lints, versions, units, configurations and workflows
 	@$(NEED) cc nginx systemd-analyze shellcheck cargo-clippy rustfmt debian-archive-keyring libcurl.so.4 libxml2.so.2 libz3.so.4
 	cargo fmt --check
-	rustfmt --check --edition 2021 tests/robot/probe.rs
+	rustfmt --check --edition 2021 tests/robot/*.rs
 	cargo clippy --locked --all-targets -- --deny warnings
 	$(VENV)/bin/ruff format --check $(PYTHON_FILES)
 	$(VENV)/bin/ruff check $(PYTHON_FILES)
@@ -97,7 +97,7 @@ lint: $(VENV)/.stamp ## check formats, lints, versions, units, configurations an
 format: $(VENV)/.stamp ## format Rust and Python
 	@$(NEED) rustfmt
 	cargo fmt
-	rustfmt --edition 2021 tests/robot/probe.rs
+	rustfmt --edition 2021 tests/robot/*.rs
 	$(VENV)/bin/ruff format $(PYTHON_FILES)
 
 .PHONY: build
@@ -132,7 +132,9 @@ generate: ## bring generated files up to date: crates file, OpenAPI document, ma
 install: ## install into DESTDIR, as on the robot; BINARY says which binary
 	@test -f $(BINARY) || { echo "$(BINARY) is missing: make build, or say BINARY=..." >&2; exit 1; }
 	install -Dm 0755 $(BINARY) $(DESTDIR)$(bindir)/$(NAME)
-	install -Dm 0644 -t $(DESTDIR)$(unitdir) $(FILES)/systemd/$(NAME).service $(FILES)/systemd/$(NAME).socket
+	install -Dm 0755 -t $(DESTDIR)$(bindir) $(FILES)/bin/opentrons_check_remote_access_allowed $(FILES)/bin/opentrons-disable-crs
+	install -Dm 0644 -t $(DESTDIR)$(unitdir) $(FILES)/systemd/*.service $(FILES)/systemd/*.socket $(FILES)/systemd/*.target
+	install -Dm 0644 -t $(DESTDIR)$(unitdir)/dropbear@.service.d $(FILES)/systemd/dropbear@.service.d/*.conf
 	install -Dm 0644 $(FILES)/sysusers/$(NAME).conf $(DESTDIR)$(libdir)/sysusers.d/$(NAME).conf
 	install -Dm 0644 $(FILES)/nginx/upstream.conf $(DESTDIR)$(sysconfdir)/nginx/conf.d/$(NAME).conf
 	install -Dm 0644 $(FILES)/nginx/location.conf $(DESTDIR)$(sysconfdir)/nginx/server-conf.d/$(NAME).conf

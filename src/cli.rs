@@ -11,6 +11,7 @@ use clap_complete::Shell;
 use hyper::Uri;
 
 use crate::console::args::ConsoleCommand;
+use crate::console::remote_access::RemoteAccess;
 use crate::delivery::{parse_url, AuditServer};
 use crate::manual;
 
@@ -122,6 +123,10 @@ enum Subcommands {
     },
     /// Print the manual page, in roff.
     Man,
+    /// Tell by the exit code whether ssh and notebooks may be reached: 0 while access control is
+    /// off or the override file is there, 1 while it is on or the server does not answer, 2 when
+    /// the answer is not understood.
+    RemoteAccessAllowed(RemoteAccess),
     #[command(flatten)]
     Console(ConsoleCommand),
 }
@@ -168,6 +173,8 @@ pub enum Action {
     Print(Vec<u8>),
     /// Administer the robot from its console.
     Console(ConsoleCommand),
+    /// Tell whether the robot may be reached into.
+    RemoteAccess(RemoteAccess),
 }
 
 impl Cli {
@@ -190,6 +197,7 @@ impl Cli {
         match cli.command {
             Some(Subcommands::Completions { shell }) => Ok(Action::Print(completions(shell))),
             Some(Subcommands::Man) => Ok(Action::Print(manual_page())),
+            Some(Subcommands::RemoteAccessAllowed(check)) => Ok(Action::RemoteAccess(check)),
             Some(Subcommands::Console(command)) => Ok(Action::Console(command)),
             None => cli.into_config(&matches).map(Action::Serve),
         }

@@ -4,7 +4,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use auth_server::cli::{Action, Cli};
-use auth_server::{console, logging, memory, service};
+use auth_server::console::{self, remote_access};
+use auth_server::{logging, memory, service};
 
 fn main() -> ExitCode {
     memory::give_back_early();
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
         Action::Print(text) => io::stdout()
             .write_all(&text)
             .map_err(|error| eprintln!("error: cannot write to standard output: {error}")),
+        Action::RemoteAccess(check) => return remote_access::run(&check),
         Action::Console(command) => {
             console::run(&command).map_err(|error| eprintln!("error: {}", logging::chain(&error)))
         }

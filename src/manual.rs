@@ -73,7 +73,9 @@ pub fn write(mut program: Command, out: &mut dyn io::Write) -> io::Result<()> {
     sections.control("SH", ["COMMANDS"]);
     commands(&program, &common, &mut sections);
     sections.control("PP", []);
-    sections.text([roman("All but completions and man also take")]);
+    sections.text([roman(
+        "All but completions, man and remote-access-allowed also take",
+    )]);
     for argument in common.get_arguments() {
         item(argument, &mut sections);
     }

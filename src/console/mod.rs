@@ -7,6 +7,7 @@ pub mod args;
 pub mod control;
 mod import;
 pub mod order;
+pub mod remote_access;
 
 use std::error::Error as StdError;
 use std::io::{self, IsTerminal, Write};
