@@ -11,8 +11,14 @@ from support import BINARY, installed, run
 
 ANALYZE = shutil.which("systemd-analyze")
 NAME = "opentrons-auth-server"
-UNITS = f"{NAME}.service", f"{NAME}.socket"
-EXPOSURE = 0.6
+UNITS = f"{NAME}.service", f"{NAME}.socket", f"{NAME}.target"
+REMOTE_ACCESS = "opentrons-remote-access-allowed.service"
+EXPOSURE = 0.4
+# As OpenEmbedded has them (the second is the robot's): what the drop-in and the unit belong to.
+DEPENDANTS = {
+    "dropbear@.service": "[Service]\nExecStart=-/usr/sbin/dropbear -i\nStandardInput=socket\n",
+    "jupyter-notebook.service": "[Service]\nExecStart=/usr/bin/true\n",
+}
 
 pytestmark = [
     pytest.mark.lint,
@@ -36,7 +42,7 @@ def root(tmp_path):
 def verify(root):
     """What systemd-analyze says, and its exit code. The manual page is asked for below."""
     done = subprocess.run(
-        [ANALYZE, "verify", "--man=no", f"--root={root}", *UNITS],
+        [ANALYZE, "verify", "--man=no", f"--root={root}", *UNITS, REMOTE_ACCESS],
         check=False,
         capture_output=True,
         text=True,
@@ -101,6 +107,44 @@ def test_service_is_told_where_its_state_is():
     assert "OT_AUTH_SERVER_persistence_directory" in done.stdout
 
 
+def test_unit_names_the_audit_server(root):
+    service = (root / "usr/lib/systemd/system" / UNITS[0]).read_text()
+    assert (
+        "\nEnvironment=OT_AUTH_SERVER_audit_server_uds=/run/opentrons-audit-server.sock\n"
+        in service
+    )
+
+
+def test_ssh_and_notebooks_require_remote_access(root):
+    """Enabled, and read by systemd together with the robot's units."""
+    units = root / "usr/lib/systemd/system"
+    for name, text in DEPENDANTS.items():
+        (units / name).write_text(text)
+    systemctl = ["systemctl", "--quiet", f"--root={root}"]
+    subprocess.run([*systemctl, "enable", REMOTE_ACCESS], check=True)
+    for name in DEPENDANTS:
+        assert (root / "etc/systemd/system" / f"{name}.requires" / REMOTE_ACCESS).is_symlink()
+    for program in ("usr/sbin/dropbear", "usr/bin/true"):
+        path = root / program
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("#!/bin/sh\n")
+        path.chmod(0o755)
+    done = subprocess.run(
+        [
+            ANALYZE,
+            "verify",
+            "--man=no",
+            f"--root={root}",
+            "dropbear@1.service",
+            *list(DEPENDANTS)[1:],
+        ],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout + done.stderr, done.returncode) == ("", 0)
+
+
 def test_installed_tree(tmp_path):
     installed(tmp_path)
     files = {
@@ -110,8 +154,13 @@ def test_installed_tree(tmp_path):
     }
     assert files == {
         f"usr/bin/{NAME}": "0o755",
+        "usr/bin/opentrons-disable-crs": "0o755",
+        "usr/bin/opentrons_check_remote_access_allowed": "0o755",
+        "usr/lib/systemd/system/dropbear@.service.d/opentrons-remote-access.conf": "0o644",
+        f"usr/lib/systemd/system/{REMOTE_ACCESS}": "0o644",
         f"usr/lib/systemd/system/{NAME}.service": "0o644",
         f"usr/lib/systemd/system/{NAME}.socket": "0o644",
+        f"usr/lib/systemd/system/{NAME}.target": "0o644",
         f"usr/lib/sysusers.d/{NAME}.conf": "0o644",
         f"etc/nginx/conf.d/{NAME}.conf": "0o644",
         f"etc/nginx/server-conf.d/{NAME}.conf": "0o644",
