@@ -6,7 +6,9 @@ itself. What happens on a robot is shown by `make test-robot`.
 
 import os
 import shutil
+import socket
 import subprocess
+import threading
 from contextlib import contextmanager
 
 import pytest
@@ -117,9 +119,27 @@ def test_binary_of_another_architecture_is_refused():
 
 
 def test_unreachable_host_is_named(binary):
+    """And what may be the reason, with what to do at the serial console."""
     code, line = push(binary, port=free_port())
     assert code == 1
-    assert line.startswith("cannot reach root@127.0.0.1: ") and "refused" in line
+    assert line.startswith("cannot reach root@127.0.0.1: ") and "refused; " in line
+    assert "if access control is on there, ssh is refused" in line
+    assert "opentrons-auth-server access-control disable" in line
+    assert "touch /etc/opentrons-allow-remote-access" in line
+
+
+def test_host_that_closes_the_connection_may_have_access_control_on(binary):
+    """As a robot does: its socket takes the connection, and no ssh server starts for it."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def close():
+            connection, _ = listening.accept()
+            connection.close()
+
+        threading.Thread(target=close, daemon=True).start()
+        code, line = push(binary, port=listening.getsockname()[1])
+    assert code == 1
+    assert "; if access control is on there, ssh is refused" in line
 
 
 @needs_ssh_server
@@ -130,6 +150,7 @@ def test_unknown_key_is_refused(binary, key, tmp_path):
         code, line = push(binary, key=other, port=port)
     assert code == 1
     assert line.startswith("cannot reach root@127.0.0.1: ") and "Permission denied" in line
+    assert "access control" not in line
 
 
 @needs_ssh_server
