@@ -26,6 +26,13 @@ const ADMINISTRATION: &[(&str, &str, &[&str])] = &[
         ],
     ),
     (
+        "Nobody is left who can log in",
+        "At the serial line, opentrons-disable-crs forgets all accounts, settings and audit logs \
+         and restarts the robot, with access control off. It asks for a password, which is the \
+         robot's serial number followed by -0000.",
+        &[],
+    ),
+    (
         "A lost password, or a locked account",
         "A new temporary password unlocks the account too. With --password it is asked for, or \
          read from standard input.",
@@ -82,11 +89,16 @@ pub fn write(mut program: Command, out: &mut dyn io::Write) -> io::Result<()> {
     sections.control("SH", ["FOR THE LAB'S ADMINISTRATOR"]);
     sections.text([roman(
         "Typed on the robot, as root, whether the service runs or not. What changes something is \
-         in the audit log with the name of who typed it.",
+         in the audit log with the name of who typed it. The console is the serial line: ssh lets \
+         in only while access control is off, or once there is a file \
+         /etc/opentrons-allow-remote-access.",
     )]);
     for (title, text, lines) in ADMINISTRATION {
         sections.control("SS", [*title]);
         sections.text([roman(*text)]);
+        if lines.is_empty() {
+            continue;
+        }
         sections.control("PP", []).control("EX", []);
         for line in *lines {
             sections.text([roman(*line)]);
