@@ -35,7 +35,7 @@ FORBIDDEN = (
 )
 # Runs the probe in place of the server, in a unit that has all the lines of the service's sandbox.
 PROBE_UNIT = f"""
-sed -e '/^Type=/d; /^NotifyAccess=/d; /^WatchdogSec=/d; /^Restart/d; /socket$/d' \
+sed -e '/^Type=/d; /^NotifyAccess=/d; /^WatchdogSec=/d; /^Restart/d; /socket$/d; /target$/d' \
     -e '/^\\[Service\\]/a Type=oneshot\\nEnvironment=PROBE=1' \
     -e '/^\\[Service\\]/a BindReadOnlyPaths=/data/probe-program:/usr/bin/{UNIT}' \
     /usr/lib/systemd/system/{UNIT}.service >/run/systemd/system/probe.service
@@ -246,11 +246,14 @@ def test_accounts_and_logins_survive_a_power_cut(robot, figures):
     # Access control is a switch that no power cut turns back.
     api.enable_access_control(tokens["access_token"])
     robot.cut()
+    robot.by_serial = True
     robot.boot()
     assert_boots_clean(robot)
     assert api.get("/auth/users").status == 401
     assert_logged_in(robot, tokens)
     robot(f"{UNIT} access-control disable --yes")
+    robot.by_serial = False
+    robot.wait_ssh()
     figures(f"virtual robot: power cut under writes: {len(written)} acknowledged, none lost")
 
 
@@ -276,7 +279,7 @@ def test_boots_clean_when_others_are_late_or_missing(robot):
     robot(f"mount -o remount,rw / && systemctl stop {UNIT} && rm -r {STATE}")
     robot("systemctl mask nginx-http nginx-https")
     robot(
-        "sed -i 's|^ExecStart=.*|ExecStart=/usr/bin/sleep 5|' "
+        "sed -i 's|^ExecStart=|ExecStartPre=/usr/bin/sleep 5\\nExecStart=|' "
         "/usr/lib/systemd/system/opentrons-audit-server.service && sync"
     )
     robot.cut()

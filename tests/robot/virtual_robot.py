@@ -5,8 +5,11 @@
 boots one, with the binary that ROBOT_BINARY names, and leaves it running until Ctrl-C.
 """
 
+import base64
+import itertools
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -17,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from support import LAYER, ROOT, free_port, installed
+from support import LAYER, ROOT, free_port, installed, wait_for
 
 HERE = Path(__file__).resolve().parent
 BINARY = Path(
@@ -26,6 +29,8 @@ BINARY = Path(
 )
 INCLUDE = LAYER / "dynamic-layers/webserver/recipes-httpd/nginx/files/include-auth-server"
 UNIT = "opentrons-auth-server"
+REMOTE_ACCESS = "opentrons-remote-access-allowed.service"
+PROMPT = "console# "
 # An emulated boot, on a machine that is busy with other things.
 BOOT_PATIENCE = 300.0
 # The longest command is fifty restarts.
@@ -53,13 +58,64 @@ def call(*command, **options):
     return subprocess.run([str(part) for part in command], **options)  # noqa: PLW1510
 
 
+class Serial:
+    """Root's shell at the robot's serial line."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(str(path))
+        self.text = ""
+        self.numbers = itertools.count()
+
+    def send(self, line):
+        self.socket.sendall(line.encode() + b"\n")
+
+    def expect(self, pattern, patience=COMMAND_PATIENCE):
+        """Waits until what the robot has printed since matches; returns the match."""
+        deadline = time.monotonic() + patience
+        while not (match := re.search(pattern, self.text)):
+            self.socket.settimeout(max(0.01, deadline - time.monotonic()))
+            try:
+                data = self.socket.recv(65536)
+            except TimeoutError:
+                data = b""
+            assert data, (pattern, self.text[-3000:])
+            self.text += data.decode(errors="replace")
+        self.text = self.text[match.end() :]
+        return match
+
+    def wait_shell(self):
+        """Waits until the shell takes commands."""
+        self.expect(re.escape(PROMPT), BOOT_PATIENCE)
+
+    def call(self, command):
+        """Exit code and output of a command. Goes and comes encoded: the line echoes what is typed,
+        and the kernel writes to it as well."""
+        number = next(self.numbers)
+        encoded = base64.b64encode(command.encode()).decode()
+        self.send(
+            f"echo {encoded} | base64 -d >/run/typed; sh /run/typed >/run/printed 2>&1 </dev/null; "
+            f'echo "<{number}:$?:$(base64 -w0 /run/printed)>"'
+        )
+        match = self.expect(rf"<{number}:(\d+):([A-Za-z0-9+/=]*)>")
+        return int(match[1]), base64.b64decode(match[2]).decode(errors="replace")
+
+    def close(self):
+        self.socket.close()
+
+
 class Robot:
-    """A robot whose disks lie in `folder`. `boot()` and `cut()` as often as you like."""
+    """A robot whose disks lie in `folder`. `boot()` and `cut()` as often as you like.
+
+    `robot("command")` is typed over ssh, or while `by_serial` at the serial console.
+    """
 
     def __init__(self, folder, binary=BINARY, change=None):
         """`change(root)`, when given, may change the root file system before it becomes a disk."""
         self.folder = Path(folder)
         self.process = None
+        self.serial = None
+        self.by_serial = False
         self.console = self.folder / "console"
         self.key = self.folder / "key"
         self.base = Path(call(HERE / "build").stdout.strip())
@@ -68,7 +124,7 @@ class Robot:
         installed(root, binary)
         call("sh", INCLUDE, root, "/etc/nginx")
         call("systemd-sysusers", f"--root={root}")
-        units = f"{UNIT}.socket", f"{UNIT}.service"
+        units = f"{UNIT}.socket", f"{UNIT}.service", REMOTE_ACCESS
         call("systemctl", "--quiet", f"--root={root}", "enable", *units)
         call("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key)
         (root / "root/.ssh").mkdir(mode=0o700)
@@ -92,12 +148,17 @@ class Robot:
         call("mke2fs", "-q", "-t", "ext4", "-d", tree, self.folder / f"{name}.ext4", size)
 
     def boot(self, *options):
-        """Powers on, and waits until ssh lets in. `options`: more of QEMU's."""
+        """Powers on, and waits until ssh lets in, or while `by_serial` for the serial console's
+        shell. `options`: more of QEMU's."""
         forwards = ",".join(
             f"hostfwd=tcp:127.0.0.1:{here}-:{there}" for there, here in self.ports.items()
         )
         command = ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a53", "-smp", "2"]
-        command += ["-accel", "tcg,thread=multi", "-m", "512", "-nographic", "-no-reboot"]
+        command += ["-accel", "tcg,thread=multi", "-m", "512", "-no-reboot"]
+        serial = self.folder / "serial"
+        command += ["-display", "none", "-monitor", "none", "-serial", "chardev:serial"]
+        command += ["-chardev"]
+        command += [f"socket,id=serial,path={serial},server=on,wait=off,logfile={self.console}"]
         command += ["-kernel", self.base / "kernel", "-initrd", self.base / "initramfs"]
         command += [
             "-append",
@@ -109,26 +170,36 @@ class Robot:
             command += ["-drive", f"file={self.folder / name}.ext4,format=raw,if=none,id={name}"]
             command += ["-device", f"virtio-blk-pci,drive={name}"]
         command += options
-        with open(self.console, "wb") as console:
+        serial.unlink(missing_ok=True)
+        with open(self.folder / "qemu", "wb") as log:
             self.process = subprocess.Popen(
-                [str(part) for part in command],
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=console,
+                [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        deadline = time.monotonic() + BOOT_PATIENCE
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                break
-            try:  # QEMU accepts by itself: only what dropbear says counts
-                with socket.create_connection(("127.0.0.1", self.ports[22]), 5) as client:
-                    if client.recv(4).startswith(b"SSH-"):
-                        return self
-            except OSError:
-                pass
-            time.sleep(0.2)
-        self.cut()
-        raise AssertionError(f"does not boot: {self.console.read_text(errors='replace')[-3000:]}")
+        try:
+            wait_for(lambda: self.process.poll() is not None or serial.exists(), "QEMU starts")
+            self.serial = Serial(serial)
+            if self.by_serial:
+                self.serial.wait_shell()
+            else:
+                self.wait_ssh()
+        except (AssertionError, OSError) as error:
+            self.cut()
+            said = (self.folder / "qemu").read_text() + self.console.read_text(errors="replace")
+            raise AssertionError(f"does not boot: {said[-3000:]}") from error
+        return self
+
+    def wait_ssh(self):
+        """Waits until ssh lets in."""
+        wait_for(lambda: self.ssh_says() or self.process.poll() is not None, "ssh", BOOT_PATIENCE)
+        assert self.process.poll() is None
+
+    def ssh_says(self, patience=5):
+        """What the ssh server says first: nothing when it does not let in."""
+        try:  # QEMU accepts by itself: only what dropbear says counts
+            with socket.create_connection(("127.0.0.1", self.ports[22]), patience) as client:
+                return client.recv(100)
+        except OSError:
+            return b""
 
     @property
     def ssh_options(self):
@@ -143,6 +214,10 @@ class Robot:
 
     def __call__(self, command, check=True):
         """What a shell command on the robot prints."""
+        if self.by_serial:
+            code, output = self.serial.call(command)
+            assert not check or code == 0, (command, output)
+            return output.strip()
         control = ["-o", "ControlMaster=auto", "-o", f"ControlPath={self.folder}/control"]
         control += ["-o", "ControlPersist=60", "-o", "ServerAliveInterval=5"]
         done = call(
@@ -176,6 +251,9 @@ class Robot:
             self.process.kill()
             self.process.wait()
             self.process = None
+        if self.serial:
+            self.serial.close()
+            self.serial = None
         control = self.folder / "control"
         subprocess.run(
             ["ssh", "-o", f"ControlPath={control}", "-O", "exit", "robot"],
@@ -196,6 +274,7 @@ def main():
             print(" ".join(robot.ssh))
             options = " ".join(robot.ssh_options)
             print(f'make push-ot3 host=127.0.0.1 ssh_opts="{options}"')
+            print(f"socat -,raw,echo=0 UNIX-CONNECT:{robot.folder}/serial (once ssh is refused)")
             print("Ctrl-C, or `poweroff` on it, ends it", flush=True)
             robot.process.wait()
         except KeyboardInterrupt:
