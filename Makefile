@@ -133,8 +133,9 @@ install: ## install into DESTDIR, as on the robot; BINARY says which binary
 	@test -f $(BINARY) || { echo "$(BINARY) is missing: make build, or say BINARY=..." >&2; exit 1; }
 	install -Dm 0755 $(BINARY) $(DESTDIR)$(bindir)/$(NAME)
 	install -Dm 0755 -t $(DESTDIR)$(bindir) $(FILES)/bin/opentrons_check_remote_access_allowed $(FILES)/bin/opentrons-disable-crs
-	install -Dm 0644 -t $(DESTDIR)$(unitdir) $(FILES)/systemd/*.service $(FILES)/systemd/*.socket $(FILES)/systemd/*.target
-	install -Dm 0644 -t $(DESTDIR)$(unitdir)/dropbear@.service.d $(FILES)/systemd/dropbear@.service.d/*.conf
+	install -Dm 0644 -t $(DESTDIR)$(unitdir) $(FILES)/systemd/$(NAME).service $(FILES)/systemd/$(NAME).socket $(FILES)/systemd/$(NAME).target
+	install -Dm 0644 -t $(DESTDIR)$(unitdir) $(FILES)/systemd/opentrons-remote-access-allowed.service
+	install -Dm 0644 -t $(DESTDIR)$(unitdir)/dropbear@.service.d $(FILES)/systemd/dropbear@.service.d/opentrons-remote-access.conf
 	install -Dm 0644 $(FILES)/sysusers/$(NAME).conf $(DESTDIR)$(libdir)/sysusers.d/$(NAME).conf
 	install -Dm 0644 $(FILES)/nginx/upstream.conf $(DESTDIR)$(sysconfdir)/nginx/conf.d/$(NAME).conf
 	install -Dm 0644 $(FILES)/nginx/location.conf $(DESTDIR)$(sysconfdir)/nginx/server-conf.d/$(NAME).conf

@@ -203,7 +203,10 @@ def test_version_file_is_in_the_sysroot_and_not_in_the_image(built, packages):
 
 def test_postinst_enables_the_units_and_preinst_adds_the_user(packages):
     control = packages[""][1] / "control"
-    assert f"{NAME}.socket {NAME}.service" in (control / "postinst").read_text()
+    assert (
+        f"{NAME}.socket {NAME}.service opentrons-remote-access-allowed.service"
+        in (control / "postinst").read_text()
+    )
     assert re.search(rf"--system .*--no-create-home.* {NAME}", (control / "preinst").read_text())
 
 

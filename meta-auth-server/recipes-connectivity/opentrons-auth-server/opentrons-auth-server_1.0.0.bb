@@ -46,11 +46,7 @@ do_install() {
         > ${D}/opentrons_versions/opentrons-auth-server-version.json
 }
 
-SYSTEMD_SERVICE:${PN} = "\
-    opentrons-auth-server.socket \
-    opentrons-auth-server.service \
-    opentrons-remote-access-allowed.service \
-"
+SYSTEMD_SERVICE:${PN} = "opentrons-auth-server.socket opentrons-auth-server.service opentrons-remote-access-allowed.service"
 
 USERADD_PACKAGES = "${PN}"
 USERADD_PARAM:${PN} = "--system --user-group --no-create-home \
