@@ -112,6 +112,7 @@ async fn serve(
     }
     actix_rt::spawn(watch_wall_clock(Arc::clone(&store)));
     actix_rt::spawn(keep_house(Arc::clone(&store)));
+    actix_rt::spawn(sum_up_refusals(Arc::clone(&store)));
     let files = server.socket_files();
     store.when_gone(move |error| exit_without_state(error, &files));
 
@@ -135,6 +136,9 @@ async fn serve(
             "stopped; {busy} connections were still busy after {} s and were cut off",
             GRACE.as_secs()
         ),
+    }
+    if let Err(error) = store.sum_up_all_refusals().await {
+        log::error!("{}", logging::chain(&error));
     }
     if let Err(error) = store.settle().await {
         log::warn!("{}", logging::chain(&error));
@@ -199,6 +203,20 @@ async fn keep_house(store: Arc<Store>) {
         mark_time(&store).await;
         if let Err(error) = store.forget_expired().await {
             log::error!("{}", logging::chain(&error));
+        }
+    }
+}
+
+/// Writes down how many refusals were counted, whenever a minute of them is over.
+async fn sum_up_refusals(store: Arc<Store>) {
+    loop {
+        match store.sum_up_refusals().await {
+            Ok(Some(wait)) => tokio::time::sleep(Duration::from_millis(wait)).await,
+            Ok(None) => store.wait_for_counted().await,
+            Err(error) => {
+                log::error!("{}", logging::chain(&error));
+                tokio::time::sleep(HOUSEKEEPING).await;
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::refusals::RefusalKind;
 use super::user::User;
 
 /// What turns access control on is reported to the audit server in a request of its own, too.
@@ -90,6 +91,20 @@ pub struct Event {
     pub reason: Option<String>,
     /// Where the request came from; `None` in rows of the first edition.
     pub origin: Option<Origin>,
+    /// Which kind of refusal it is, so that a storm of them can be counted. It is not written down.
+    #[serde(skip)]
+    pub refusal: Option<RefusalKind>,
+}
+
+impl Event {
+    /// The event, as a refusal of this kind.
+    #[must_use]
+    pub fn refused(self, kind: RefusalKind) -> Self {
+        Self {
+            refusal: Some(kind),
+            ..self
+        }
+    }
 }
 
 /// A link of the chain: SHA-256 over the link before and a row.

@@ -131,6 +131,7 @@ impl Caller {
             message,
             reason: self.reason.clone(),
             origin: Some(self.origin),
+            refusal: None,
         }
     }
 }

@@ -5,6 +5,7 @@ use super::authority::Caller;
 use super::clock::Moment;
 use super::password::PasswordHash;
 use super::plan::{Context, Plan};
+use super::refusals::RefusalKind;
 use super::scope::Scopes;
 use super::state::{Change, State};
 use super::token::{AccessToken, Login, LoginId, RefreshToken, Token, TokenDigest};
@@ -15,7 +16,10 @@ use super::user::{User, UserId};
 pub const REFRESH_GRACE: i64 = 10_000;
 
 const SUCCEEDED: &str = "login succeeded";
-const FAILED: &str = "login failed";
+/// Action of the events that are refused logins.
+pub const FAILED: &str = "login failed";
+/// Action of the events that are logins which a stolen refresh token has ended.
+pub const ENDED: &str = "login ended";
 
 /// A new pair of tokens.
 #[derive(Debug)]
@@ -86,7 +90,9 @@ pub fn log_in(
         let message = "A login was refused: there is no such user.".into();
         return Plan {
             changes: Vec::new(),
-            events: vec![caller.event(FAILED, message)],
+            events: vec![caller
+                .event(FAILED, message)
+                .refused(RefusalKind::UnknownUser)],
             reply: LoginOutcome::Refused {
                 attempts_remaining: None,
                 locked: false,
@@ -95,14 +101,15 @@ pub fn log_in(
     };
     let caller = &as_user(caller, user);
     let policy = state.lock_policy();
-    let refused = |changes, message: String, reply| Plan {
+    let refused = |kind, changes, message: String, reply| Plan {
         changes,
-        events: vec![caller.event(FAILED, message)],
+        events: vec![caller.event(FAILED, message).refused(kind)],
         reply,
     };
     if let Some(seconds) = policy.must_wait(user, context.now) {
         let message = "A login was refused: too many wrong passwords before.".into();
-        return refused(Vec::new(), message, LoginOutcome::MustWait { seconds });
+        let reply = LoginOutcome::MustWait { seconds };
+        return refused(RefusalKind::SlowedAccount, Vec::new(), message, reply);
     }
     if policy.is_locked(user) {
         // A right and a wrong password get the same answer, and neither is counted.
@@ -111,7 +118,7 @@ pub fn log_in(
             attempts_remaining: policy.attempts_remaining(user),
             locked: true,
         };
-        return refused(Vec::new(), message, reply);
+        return refused(RefusalKind::LockedAccount, Vec::new(), message, reply);
     }
     if !right {
         let failed = with_failure(user, context.now);
@@ -126,12 +133,14 @@ pub fn log_in(
             attempts_remaining,
             locked,
         };
-        return refused(vec![Change::PutUser(failed)], message, reply);
+        let changes = vec![Change::PutUser(failed)];
+        return refused(RefusalKind::WrongPassword, changes, message, reply);
     }
     let may_ever = may_ask_for(state, user, context.now);
     if asked.is_some_and(|asked| !asked.is_subset(may_ever)) {
         let message = "A login was refused: it asked for scopes beyond the account's.".into();
-        return refused(Vec::new(), message, LoginOutcome::ExcessiveScope);
+        let reply = LoginOutcome::ExcessiveScope;
+        return refused(RefusalKind::ExcessiveScope, Vec::new(), message, reply);
     }
     let grant = asked.unwrap_or(Scopes::UNBOUNDED);
     let login = Login {
@@ -206,7 +215,9 @@ pub fn refresh(
         );
         return Plan {
             changes: vec![Change::EndLogin(login.id)],
-            events: vec![as_user(caller, user).event("login ended", message)],
+            events: vec![as_user(caller, user)
+                .event(ENDED, message)
+                .refused(RefusalKind::ReusedRefreshToken)],
             reply: RefreshOutcome::Refused,
         };
     }

@@ -12,6 +12,7 @@ pub mod error;
 pub mod logins;
 pub mod password;
 pub mod plan;
+pub mod refusals;
 pub mod scope;
 pub mod settings;
 pub mod state;

@@ -80,6 +80,7 @@ fn row(row: &Row) -> rusqlite::Result<(AuditRow, ChainHash)> {
         message: row.get(5)?,
         reason: row.get(6)?,
         origin,
+        refusal: None,
     };
     let found = AuditRow {
         seq: row.get(0)?,

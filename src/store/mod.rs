@@ -32,10 +32,11 @@ pub use restore::{check_backup, Restored};
 
 use self::place::Place;
 use crate::clock::Clock;
-use crate::domain::audit::{AuditRow, Origin};
+use crate::domain::audit::{AuditRow, Event, Origin};
 use crate::domain::authority::Caller;
 use crate::domain::clock::Moment;
 use crate::domain::plan::{Context, Plan, Random};
+use crate::domain::refusals::Refusals;
 use crate::domain::state::{Change, State};
 
 /// Items that one transaction of housekeeping forgets: few, so that no client's write has to wait
@@ -67,6 +68,8 @@ struct Shared {
     clock: Clock,
     /// An event was added to the audit log.
     events: Notify,
+    /// A refusal was counted.
+    counted: Notify,
 }
 
 /// The database of a state folder, open. Dropping it finishes what is being written.
@@ -101,10 +104,12 @@ impl Store {
             state: RwLock::new(state),
             clock,
             events: Notify::new(),
+            counted: Notify::new(),
         });
         let mut writer = Writer {
             connection,
             shared: Arc::clone(&shared),
+            refusals: Refusals::default(),
         };
         let (jobs, mut queue) = mpsc::unbounded_channel::<Job>();
         let thread = std::thread::Builder::new()
@@ -258,6 +263,35 @@ impl Store {
             .await
     }
 
+    /// Writes an event of the refusals that were counted in each minute that is over. Returns in
+    /// how many milliseconds the next one is over; `None`: nothing is counted.
+    ///
+    /// # Errors
+    /// It could not be written; the refusals stay counted.
+    pub async fn sum_up_refusals(&self) -> Result<Option<u64>, StoreError> {
+        self.run(|writer| {
+            let now = writer.shared.clock.now();
+            writer.sum_up_refusals(|refusals| refusals.over(now))?;
+            let due = writer.refusals.next_due();
+            Ok(due.map(|due| u64::try_from(due - now).unwrap_or(0)))
+        })
+        .await?
+    }
+
+    /// The same for all minutes, over or not, as the service stops.
+    ///
+    /// # Errors
+    /// It could not be written.
+    pub async fn sum_up_all_refusals(&self) -> Result<(), StoreError> {
+        self.run(|writer| writer.sum_up_refusals(Refusals::all))
+            .await?
+    }
+
+    /// Waits until a refusal was counted instead of written; one since the last call counts.
+    pub async fn wait_for_counted(&self) {
+        self.shared.counted.notified().await;
+    }
+
     /// Waits until an event was added to the audit log; one that was added since the last call
     /// counts.
     pub async fn wait_for_event(&self) {
@@ -397,6 +431,7 @@ fn load(connection: &Connection) -> rusqlite::Result<State> {
 struct Writer {
     connection: Connection,
     shared: Arc<Shared>,
+    refusals: Refusals,
 }
 
 impl Writer {
@@ -417,11 +452,35 @@ impl Writer {
         Ok(Ok(plan.reply))
     }
 
-    /// Writes changes and events down, then lets the state take them over.
-    fn commit(
+    /// Writes changes and events down, then lets the state take them over. Refusals beyond their
+    /// limit are counted instead.
+    fn commit(&mut self, changes: Vec<Change>, events: Vec<Event>) -> Result<(), StoreError> {
+        let mut refusals = self.refusals.clone();
+        let events = refusals.limit(events, self.shared.clock.now());
+        self.commit_as_they_are(changes, events)?;
+        // What was not written has not happened, and does not count.
+        if self.refusals.next_due().is_none() && refusals.next_due().is_some() {
+            self.shared.counted.notify_one();
+        }
+        self.refusals = refusals;
+        Ok(())
+    }
+
+    fn sum_up_refusals(
+        &mut self,
+        sum_up: impl FnOnce(&mut Refusals) -> Vec<Event>,
+    ) -> Result<(), StoreError> {
+        let mut refusals = self.refusals.clone();
+        let events = sum_up(&mut refusals);
+        self.commit_as_they_are(Vec::new(), events)?;
+        self.refusals = refusals;
+        Ok(())
+    }
+
+    fn commit_as_they_are(
         &mut self,
         changes: Vec<Change>,
-        events: Vec<crate::domain::audit::Event>,
+        events: Vec<Event>,
     ) -> Result<(), StoreError> {
         if changes.is_empty() && events.is_empty() {
             return Ok(());

@@ -1,0 +1,246 @@
+//! How many refusals get an event of their own: strangers cannot fill the disk.
+
+use std::collections::BTreeMap;
+
+use super::audit::{Actor, Event, Origin};
+use super::clock::Moment;
+use super::logins::{ENDED, FAILED};
+
+/// Refusals of one kind that are written each, in a [`PERIOD`]. Further ones are counted.
+pub const MOST: u32 = 20;
+/// From the first refusal of a kind on, in milliseconds.
+pub const PERIOD: i64 = 60_000;
+
+/// Why something was refused that anybody may try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RefusalKind {
+    /// A login: nobody has the name.
+    UnknownUser,
+    /// A login: the password is wrong.
+    WrongPassword,
+    /// A login: the account is locked.
+    LockedAccount,
+    /// A login: the account is slowed down.
+    SlowedAccount,
+    /// A login: it asked for more than the account may have.
+    ExcessiveScope,
+    /// A refresh: the token was used before.
+    ReusedRefreshToken,
+}
+
+impl RefusalKind {
+    /// The one event of `further` refusals.
+    fn summary(self, further: u64) -> Event {
+        let logins = match further {
+            1 => "1 further login was refused within a minute".into(),
+            _ => format!("{further} further logins were refused within a minute"),
+        };
+        let message = match self {
+            Self::UnknownUser => format!("{logins}: there is no such user."),
+            Self::WrongPassword => format!("{logins}: wrong password."),
+            Self::LockedAccount => format!("{logins}: the account is locked."),
+            Self::SlowedAccount => format!("{logins}: too many wrong passwords before."),
+            Self::ExcessiveScope => format!("{logins}: it asked for scopes beyond the account's."),
+            Self::ReusedRefreshToken => match further {
+                1 => "1 further refresh token was used a second time within a minute: its login \
+                      has ended."
+                    .into(),
+                _ => format!(
+                    "{further} further refresh tokens were used a second time within a minute: \
+                     their logins have ended."
+                ),
+            },
+        };
+        let action = match self {
+            Self::ReusedRefreshToken => ENDED,
+            _ => FAILED,
+        };
+        let actor = Actor::server();
+        Event {
+            action: action.into(),
+            account_name: actor.account_name,
+            legal_name: actor.legal_name,
+            message,
+            reason: None,
+            origin: Some(Origin::Server),
+            refusal: None,
+        }
+    }
+}
+
+/// A period of one kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Period {
+    since: Moment,
+    written: u32,
+    counted: u64,
+}
+
+/// The refusals of the periods that last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refusals(BTreeMap<RefusalKind, Period>);
+
+impl Refusals {
+    /// What to write of `events` at `now`: refusals beyond [`MOST`] are counted instead, and what
+    /// was counted in periods that are over comes first.
+    pub fn limit(&mut self, events: Vec<Event>, now: Moment) -> Vec<Event> {
+        let mut written = self.over(now);
+        written.extend(
+            events
+                .into_iter()
+                .filter(|event| event.refusal.map_or(true, |kind| self.count(kind, now))),
+        );
+        written
+    }
+
+    /// Counts a refusal; returns whether it gets an event of its own.
+    fn count(&mut self, kind: RefusalKind, now: Moment) -> bool {
+        let period = self.0.entry(kind).or_insert(Period {
+            since: now,
+            written: 0,
+            counted: 0,
+        });
+        if period.written < MOST {
+            period.written += 1;
+            return true;
+        }
+        period.counted += 1;
+        false
+    }
+
+    /// Ends the periods that are over; returns an event of each that has counted.
+    pub fn over(&mut self, now: Moment) -> Vec<Event> {
+        self.end(|period| now - period.since >= PERIOD)
+    }
+
+    /// Ends all periods, as the service stops; returns an event of each that has counted.
+    pub fn all(&mut self) -> Vec<Event> {
+        self.end(|_| true)
+    }
+
+    fn end(&mut self, ends: impl Fn(&Period) -> bool) -> Vec<Event> {
+        let mut events = Vec::new();
+        self.0.retain(|kind, period| {
+            let over = ends(period);
+            if over && period.counted > 0 {
+                events.push(kind.summary(period.counted));
+            }
+            !over
+        });
+        events
+    }
+
+    /// When the first period is over that has counted.
+    pub fn next_due(&self) -> Option<Moment> {
+        let counting = self.0.values().filter(|period| period.counted > 0);
+        counting.map(|period| period.since + PERIOD).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use RefusalKind::{ExcessiveScope, LockedAccount, ReusedRefreshToken, UnknownUser};
+
+    fn event(refusal: Option<RefusalKind>) -> Event {
+        Event {
+            message: "own".into(),
+            refusal,
+            ..UnknownUser.summary(0)
+        }
+    }
+
+    /// The messages that are written of `number` refusals, one after the other.
+    fn refuse(refusals: &mut Refusals, kind: RefusalKind, number: usize, now: i64) -> Vec<String> {
+        (0..number)
+            .flat_map(|_| refusals.limit(vec![event(Some(kind))], Moment(now)))
+            .map(|event| event.message)
+            .collect()
+    }
+
+    #[test]
+    fn twenty_are_written_and_nothing_is_due() {
+        let mut refusals = Refusals::default();
+        assert_eq!(refuse(&mut refusals, UnknownUser, 20, 5), ["own"; 20]);
+        assert_eq!(refusals.next_due(), None);
+        assert_eq!(refusals.over(Moment(5 + PERIOD)), []);
+        assert_eq!(refusals.all(), []);
+    }
+
+    #[test]
+    fn twenty_first_is_counted_and_told_when_the_minute_is_over() {
+        let mut refusals = Refusals::default();
+        assert_eq!(refuse(&mut refusals, UnknownUser, 21, 5), ["own"; 20]);
+        assert_eq!(refusals.next_due(), Some(Moment(5 + PERIOD)));
+        assert_eq!(refusals.over(Moment(5 + PERIOD - 1)), []);
+        let told = refusals.over(Moment(5 + PERIOD));
+        assert_eq!(
+            told[0].message,
+            "1 further login was refused within a minute: there is no such user."
+        );
+        assert_eq!(told.len(), 1);
+        assert_eq!(
+            (&*told[0].action, told[0].origin),
+            (FAILED, Some(Origin::Server))
+        );
+        // Once.
+        assert_eq!(refusals.over(Moment(5 + PERIOD)), []);
+        assert_eq!(refusals.next_due(), None);
+    }
+
+    #[test]
+    fn next_one_after_the_minute_is_written_after_what_was_counted() {
+        let mut refusals = Refusals::default();
+        refuse(&mut refusals, LockedAccount, 37, 0);
+        assert_eq!(refuse(&mut refusals, LockedAccount, 1, PERIOD - 1), [""; 0]);
+        assert_eq!(
+            refuse(&mut refusals, LockedAccount, 21, PERIOD)[..2],
+            [
+                "18 further logins were refused within a minute: the account is locked.",
+                "own"
+            ]
+        );
+        // A minute of its own.
+        assert_eq!(refusals.next_due(), Some(Moment(2 * PERIOD)));
+    }
+
+    #[test]
+    fn kinds_are_counted_apart_and_other_events_not_at_all() {
+        let mut refusals = Refusals::default();
+        refuse(&mut refusals, UnknownUser, 22, 0);
+        assert_eq!(
+            refuse(&mut refusals, ExcessiveScope, 21, 30_000),
+            ["own"; 20]
+        );
+        for _ in 0..100 {
+            assert_eq!(refusals.limit(vec![event(None)], Moment(1)).len(), 1);
+        }
+        assert_eq!(refusals.over(Moment(PERIOD)).len(), 1);
+        assert_eq!(refusals.next_due(), Some(Moment(30_000 + PERIOD)));
+    }
+
+    #[test]
+    fn clock_that_stands_still_lets_no_more_through() {
+        let mut refusals = Refusals::default();
+        assert_eq!(refuse(&mut refusals, UnknownUser, 10_000, 7), ["own"; 20]);
+        let told = refusals.all();
+        assert!(told[0].message.starts_with("9980 further logins were"));
+    }
+
+    #[test]
+    fn all_are_told_at_a_stop() {
+        let mut refusals = Refusals::default();
+        refuse(&mut refusals, UnknownUser, 22, 0);
+        refuse(&mut refusals, ReusedRefreshToken, 23, 0);
+        let told = refusals.all();
+        assert_eq!(told.len(), 2);
+        assert_eq!(
+            told[1].message,
+            "3 further refresh tokens were used a second time within a minute: their logins have \
+             ended."
+        );
+        assert_eq!(told[1].action, ENDED);
+        assert_eq!(refusals, Refusals::default());
+    }
+}
