@@ -9,10 +9,11 @@ use std::os::unix::fs::MetadataExt;
 
 use env_logger::{Builder, Env};
 use log::{Level, LevelFilter};
+use serde::Serialize;
 
 use crate::cli::LogLevel;
 use crate::clock::rfc_3339;
-use crate::domain::audit::AuditRow;
+use crate::domain::audit::{hex, AuditRow, ChainedRow};
 
 /// Target of the lines that are audit events.
 const AUDIT: &str = "audit";
@@ -67,10 +68,39 @@ pub fn init(level: LogLevel) {
     std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
 }
 
-/// Logs an audit event: one line, `audit` and the row as JSON.
-pub fn audit(row: &AuditRow) {
-    let json = serde_json::to_string(row).expect("an audit row is made of strings");
-    log::info!(target: AUDIT, "audit {json}");
+/// What a line says of a row.
+#[derive(Serialize)]
+struct AuditLine<'a> {
+    #[serde(flatten)]
+    row: &'a AuditRow,
+    hash: String,
+    chain: &'a str,
+}
+
+/// Logs an audit event: one line, `audit` and the row as JSON, with its hash and the chain that it
+/// is of, so that a log that was rewritten whole does not fit the journal.
+pub fn audit(row: &ChainedRow, chain: &str) {
+    log::info!(target: AUDIT, "{}", audit_message(row, chain));
+}
+
+/// What [`audit`] logs.
+pub(crate) fn audit_message(ChainedRow { row, hash }: &ChainedRow, chain: &str) -> String {
+    let hash = hex(hash);
+    let json = serde_json::to_string(&AuditLine { row, hash, chain })
+        .expect("an audit row is made of strings");
+    let message = format!("audit {json}");
+    if !message.contains(char::is_control) {
+        return message;
+    }
+    // JSON leaves DEL and the C1 controls as they are (RFC 8259 §7), and `one_line` would escape
+    // them as JSON does not.
+    message
+        .chars()
+        .map(|c| match c {
+            c if c.is_control() => format!("\\u{:04x}", u32::from(c)),
+            c => c.to_string(),
+        })
+        .collect()
 }
 
 /// An error and its causes, in one line: `outer: inner: innermost`.

@@ -45,9 +45,12 @@ const ADMINISTRATION: &[(&str, &str, &[&str])] = &[
     (
         "An inspection",
         "The first command checks that no row of the audit log is missing or was changed, and \
-         prints the hash of the last one; the second writes the log out.",
+         prints the hash of the last one; the second compares with the lines of the journal too, \
+         which a log that was rewritten whole does not fit, unless the journal was rewritten as \
+         well; the third writes the log out.",
         &[
             "opentrons-auth-server audit verify",
+            "opentrons-auth-server audit verify --journal",
             "opentrons-auth-server audit export --format csv > audit.csv",
         ],
     ),

@@ -180,6 +180,10 @@ pub enum AccessControlCommand {
 pub enum AuditCommand {
     /// Check that no row of the audit log is missing or was changed.
     Verify {
+        /// Compare with the lines that the journal has of the rows; with FILE, with those lines in
+        /// it, - is standard input.
+        #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+        journal: Option<Option<PathBuf>>,
         #[command(flatten)]
         common: Common,
     },
@@ -231,9 +235,9 @@ impl ConsoleCommand {
                 | AccessControlCommand::Enable { common }
                 | AccessControlCommand::Disable { common, .. },
             )
-            | Self::Audit(AuditCommand::Verify { common } | AuditCommand::Export { common, .. }) => {
-                common
-            }
+            | Self::Audit(
+                AuditCommand::Verify { common, .. } | AuditCommand::Export { common, .. },
+            ) => common,
         }
     }
 }

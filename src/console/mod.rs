@@ -6,6 +6,7 @@
 pub mod args;
 pub mod control;
 mod import;
+pub mod journal;
 pub mod order;
 pub mod remote_access;
 
@@ -24,9 +25,10 @@ use self::args::{
     AccessControlCommand, AuditCommand, Common, ConsoleCommand, ExportFormat, GivePassword, Sure,
     UserCommand,
 };
+use self::journal::JournalError;
 use self::order::{carry_out, Answer, NotedAction, Order, Signed};
 use crate::accounts::Accounts;
-use crate::domain::audit::{hex, AuditRow, ChainHash, Origin};
+use crate::domain::audit::{hex, ChainedRow, Origin};
 use crate::domain::user::UserView;
 use crate::hashing::Hasher;
 use crate::state_dir::{StateDir, StateDirError};
@@ -64,6 +66,17 @@ pub enum ConsoleError {
         seq: i64,
         /// What is wrong.
         what: &'static str,
+    },
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The journal has no line of the audit log.
+    #[error("the journal has no line of any of the audit log's {rows} rows (chain {chain})")]
+    NotInJournal {
+        /// How many rows there are.
+        rows: i64,
+        /// Which chain they are.
+        chain: String,
     },
     /// A file, the terminal, or standard input or output.
     #[error("cannot {doing}")]
@@ -113,7 +126,10 @@ pub fn run(command: &ConsoleCommand) -> Done {
             again: *again,
             sure,
         }),
-        ConsoleCommand::Audit(AuditCommand::Verify { .. }) => console.verify(),
+        ConsoleCommand::Audit(AuditCommand::Verify { journal, .. }) => match journal {
+            None => console.verify(),
+            Some(file) => console.verify_by_journal(file.as_deref()),
+        },
         ConsoleCommand::Audit(AuditCommand::Export { format, .. }) => console.export(*format),
     }
 }
@@ -244,19 +260,76 @@ impl Console<'_> {
     }
 
     fn verify(&self) -> Done {
-        match AuditLog::open(self.folder())?.verify()? {
+        let (value, said) = self.whole(&AuditLog::open(self.folder())?)?;
+        self.print_either(&value, &said)
+    }
+
+    /// Checks the chain; returns what to print when it is whole.
+    fn whole(&self, log: &AuditLog) -> Done<(Value, String)> {
+        match log.verify()? {
             Verified::Whole { rows, hash } => {
                 let hash = hex(&hash);
                 let said = format!("the audit log is whole: {rows} rows, the last is {hash}\n");
-                self.print_either(&json!({ "whole": true, "rows": rows, "hash": hash }), &said)
+                let value = json!({ "whole": true, "rows": rows, "hash": hash });
+                Ok((value, said))
             }
-            Verified::Broken { seq, what } => {
-                if self.common.json {
-                    self.print_json(&json!({ "whole": false, "row": seq, "what": what }))?;
-                }
-                Err(ConsoleError::Broken { seq, what })
-            }
+            Verified::Broken { seq, what } => self.broken(seq, what),
         }
+    }
+
+    fn broken<T>(&self, seq: i64, what: &'static str) -> Done<T> {
+        if self.common.json {
+            self.print_json(&json!({ "whole": false, "row": seq, "what": what }))?;
+        }
+        Err(ConsoleError::Broken { seq, what })
+    }
+
+    fn verify_by_journal(&self, file: Option<&Path>) -> Done {
+        // A row is in the table before its line is in the journal: so the journal is read first.
+        let mut journal = journal::read(file)?;
+        let log = AuditLog::open(self.folder())?;
+        let (mut value, mut said) = self.whole(&log)?;
+        let chain = log.chain()?;
+        let told = journal.remove(&chain).unwrap_or_default();
+        let mut vouched: Vec<i64> = Vec::new();
+        let mut left = told.iter().peekable();
+        let mut rows = 0;
+        let compared = log.each(|ChainedRow { row, hash }| {
+            rows = row.seq;
+            while let Some((seq, told)) = left.next_if(|(seq, _)| *seq <= row.seq) {
+                if *seq < row.seq {
+                    return Err((*seq, "is in the journal and not in the table"));
+                }
+                if *told != hash {
+                    return Err((*seq, "has another hash in the journal"));
+                }
+                vouched.push(*seq);
+            }
+            Ok(())
+        })?;
+        if let Err((seq, what)) = compared {
+            return self.broken(seq, what);
+        }
+        if let Some((seq, _)) = left.next() {
+            return self.broken(*seq, "is in the journal and not in the table");
+        }
+        if vouched.is_empty() && rows > 0 {
+            if self.common.json {
+                let what = "the journal has no line of any row";
+                self.print_json(&json!({ "whole": false, "what": what }))?;
+            }
+            return Err(ConsoleError::NotInJournal { rows, chain });
+        }
+        let (first, last) = (vouched.first(), vouched.last());
+        value["journal"] = json!({ "vouchedFor": vouched.len(), "first": first, "last": last });
+        said += &match (first, last) {
+            (Some(first), Some(last)) => format!(
+                "the journal vouches for {} of them, from row {first} to row {last}\n",
+                vouched.len()
+            ),
+            _ => "the journal has nothing to vouch for\n".to_owned(),
+        };
+        self.print_either(&value, &said)
     }
 
     fn export(&self, format: ExportFormat) -> Done {
@@ -453,7 +526,7 @@ fn reason(user: &UserView) -> String {
 
 fn export_jsonl(log: &AuditLog, mut out: impl Write) -> Done<i64> {
     let mut rows = 0;
-    log.each(|row, hash| {
+    log.each(|ChainedRow { row, hash }| {
         rows = row.seq;
         let mut value = json!(row);
         value["hash"] = hex(&hash).into();
@@ -481,26 +554,26 @@ fn export_csv(log: &AuditLog, out: impl Write) -> Done<i64> {
         ])
         .map_err(io_error("write to standard output"));
     written?;
-    log.each(|row, hash| {
-        rows = row.seq;
-        csv.write_record(record(&row, &hash))
+    log.each(|found| {
+        rows = found.row.seq;
+        csv.write_record(record(found))
     })?
     .map_err(io_error("write to standard output"))?;
     csv.flush().map_err(io_error("write to standard output"))?;
     Ok(rows)
 }
 
-fn record(row: &AuditRow, hash: &ChainHash) -> [String; 9] {
-    let event = row.event.clone();
+fn record(ChainedRow { row, hash }: ChainedRow) -> [String; 9] {
+    let event = row.event;
     [
         row.seq.to_string(),
-        row.time.clone(),
+        row.time,
         event.action,
         event.account_name,
         event.legal_name,
         event.message,
         event.reason.unwrap_or_default(),
-        hex(hash),
+        hex(&hash),
         event.origin.map(Origin::name).unwrap_or_default().into(),
     ]
 }

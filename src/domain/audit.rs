@@ -158,6 +158,15 @@ impl AuditRow {
     }
 }
 
+/// A row, and the link that the log holds of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainedRow {
+    /// The row.
+    pub row: AuditRow,
+    /// Its link.
+    pub hash: ChainHash,
+}
+
 /// A digest as hexadecimal digits, as reports show it.
 pub fn hex(hash: &ChainHash) -> String {
     use std::fmt::Write as _;
@@ -165,4 +174,31 @@ pub fn hex(hash: &ChainHash) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+/// The digest that [`hex`] wrote, or `None` when the text is none.
+pub fn from_hex(text: &str) -> Option<ChainHash> {
+    if text.len() != 64 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut hash = ChainHash::default();
+    for (byte, digits) in hash.iter_mut().zip(text.as_bytes().chunks(2)) {
+        let digits = std::str::from_utf8(digits).ok()?;
+        *byte = u8::from_str_radix(digits, 16).ok()?;
+    }
+    Some(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_read_back() {
+        let hash: ChainHash = std::array::from_fn(|index| (index * 7 + 3) as u8);
+        assert_eq!(from_hex(&hex(&hash)), Some(hash));
+        for text in ["", "00", &"+1".repeat(32), &"0".repeat(65), &"é".repeat(32)] {
+            assert_eq!(from_hex(text), None, "{text}");
+        }
+    }
 }

@@ -8,14 +8,23 @@ use rusqlite::{params, Connection, OpenFlags, Row, Transaction};
 use super::database::{check_version, connect, DATABASE};
 use super::error::StoreError;
 use crate::clock::rfc_3339;
-use crate::domain::audit::{AuditRow, ChainHash, Event, Origin, CHAIN_START};
+use crate::domain::audit::{AuditRow, ChainHash, ChainedRow, Event, Origin, CHAIN_START};
 
 const COLUMNS: &str = "seq, time, action, account_name, legal_name, message, reason, hash, origin";
 
+/// Rows that were added at the end.
+#[derive(Default)]
+pub struct Appended {
+    /// Which chain they are of.
+    pub chain: String,
+    /// The rows.
+    pub rows: Vec<ChainedRow>,
+}
+
 /// Adds events at the end.
-pub fn append(transaction: &Transaction, events: Vec<Event>) -> rusqlite::Result<Vec<AuditRow>> {
+pub fn append(transaction: &Transaction, events: Vec<Event>) -> rusqlite::Result<Appended> {
     if events.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Appended::default());
     }
     let (mut seq, mut hash) = head(transaction)?;
     let mut rows = Vec::new();
@@ -28,10 +37,25 @@ pub fn append(transaction: &Transaction, events: Vec<Event>) -> rusqlite::Result
         };
         hash = row.chain_hash(&hash);
         put(transaction, &row, &hash)?;
-        rows.push(row);
+        rows.push(ChainedRow { row, hash });
     }
     set_head(transaction, seq, &hash)?;
-    Ok(rows)
+    let chain = chain(transaction)?;
+    Ok(Appended { chain, rows })
+}
+
+/// Tells the journal of new rows.
+pub fn tell(appended: &Appended) {
+    for row in &appended.rows {
+        crate::logging::audit(row, &appended.chain);
+    }
+}
+
+/// Which chain the log is: another after each time that state was made anew.
+fn chain(connection: &Connection) -> rusqlite::Result<String> {
+    connection
+        .prepare_cached("SELECT chain FROM audit_state")?
+        .query_row([], |row| row.get(0))
 }
 
 /// The number and the hash of the last row, as they were written down beside the log.
@@ -67,7 +91,7 @@ fn put(transaction: &Transaction, row: &AuditRow, hash: &ChainHash) -> rusqlite:
     Ok(())
 }
 
-fn row(row: &Row) -> rusqlite::Result<(AuditRow, ChainHash)> {
+fn row(row: &Row) -> rusqlite::Result<ChainedRow> {
     let origin: Option<String> = row.get(8)?;
     let unknown = || rusqlite::Error::InvalidColumnType(8, "origin".into(), Type::Text);
     let origin = origin
@@ -87,7 +111,10 @@ fn row(row: &Row) -> rusqlite::Result<(AuditRow, ChainHash)> {
         time: row.get(1)?,
         event,
     };
-    Ok((found, row.get(7)?))
+    Ok(ChainedRow {
+        row: found,
+        hash: row.get(7)?,
+    })
 }
 
 /// Says whether rows are delivered. When that begins, what is in the log already is not owed.
@@ -108,7 +135,7 @@ pub fn undelivered(connection: &Connection, most: u32) -> rusqlite::Result<Vec<A
          ORDER BY seq LIMIT ?"
     ))?;
     let rows = statement.query_map([most], row)?;
-    rows.map(|found| found.map(|(row, _)| row)).collect()
+    rows.map(|found| found.map(|chained| chained.row)).collect()
 }
 
 /// Writes down that rows up to `seq` were delivered.
@@ -165,7 +192,7 @@ impl AuditLog {
     /// The outer one: the rows could not be read. The inner one is `take`'s.
     pub fn each<E>(
         &self,
-        mut take: impl FnMut(AuditRow, ChainHash) -> Result<(), E>,
+        mut take: impl FnMut(ChainedRow) -> Result<(), E>,
     ) -> Result<Result<(), E>, StoreError> {
         let mut read = || {
             let mut statement = self
@@ -173,8 +200,7 @@ impl AuditLog {
                 .prepare(&format!("SELECT {COLUMNS} FROM audit_log ORDER BY seq"))?;
             let mut rows = statement.query([])?;
             while let Some(found) = rows.next()? {
-                let (row, hash) = row(found)?;
-                if let Err(error) = take(row, hash) {
+                if let Err(error) = take(row(found)?) {
                     return Ok(Err(error));
                 }
             }
@@ -183,13 +209,21 @@ impl AuditLog {
         read().map_err(|source| StoreError::of(&self.path, "read", source))
     }
 
+    /// Which chain the log is, as lines of the journal name it.
+    ///
+    /// # Errors
+    /// It could not be read.
+    pub fn chain(&self) -> Result<String, StoreError> {
+        chain(&self.connection).map_err(|source| StoreError::of(&self.path, "read", source))
+    }
+
     /// Checks the chain from its beginning to where the log is said to end.
     ///
     /// # Errors
     /// The rows could not be read.
     pub fn verify(&self) -> Result<Verified, StoreError> {
         let (mut last, mut before) = (0, CHAIN_START);
-        let checked = self.each(|row, hash| {
+        let checked = self.each(|ChainedRow { row, hash }| {
             last += 1;
             if row.seq != last {
                 return Err(Verified::Broken {

@@ -492,18 +492,19 @@ impl Writer {
             for change in &changes {
                 write_change(&transaction, change)?;
             }
-            let rows = audit::append(&transaction, events)?;
+            let appended = audit::append(&transaction, events)?;
             transaction.commit()?;
-            Ok(rows)
+            Ok(appended)
         };
-        let rows = write().map_err(|source| StoreError::of(&self.shared.path, "write", source))?;
+        let appended =
+            write().map_err(|source| StoreError::of(&self.shared.path, "write", source))?;
         {
             let mut state = write_lock(&self.shared);
             for change in changes {
                 state.apply(change);
             }
         }
-        self.tell(&rows);
+        self.tell(&appended);
         Ok(())
     }
 
@@ -516,7 +517,7 @@ impl Writer {
         let takeover = Takeover::read(&survey, self.shared.clock.mark());
         takeover.check(strictness)?;
         let failed = |source| StoreError::of(&self.shared.path, "write", source);
-        let (summary, rows) = takeover
+        let (summary, appended) = takeover
             .write(&mut self.connection, caller)
             .map_err(failed)?;
         let mut replaced = load(&self.connection).map_err(failed)?;
@@ -526,16 +527,14 @@ impl Writer {
             *state = replaced;
         }
         import::tell(&summary);
-        self.tell(&rows);
+        self.tell(&appended);
         Ok(summary)
     }
 
     /// Tells the journal, and whoever delivers, of new rows.
-    fn tell(&self, rows: &[AuditRow]) {
-        for row in rows {
-            crate::logging::audit(row);
-        }
-        if !rows.is_empty() {
+    fn tell(&self, appended: &audit::Appended) {
+        audit::tell(appended);
+        if !appended.rows.is_empty() {
             self.shared.events.notify_one();
         }
     }

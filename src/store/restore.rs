@@ -62,7 +62,7 @@ impl Writer {
             .map_err(failed)?;
         let copied = copy(&mut self.connection, ahead, caller, log_end);
         let detached = self.connection.execute_batch("DETACH backup");
-        let (rows, with_audit_log) = copied.map_err(failed)?;
+        let (appended, with_audit_log) = copied.map_err(failed)?;
         if let Err(error) = detached {
             log::warn!("cannot close the backup: {error}");
         }
@@ -73,7 +73,7 @@ impl Writer {
             restored.skip_ids_of(&state);
             *state = restored;
         }
-        self.tell(&rows);
+        self.tell(&appended);
         Ok(Restored {
             users,
             with_audit_log,
@@ -86,7 +86,7 @@ fn copy(
     ahead: i64,
     caller: &Caller,
     (log_seq, log_hash): (i64, crate::domain::audit::ChainHash),
-) -> rusqlite::Result<(Vec<crate::domain::audit::AuditRow>, bool)> {
+) -> rusqlite::Result<(audit::Appended, bool)> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch(
         "INSERT OR REPLACE INTO main.former_username
@@ -120,7 +120,7 @@ fn copy(
         "Restored accounts and settings from a backup whose audit log ends with row {log_seq}, {}.",
         hex(&log_hash)
     );
-    let rows = audit::append(&transaction, vec![caller.event("restore", message)])?;
+    let appended = audit::append(&transaction, vec![caller.event("restore", message)])?;
     transaction.commit()?;
-    Ok((rows, with_audit_log))
+    Ok((appended, with_audit_log))
 }

@@ -321,10 +321,14 @@ def test_commands_for_the_administrator_work_as_they_stand(commands_of, serve, t
     commands = commands_of()
     assert len(commands) >= 10 and all(command.startswith(NAME) for command in commands)
     state = tmp_path / "state"
-    serve("--persistence-directory", state).wait_ready()
+    server = serve("--persistence-directory", state).wait_ready()
     bin_folder = tmp_path / "bin"
     bin_folder.mkdir()
     (bin_folder / NAME).symlink_to(BINARY)
+    # A journal that has what the service has logged.
+    journalctl = bin_folder / "journalctl"
+    journalctl.write_text(f"#!/bin/sh\ncat {server.log_path}\n")
+    journalctl.chmod(0o755)
     environment = {**ENVIRONMENT, "OT_AUTH_SERVER_persistence_directory": str(state)}
     environment["PATH"] = f"{bin_folder}:{environment['PATH']}"
     for command in commands:

@@ -243,6 +243,7 @@ def test_accounts_and_logins_survive_a_power_cut(robot, figures):
     assert len(names) <= len(written) + 2
     assert api.login(written[-1])["scope"]
     assert robot(f"{UNIT} audit verify").startswith("the audit log is whole")
+    assert "the journal vouches for" in robot(f"{UNIT} audit verify --journal")
     # Access control is a switch that no power cut turns back.
     api.enable_access_control(tokens["access_token"])
     robot.cut()

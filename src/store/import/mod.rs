@@ -22,7 +22,7 @@ use super::database::{self, connect, DATABASE};
 use super::error::StoreError;
 use super::{audit, settings, users};
 use crate::clock::Clock;
-use crate::domain::audit::{hex, AuditRow, ChainHash};
+use crate::domain::audit::{hex, ChainHash};
 use crate::domain::authority::Caller;
 use crate::domain::clock::Mark;
 use crate::domain::settings::Settings;
@@ -235,11 +235,10 @@ impl Takeover {
     /// It could not be written.
     pub fn make_database(&self, folder: &Path, caller: &Caller) -> Result<Summary, StoreError> {
         let path = folder.join(DATABASE);
-        let (summary, rows) = database::create(&path, |connection| self.write(connection, caller))?;
+        let (summary, appended) =
+            database::create(&path, |connection| self.write(connection, caller))?;
         tell(&summary);
-        for row in &rows {
-            crate::logging::audit(row);
-        }
+        audit::tell(&appended);
         Ok(summary)
     }
 
@@ -249,7 +248,7 @@ impl Takeover {
         &self,
         connection: &mut Connection,
         caller: &Caller,
-    ) -> rusqlite::Result<(Summary, Vec<AuditRow>)> {
+    ) -> rusqlite::Result<(Summary, audit::Appended)> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(
             "INSERT OR REPLACE INTO former_username
@@ -270,9 +269,9 @@ impl Takeover {
         // The Python server sent its events to the audit server: so is this one, if there is one.
         audit::set_delivering(&transaction, true)?;
         let event = caller.event(ACTION, self.message(&summary));
-        let rows = audit::append(&transaction, vec![event])?;
+        let appended = audit::append(&transaction, vec![event])?;
         transaction.commit()?;
-        Ok((summary, rows))
+        Ok((summary, appended))
     }
 
     /// The audit event's sentence.
