@@ -55,6 +55,15 @@ const ADMINISTRATION: &[(&str, &str, &[&str])] = &[
         ],
     ),
     (
+        "Events that the audit server has refused",
+        "They are set aside, so that others go on. The first command tells how many there are, the \
+         second sends them again.",
+        &[
+            "opentrons-auth-server audit status",
+            "opentrons-auth-server audit resend",
+        ],
+    ),
+    (
         "A backup",
         "It holds the hashes of all passwords. Restoring ends every login, and keeps the audit \
          log unless that is empty.",

@@ -187,6 +187,16 @@ pub enum AuditCommand {
         #[command(flatten)]
         common: Common,
     },
+    /// Tell how many events wait for the audit server, and which it has refused.
+    Status {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Send the events again that the audit server has refused.
+    Resend {
+        #[command(flatten)]
+        common: Common,
+    },
     /// Write the whole audit log to standard output.
     Export {
         /// How.
@@ -236,7 +246,10 @@ impl ConsoleCommand {
                 | AccessControlCommand::Disable { common, .. },
             )
             | Self::Audit(
-                AuditCommand::Verify { common, .. } | AuditCommand::Export { common, .. },
+                AuditCommand::Verify { common, .. }
+                | AuditCommand::Status { common }
+                | AuditCommand::Resend { common }
+                | AuditCommand::Export { common, .. },
             ) => common,
         }
     }

@@ -32,7 +32,7 @@ use crate::domain::audit::{hex, ChainedRow, Origin};
 use crate::domain::user::UserView;
 use crate::hashing::Hasher;
 use crate::state_dir::{StateDir, StateDirError};
-use crate::store::{self, AuditLog, Store, StoreError, Verified};
+use crate::store::{self, AuditLog, DeliveryStatus, Store, StoreError, Verified};
 
 /// How long to wait for a service that starts or stops.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -130,6 +130,8 @@ pub fn run(command: &ConsoleCommand) -> Done {
             None => console.verify(),
             Some(file) => console.verify_by_journal(file.as_deref()),
         },
+        ConsoleCommand::Audit(AuditCommand::Status { .. }) => console.audit_status(),
+        ConsoleCommand::Audit(AuditCommand::Resend { .. }) => console.resend(),
         ConsoleCommand::Audit(AuditCommand::Export { format, .. }) => console.export(*format),
     }
 }
@@ -332,6 +334,55 @@ impl Console<'_> {
         self.print_either(&value, &said)
     }
 
+    fn audit_status(&self) -> Done {
+        let status = AuditLog::open(self.folder())?.delivery_status()?;
+        let DeliveryStatus {
+            rows,
+            configured,
+            delivered,
+            waiting,
+            set_aside,
+        } = status;
+        let numbers: Vec<i64> = set_aside.iter().map(|(seq, _)| *seq).collect();
+        let again: Vec<i64> = set_aside
+            .iter()
+            .filter(|(_, again)| *again)
+            .map(|(seq, _)| *seq)
+            .collect();
+        let configured_said = if configured { "yes" } else { "no" };
+        let said = format!(
+            "rows in the audit log: {rows}\n\
+             audit server configured: {configured_said}\n\
+             delivered up to row: {delivered}\n\
+             waiting: {waiting}\n\
+             set aside after the audit server refused them: {}\n\
+             of these to be sent again: {}\n",
+            counted(&numbers),
+            counted(&again)
+        );
+        let value = json!({
+            "rows": rows,
+            "deliveryConfigured": configured,
+            "deliveredUpTo": delivered,
+            "waiting": waiting,
+            "setAside": numbers,
+            "toBeSentAgain": again,
+        });
+        self.print_either(&value, &said)
+    }
+
+    fn resend(&self) -> Done {
+        let Answer::Resent(number) = self.order(Order::Resend)? else {
+            return Err(unexpected());
+        };
+        let said = match number {
+            0 => "no event is set aside\n".to_owned(),
+            1 => "1 event waits to be sent again\n".to_owned(),
+            _ => format!("{number} events wait to be sent again\n"),
+        };
+        self.print_either(&json!({ "sentAgain": number }), &said)
+    }
+
     fn export(&self, format: ExportFormat) -> Done {
         let log = AuditLog::open(self.folder())?;
         let out = io::BufWriter::new(io::stdout().lock());
@@ -479,6 +530,29 @@ fn given(give: &GivePassword) -> Done<Option<String>> {
 
 fn absolute(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+/// How many rows, and their numbers: `4 (rows 2, 5 to 7)`.
+fn counted(numbers: &[i64]) -> String {
+    let mut runs: Vec<(i64, i64)> = Vec::new();
+    for number in numbers {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == *number => *last = *number,
+            _ => runs.push((*number, *number)),
+        }
+    }
+    if runs.is_empty() {
+        return "0".into();
+    }
+    let runs: Vec<_> = runs
+        .into_iter()
+        .map(|(first, last)| match last - first {
+            0 => first.to_string(),
+            1 => format!("{first}, {last}"),
+            _ => format!("{first} to {last}"),
+        })
+        .collect();
+    format!("{} (rows {})", numbers.len(), runs.join(", "))
 }
 
 /// A text without control characters, which a terminal would obey.

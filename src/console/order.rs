@@ -67,6 +67,8 @@ pub enum Order {
         /// What to do about faults.
         strictness: Strictness,
     },
+    /// Send the events again that the audit server has refused.
+    Resend,
     /// Write down what the console did itself.
     Note {
         /// What was done.
@@ -98,6 +100,8 @@ pub enum Answer {
     Restored(usize, bool),
     /// What was taken over.
     Imported(Summary),
+    /// How many events are sent again.
+    Resent(usize),
     /// It is done.
     Done,
 }
@@ -180,6 +184,10 @@ async fn try_to(accounts: &Accounts, by: Request, order: Order) -> Result<Answer
             let caller = accounts.authorize(&by)?;
             let summary = store.take_over(survey, strictness, caller).await?;
             Ok(Answer::Imported(summary))
+        }
+        Order::Resend => {
+            let caller = accounts.authorize(&by)?;
+            Ok(Answer::Resent(store.send_again(caller).await?))
         }
         Order::Note { action, message } => {
             let action = match action {

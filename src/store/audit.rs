@@ -1,4 +1,5 @@
-//! Tables `audit_log` and `audit_state`: a log that only grows, and how far it was delivered.
+//! Tables `audit_log`, `audit_state` and `audit_set_aside`: a log that only grows, how far it was
+//! delivered, and what the audit server has refused.
 
 use std::path::Path;
 
@@ -128,22 +129,68 @@ pub fn set_delivering(transaction: &Transaction, delivering: bool) -> rusqlite::
     Ok(())
 }
 
-/// The first rows that were not delivered.
+/// The first rows to deliver, in order: those that are to be sent again, which are all older, and
+/// those that were not delivered.
 pub fn undelivered(connection: &Connection, most: u32) -> rusqlite::Result<Vec<AuditRow>> {
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM audit_log WHERE seq > (SELECT delivered FROM audit_state)
-         ORDER BY seq LIMIT ?"
-    ))?;
-    let rows = statement.query_map([most], row)?;
-    rows.map(|found| found.map(|chained| chained.row)).collect()
+    let mut found = Vec::new();
+    for which in [
+        "seq IN (SELECT seq FROM audit_set_aside WHERE again)",
+        "seq > (SELECT delivered FROM audit_state)",
+    ] {
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM audit_log WHERE {which} ORDER BY seq LIMIT ?"
+        ))?;
+        let left = most - found.len() as u32;
+        for chained in statement.query_map([left], row)? {
+            found.push(chained?.row);
+        }
+    }
+    Ok(found)
 }
 
-/// Writes down that rows up to `seq` were delivered.
+/// Writes down that a row was delivered.
 pub fn set_delivered(transaction: &Transaction, seq: i64) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("DELETE FROM audit_set_aside WHERE seq = ?")?
+        .execute([seq])?;
+    pass(transaction, seq)
+}
+
+/// Sets a row aside, which the audit server has refused: those after it go on.
+pub fn set_aside(transaction: &Transaction, seq: i64) -> rusqlite::Result<()> {
+    transaction.execute(
+        "INSERT INTO audit_set_aside (seq, again) VALUES (?, 0)
+         ON CONFLICT (seq) DO UPDATE SET again = 0",
+        [seq],
+    )?;
+    pass(transaction, seq)
+}
+
+fn pass(transaction: &Transaction, seq: i64) -> rusqlite::Result<()> {
     transaction
         .prepare_cached("UPDATE audit_state SET delivered = max(delivered, ?)")?
         .execute([seq])?;
     Ok(())
+}
+
+/// Has all rows sent again that were set aside; returns how many.
+pub fn send_again(transaction: &Transaction) -> rusqlite::Result<usize> {
+    transaction.execute("UPDATE audit_set_aside SET again = 1", [])
+}
+
+/// How far the log was delivered.
+#[derive(Debug, PartialEq, Eq)]
+pub struct DeliveryStatus {
+    /// Rows of the log.
+    pub rows: i64,
+    /// Whether the service was last started with an audit server to send events to.
+    pub configured: bool,
+    /// The last row that the queue is past.
+    pub delivered: i64,
+    /// Rows that were never sent.
+    pub waiting: i64,
+    /// Numbers of the rows that the audit server has refused, and whether each is sent again.
+    pub set_aside: Vec<(i64, bool)>,
 }
 
 /// The audit log of a state folder, to be read while the service runs or does not.
@@ -215,6 +262,32 @@ impl AuditLog {
     /// It could not be read.
     pub fn chain(&self) -> Result<String, StoreError> {
         chain(&self.connection).map_err(|source| StoreError::of(&self.path, "read", source))
+    }
+
+    /// How far the log was delivered.
+    ///
+    /// # Errors
+    /// It could not be read.
+    pub fn delivery_status(&self) -> Result<DeliveryStatus, StoreError> {
+        let read = || {
+            let (rows, configured, delivered): (i64, bool, i64) = self.connection.query_row(
+                "SELECT last_seq, delivering, delivered FROM audit_state",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            )?;
+            let mut statement = self
+                .connection
+                .prepare("SELECT seq, again FROM audit_set_aside ORDER BY seq")?;
+            let set_aside = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(DeliveryStatus {
+                rows,
+                configured,
+                delivered,
+                waiting: if configured { rows - delivered } else { 0 },
+                set_aside: set_aside.collect::<rusqlite::Result<_>>()?,
+            })
+        };
+        read().map_err(|source| StoreError::of(&self.path, "read", source))
     }
 
     /// Checks the chain from its beginning to where the log is said to end.

@@ -24,7 +24,7 @@ use std::thread::JoinHandle;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, Notify};
 
-pub use audit::{AuditLog, Verified};
+pub use audit::{AuditLog, DeliveryStatus, Verified};
 pub use database::{backup, copy, is_damaged, move_aside, own_as_folder, DATABASE};
 pub use error::StoreError;
 pub use import::{clean_stage_folder, stage_folder, Strictness, Summary, Survey, Takeover};
@@ -68,6 +68,8 @@ struct Shared {
     clock: Clock,
     /// An event was added to the audit log.
     events: Notify,
+    /// Events are to be sent again.
+    resend: Notify,
     /// A refusal was counted.
     counted: Notify,
 }
@@ -104,6 +106,7 @@ impl Store {
             state: RwLock::new(state),
             clock,
             events: Notify::new(),
+            resend: Notify::new(),
             counted: Notify::new(),
         });
         let mut writer = Writer {
@@ -245,7 +248,7 @@ impl Store {
             .await
     }
 
-    /// The first events, at most `most`, that the audit server has not taken.
+    /// The first events, at most `most`, that are to be sent to the audit server.
     ///
     /// # Errors
     /// They could not be read.
@@ -254,13 +257,38 @@ impl Store {
             .await
     }
 
-    /// Writes down that the audit server has taken all events up to `seq`.
+    /// Writes down that the audit server has taken these events.
     ///
     /// # Errors
     /// It could not be written.
-    pub async fn set_delivered(&self, seq: i64) -> Result<(), StoreError> {
-        self.transaction(move |transaction| audit::set_delivered(transaction, seq))
+    pub async fn set_delivered(&self, taken: Vec<i64>) -> Result<(), StoreError> {
+        self.transaction(move |transaction| {
+            let mut each = taken.into_iter();
+            each.try_for_each(|seq| audit::set_delivered(transaction, seq))
+        })
+        .await
+    }
+
+    /// Sets an event aside that the audit server has refused, so that it holds up no others.
+    ///
+    /// # Errors
+    /// It could not be written.
+    pub async fn set_aside(&self, seq: i64) -> Result<(), StoreError> {
+        self.transaction(move |transaction| audit::set_aside(transaction, seq))
             .await
+    }
+
+    /// Has the events sent again that were set aside, and returns how many there are.
+    ///
+    /// # Errors
+    /// It could not be written.
+    pub async fn send_again(&self, caller: Caller) -> Result<usize, StoreError> {
+        self.run(move |writer| writer.send_again(&caller)).await?
+    }
+
+    /// Waits until events are to be sent again; since the last call counts.
+    pub async fn wait_for_resend(&self) {
+        self.shared.resend.notified().await;
     }
 
     /// Writes an event of the refusals that were counted in each minute that is over. Returns in
@@ -475,6 +503,33 @@ impl Writer {
         self.commit_as_they_are(Vec::new(), events)?;
         self.refusals = refusals;
         Ok(())
+    }
+
+    fn send_again(&mut self, caller: &Caller) -> Result<usize, StoreError> {
+        let mut write = || {
+            let transaction = self
+                .connection
+                .transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let number = audit::send_again(&transaction)?;
+            let events = match number {
+                0 => Vec::new(),
+                1 => vec!["Had 1 event sent to the audit server again.".to_owned()],
+                _ => vec![format!(
+                    "Had {number} events sent to the audit server again."
+                )],
+            };
+            let events = events
+                .into_iter()
+                .map(|message| caller.event("resend audit events", message));
+            let appended = audit::append(&transaction, events.collect())?;
+            transaction.commit()?;
+            Ok((number, appended))
+        };
+        let (number, appended) =
+            write().map_err(|source| StoreError::of(&self.shared.path, "write", source))?;
+        self.tell(&appended);
+        self.shared.resend.notify_one();
+        Ok(number)
     }
 
     fn commit_as_they_are(

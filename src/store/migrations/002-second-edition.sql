@@ -25,9 +25,10 @@ ALTER TABLE audit_log ADD COLUMN origin TEXT CHECK (origin IN ('http', 'console'
 ALTER TABLE audit_state ADD COLUMN chain TEXT NOT NULL DEFAULT '';
 UPDATE audit_state SET chain = lower(hex(randomblob(8)));
 
--- Rows that the audit server has refused for good.
+-- Rows that the audit server has refused for good, and whether they are to be sent again.
 CREATE TABLE audit_set_aside (
-    seq INTEGER PRIMARY KEY REFERENCES audit_log (seq)
+    seq INTEGER PRIMARY KEY REFERENCES audit_log (seq),
+    again INTEGER NOT NULL DEFAULT 0 CHECK (again IN (0, 1))
 ) STRICT;
 
 -- The file of the Python server that accounts were taken over from, and its digest (SHA-256).
