@@ -22,6 +22,8 @@ class AuditServer:
         self.status = 201
         # What it answers to an event, if that is another status: a function of the event's data.
         self.status_for = lambda data: None
+        # Where its answers are cut off, if anywhere: in the "head" or in the "body".
+        self.cut = None
         # While this is not set, all wait for their answers.
         self.answers = threading.Event()
         self.answers.set()
@@ -34,6 +36,11 @@ class AuditServer:
                 data = json.loads(body)["data"]
                 server.answers.wait()
                 status = server.status_for(data) or server.status
+                if server.cut:
+                    whole = b"HTTP/1.1 201 Created\r\nContent-Length: 3\r\n\r\n{}"
+                    self.wfile.write(whole[:12] if server.cut == "head" else whole)
+                    self.close_connection = True
+                    return
                 if status // 100 == 2:
                     taken.append((self.command, self.path, data))
                 answered.append((status, data.get("message")))

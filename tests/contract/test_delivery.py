@@ -127,3 +127,31 @@ def test_event_that_is_refused_for_now_waits_and_is_not_set_aside(start, tmp_pat
     start("--audit-server-uds", tmp_path / "audit.sock")
     wait_for(lambda: len(audit.taken) == 2, "both are taken")
     audit.close()
+
+
+@pytest.mark.parametrize("cut", ["head", "body"])
+def test_answer_that_is_cut_off_is_a_failure(start, tmp_path, cut):
+    audit = AuditServer(tmp_path / "audit.sock")
+    audit.cut = cut
+    server, api = start("--audit-server-uds", tmp_path / "audit.sock")
+    api.create("one")
+    server.wait_log("does not take events, they wait")
+    api.create("two")
+    audit.cut = None
+    wait_for(lambda: len(audit.events) >= 2, "both are taken")
+    assert [event["message"].split('"')[1] for event in audit.events][-2:] == ["one", "two"]
+    audit.close()
+
+
+def test_event_whose_switch_is_refused_for_good_is_set_aside(start, tmp_path):
+    audit = AuditServer(tmp_path / "audit.sock")
+    audit.status_for = lambda data: 404 if "loggingEnabled" in data else None
+    _, api = start("--audit-server-uds", tmp_path / "audit.sock")
+    api.create("ada", "admin")
+    api.enable_access_control()
+    token = api.login("ada")["access_token"]
+    wait_for(lambda: len(audit.events) == 2, "the others are taken")
+    assert [event["action"] for event in audit.events] == ["create user", "login succeeded"]
+    assert set_aside(tmp_path) == 1
+    assert api.active(token)
+    audit.close()

@@ -1,5 +1,6 @@
 """The journal beside the audit log: histories that each are whole, and do not fit each other."""
 
+import os
 import re
 import shutil
 
@@ -100,3 +101,54 @@ def test_journal_that_says_nothing_of_the_log_does_not_vouch_for_it(start, tmp_p
     server.stop()
     empty = write_journal(server, tmp_path / "journal", lambda line: "audit {" not in line)
     assert verify(tmp_path, f"--journal={empty}")[0] == 1
+
+
+def test_journal_that_was_rotated_vouches_for_what_it_has(start, tmp_path):
+    server, api = start()
+    for name in "abcde":
+        api.create(name)
+    server.stop()
+    late = re.compile(r'audit \{"seq":[45],')
+    file = write_journal(server, tmp_path / "journal", late.search)
+    code, said = verify(tmp_path, f"--journal={file}")
+    assert code == 0 and "vouches for 2 of them, from row 4 to row 5" in said
+
+
+def test_lines_from_before_a_factory_reset_do_not_count(start, tmp_path):
+    server, api = start()
+    api.create("before")
+    server.stop()
+    (tmp_path / "state").rename(tmp_path / "before")
+    file = write_journal(server, tmp_path / "journal")
+    server, api = start()
+    api.create("after")
+    server.stop()
+    code, said = verify(tmp_path, f"--journal={file}")
+    assert code == 1 and "no line of any of the audit log's 1 rows" in said
+    file.write_text(file.read_text() + server.log)
+    code, said = verify(tmp_path, f"--journal={file}")
+    assert code == 0 and "vouches for 1 of them" in said
+
+
+def test_journal_is_asked_for_without_a_file(start, tmp_path):
+    """By a stand-in for journalctl: this machine has no unit of the service's name."""
+    server, api = start()
+    api.create("ada")
+    server.stop()
+    write_journal(server, tmp_path / "journal")
+    tool = tmp_path / "bin/journalctl"
+    tool.parent.mkdir()
+    path = f"{tool.parent}:{os.environ['PATH']}"
+
+    def asked(script):
+        tool.write_text(f"#!/bin/sh\n{script}\n")
+        tool.chmod(0o755)
+        return verify(tmp_path, "--journal", env={"PATH": path})
+
+    unit = '[ "$*" = "--output=cat --unit=opentrons-auth-server" ]'
+    code, said = asked(f"{unit} && cat {tmp_path}/journal")
+    assert code == 0 and "vouches for 1" in said
+    code, said = asked("echo broken >&2; exit 3")
+    assert code == 1 and "journalctl" in said and "broken" in said
+    code, said = verify(tmp_path, "--journal", env={"PATH": str(tmp_path)})
+    assert code == 1 and "cannot run journalctl" in said
