@@ -10,7 +10,7 @@ import pytest
 
 from api import PASSWORD, Api
 from python_state import FIRST, UPGRADED, edit, lay, newest, theirs
-from support import BINARY, ENVIRONMENT, PATIENCE, ROOT, run, wait_for
+from support import BINARY, ENVIRONMENT, PATIENCE, ROOT, request, run, wait_for
 
 DATABASE = "auth-server.sqlite"
 ADMIN = "UPDATE user SET {} WHERE id = 1"
@@ -40,6 +40,13 @@ def rows(state):
 
 def is_on(state):
     return console(state, "access-control", "status").stdout == "access control is on\n"
+
+
+def answers(path):
+    try:
+        return request(path, "GET", "/auth/hello").status == 200
+    except OSError:
+        return False
 
 
 # What would be taken over.
@@ -389,7 +396,7 @@ def test_what_root_makes_is_the_services(state, tmp_path, again):
         assert console(state, "import").returncode == 0
     process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
     try:
-        wait_for((socket / "auth.sock").exists, "the server listens")
+        wait_for(lambda: answers(socket / "auth.sock"), "the server answers")
         if again:
             other = tmp_path / "other"
             lay(other, "first")
