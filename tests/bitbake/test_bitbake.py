@@ -349,12 +349,11 @@ def test_release_is_fetched_in_do_fetch_alone(bench):
     ("conf", "said"),
     [
         (f'SRCREV:pn-{NAME} = "v{PV}"', f"set SRCREV:pn-{NAME} to its commit"),
-        (f'SRCREV:pn-{NAME} = "${{AUTOREV}}"', f"set SRCREV:pn-{NAME} to its commit"),
         ('AUTH_SERVER_GIT = ""', "set AUTH_SERVER_GIT to the repository"),
         ('AUTH_SERVER_TAG = "v0.0.1"', "The tag v0.0.1 .* is at no commit, and SRCREV is "),
         (f'PV:pn-{NAME} = "9.9.9"', "is version .*, and this recipe is for 9.9.9"),
     ],
-    ids=["name", "autorev", "no repository", "other tag", "other version"],
+    ids=["name", "no repository", "other tag", "other version"],
 )
 def test_release_that_does_not_fit_together_is_refused(bench, request, conf, said):
     build, *_ = release(bench, f"release-{request.node.callspec.id.replace(' ', '-')}", conf)
