@@ -37,6 +37,9 @@ _opentrons-auth-server() {
             opentrons__auth__server,man)
                 cmd="opentrons__auth__server__man"
                 ;;
+            opentrons__auth__server,remote-access-allowed)
+                cmd="opentrons__auth__server__remote__access__allowed"
+                ;;
             opentrons__auth__server,restore)
                 cmd="opentrons__auth__server__restore"
                 ;;
@@ -105,6 +108,9 @@ _opentrons-auth-server() {
                 ;;
             opentrons__auth__server__help,man)
                 cmd="opentrons__auth__server__help__man"
+                ;;
+            opentrons__auth__server__help,remote-access-allowed)
+                cmd="opentrons__auth__server__help__remote__access__allowed"
                 ;;
             opentrons__auth__server__help,restore)
                 cmd="opentrons__auth__server__help__restore"
@@ -185,7 +191,7 @@ _opentrons-auth-server() {
 
     case "${cmd}" in
         opentrons__auth__server)
-            opts="-p -h -V --uds --uds-mode --host --port --log-level --persistence-directory --workers --audit-server-uds --audit-server-url --help --version completions man user access-control backup restore import audit help"
+            opts="-p -h -V --uds --uds-mode --host --port --log-level --persistence-directory --workers --audit-server-uds --audit-server-url --help --version completions man remote-access-allowed user access-control backup restore import audit help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -519,7 +525,7 @@ _opentrons-auth-server() {
             return 0
             ;;
         opentrons__auth__server__help)
-            opts="completions man user access-control backup restore import audit help"
+            opts="completions man remote-access-allowed user access-control backup restore import audit help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -700,6 +706,20 @@ _opentrons-auth-server() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        opentrons__auth__server__help__remote__access__allowed)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         opentrons__auth__server__help__restore)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -823,6 +843,28 @@ _opentrons-auth-server() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__remote__access__allowed)
+            opts="-h --uds --override-file --help [TIMEOUT]"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --uds)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --override-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
