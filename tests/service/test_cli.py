@@ -119,3 +119,11 @@ def test_full_standard_output_is_an_error():
             [BINARY, "man"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
     assert done.returncode == 1 and "cannot write to standard output" in done.stderr
+
+
+def test_variable_of_the_robots_unit_that_is_not_known_is_ignored(serve):
+    """The Python server's newest unit sets it; an image may go on setting it for ours."""
+    server = serve(env={"OT_AUTH_SERVER_robot_server_uds": "/run/aiohttp.sock"}).wait_ready()
+    assert server.request("GET", "/auth/hello").status == 200
+    assert "robot_server" not in server.log and "aiohttp" not in server.log
+    assert server.stop() == 0
