@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from api import PASSWORD, SELF, SWITCH, by_name
+from api import SELF, SWITCH, by_name
 from audit_log import journal_of, rows, verify
 from audit_server import AuditServer
 from support import DATABASE, run, wait_for
@@ -197,51 +197,6 @@ def test_origin_tells_a_user_from_whom_they_name_themself_after(start, tmp_path)
     log = rows(tmp_path)
     assert {row["origin"] for row in log[:-1]} == {"http"}
     assert log[-1]["origin"] == "console"
-
-
-# Strangers cannot fill the disk
-
-
-def test_refusals_of_one_kind_are_counted_after_twenty_in_a_minute(start, tmp_path):
-    server, api = start()
-    api.create("ada")
-    for _ in range(33):
-        api.try_login("nobody")
-    assert len(rows(tmp_path)) == 21
-    # What is no refusal is an event all the same.
-    api.login("ada")
-    api.update("ada", fullName="Ada")
-    assert [row["action"] for row in rows(tmp_path)[21:]] == ["login succeeded", "update user"]
-    # The rest of the minute is told at the latest when the service stops.
-    assert server.stop() == 0
-    log = rows(tmp_path)
-    assert len(log) == 24
-    assert re.search(r"\b13\b", log[-1]["message"]), log[-1]
-    assert log[-1]["origin"] == "server"
-    assert verify(tmp_path)[0] == 0
-    assert journal_of(server)[-1]["hash"] == log[-1]["hash"]
-
-
-def test_refusals_up_to_twenty_are_events_of_their_own(start, tmp_path):
-    server, api = start()
-    for _ in range(20):
-        api.try_login("nobody")
-    server.stop()
-    assert [row["action"] for row in rows(tmp_path)] == ["login failed"] * 20
-
-
-def test_refusals_of_a_locked_account_are_counted_too(start, tmp_path):
-    server, api = start()
-    api.create("ada")
-    api.fail_logins("ada", 5)
-    for password in ("wrong-password", PASSWORD):
-        for _ in range(15):
-            api.try_login("ada", password)
-    server.stop()
-    log = rows(tmp_path)
-    # With the five that locked it, or as another kind.
-    assert len(log) in (1 + 20 + 1, 1 + 5 + 20 + 1)
-    assert re.search(r"\b(10|15)\b", log[-1]["message"]), log[-1]
 
 
 # The queue
