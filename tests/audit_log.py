@@ -1,8 +1,9 @@
 """The audit log, as the console exports it, and its lines in the journal."""
 
 import json
+import sqlite3
 
-from support import run
+from support import DATABASE, run
 
 
 def rows(tmp_path):
@@ -26,3 +27,13 @@ def verify(tmp_path, *arguments, **options):
     state = tmp_path / "state"
     done = run("audit", "verify", "--persistence-directory", state, *arguments, **options)
     return done.returncode, done.stdout + done.stderr
+
+
+def tamper(tmp_path, *statements):
+    """Changes the log as an attacker does who may write to the database."""
+    with sqlite3.connect(tmp_path / "state" / DATABASE) as database:
+        for trigger in ("changed", "shortened"):
+            database.execute(f"DROP TRIGGER IF EXISTS audit_log_is_not_{trigger}")
+        for statement in statements:
+            database.execute(statement)
+    database.close()

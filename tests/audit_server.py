@@ -7,12 +7,9 @@ import threading
 
 
 class AuditServer:
-    """Takes what is sent to it, unless it is told to refuse; on a Unix socket or on TCP.
+    """Takes what is sent to it, unless it is told to refuse; on a Unix socket or on TCP."""
 
-    `closing`: whether it closes the connection after each answer, "announced" by a header or
-    "silent"."""
-
-    def __init__(self, path=None, port=0, closing=None):
+    def __init__(self, path=None, port=0):
         taken = self.taken = []
         # What was sent and answered, taken or not: statuses and messages.
         answered = self.answered = []
@@ -20,10 +17,12 @@ class AuditServer:
         # What it answers to all; the real one answers 201, 503 while its keys are out of reach,
         # 500 when it cannot store.
         self.status = 201
-        # What it answers to an event, if that is another status: a function of the event's data.
-        self.status_for = lambda data: None
-        # Where its answers are cut off, if anywhere: in the "head" or in the "body".
-        self.cut = None
+        # What it answers to one request, by its method and its data.
+        self.judge = lambda method, data: self.status
+        # How a connection goes on after an answer: it is "kept", or ended as "HTTP/1.0" does, with
+        # "Connection: close", "silently", or in the "head" or in the "body" of the answer.
+        self.ending = "kept"
+        self.connections = 0
         # While this is not set, all wait for their answers.
         self.answers = threading.Event()
         self.answers.set()
@@ -31,27 +30,31 @@ class AuditServer:
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def setup(self):
+                server.connections += 1
+                super().setup()
+
             def answer(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 data = json.loads(body)["data"]
                 server.answers.wait()
-                status = server.status_for(data) or server.status
-                if server.cut:
-                    whole = b"HTTP/1.1 201 Created\r\nContent-Length: 3\r\n\r\n{}"
-                    self.wfile.write(whole[:12] if server.cut == "head" else whole)
-                    self.close_connection = True
-                    return
-                if status // 100 == 2:
-                    taken.append((self.command, self.path, data))
+                ending = server.ending
+                status = server.judge(self.command, data)
                 answered.append((status, data.get("message")))
-                self.send_response(status)
-                self.send_header("Content-Length", "2")
-                if closing == "announced":
-                    self.send_header("Connection", "close")
-                self.end_headers()
-                self.wfile.write(b"{}")
-                if closing:
-                    self.close_connection = True
+                if status // 100 == 2 and ending not in ("head", "body"):
+                    taken.append((self.command, self.path, data))
+                if ending == "head":
+                    self.wfile.write(b"HTTP/1.1 20")
+                elif ending == "HTTP/1.0":
+                    self.wfile.write(b"HTTP/1.0 %d x\r\n\r\n{}" % status)
+                else:
+                    self.send_response(status)
+                    self.send_header("Content-Length", "3" if ending == "body" else "2")
+                    if ending == "Connection: close":
+                        self.send_header("Connection", "close")
+                    self.end_headers()
+                    self.wfile.write(b"{}")
+                self.close_connection = ending != "kept"
 
             do_POST = do_PATCH = answer
 

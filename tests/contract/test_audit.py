@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 
 from api import SELF, SWITCH, by_name
-from audit_log import journal_of, rows, verify
+from audit_log import journal_of, rows, tamper, verify
 from audit_server import AuditServer
 from support import DATABASE, run, wait_for
 
@@ -102,15 +102,6 @@ def test_events_are_logged_whatever_the_level(start, serve):
     server, api = start("--log-level", "error")
     api.create("ada")
     server.wait_log(r" audit audit \{.*create user")
-
-
-def tamper(tmp_path, *statements):
-    with sqlite3.connect(tmp_path / "state" / DATABASE) as database:
-        for trigger in ("changed", "shortened"):
-            database.execute(f"DROP TRIGGER IF EXISTS audit_log_is_not_{trigger}")
-        for statement in statements:
-            database.execute(statement)
-    database.close()
 
 
 @pytest.fixture
@@ -297,47 +288,3 @@ def test_events_from_before_there_was_an_audit_server_are_not_owed(start, tmp_pa
 def test_bad_url_is_refused(url):
     done = run("--audit-server-url", url)
     assert done.returncode == 2 and "--audit-server-url" in done.stderr
-
-
-# A storm of refusals
-
-
-def test_refusals_beyond_twenty_are_counted(start, tmp_path):
-    server, api = start()
-    api.create("ada")
-    api.settings(maxNumberOfLoginAttempts=None)
-    for _ in range(23):
-        assert api.try_login("nobody").status == 400
-    for _ in range(22):
-        assert api.try_login("ada", "wrong-password").status == 400
-    assert api.login("ada")
-    # What is only counted has happened, too: all of ada's are, and the last of these locks.
-    api.settings(maxNumberOfLoginAttempts=24)
-    for left in range(23, -1, -1):
-        answer = api.try_login("ada", "wrong-password")
-        assert answer.json["opentrons_login_attempts_remaining"] == left
-    assert answer.json["opentrons_account_locked"] is True
-    server.stop()
-    log = rows(tmp_path)
-    failed = [row for row in log if row["action"] == "login failed"]
-    assert len(failed) == 42
-    told = [(who(row), row["origin"], row["reason"], row["message"]) for row in failed[-2:]]
-    assert told == [
-        (
-            SERVER,
-            "server",
-            None,
-            "3 further logins were refused within a minute: there is no such user.",
-        ),
-        (SERVER, "server", None, "26 further logins were refused within a minute: wrong password."),
-    ]
-    assert server.log.count('"login failed"') == 42
-    assert verify(tmp_path)[0] == 0
-
-
-def test_what_was_counted_is_written_when_the_minute_is_over(start, tmp_path):
-    server, api = start()
-    for _ in range(22):
-        api.try_login("nobody")
-    wait_for(lambda: "2 further logins were refused" in server.log, "the event", 90)
-    assert [row["seq"] for row in rows(tmp_path)] == list(range(1, 22))

@@ -1,12 +1,16 @@
-"""The journal beside the audit log: histories that each are whole, and do not fit each other."""
+"""The journal beside the audit log: whether it fits the log, or another history of it."""
 
+import hashlib
+import json
 import os
 import re
 import shutil
+import sqlite3
 
 import pytest
 
-from audit_log import verify
+from audit_log import tamper, verify
+from support import DATABASE, run
 
 
 def write_journal(server, file, keep=lambda line: True):
@@ -95,60 +99,144 @@ def test_journal_does_not_fit_a_database_that_was_replaced(start, tmp_path):
     assert verify(tmp_path, f"--journal={journal}")[0] == 1
 
 
-def test_journal_that_says_nothing_of_the_log_does_not_vouch_for_it(start, tmp_path):
-    server, api = start()
-    api.create("ada")
-    server.stop()
-    empty = write_journal(server, tmp_path / "journal", lambda line: "audit {" not in line)
-    assert verify(tmp_path, f"--journal={empty}")[0] == 1
+def chained(seq, before, time, action, account, legal, message, reason, origin):
+    """A row's link, as the server makes it."""
+    link = hashlib.sha256(before + seq.to_bytes(8, "big"))
+    for field in (time, action, account, legal, message, reason):
+        if field is None:
+            link.update(b"\xff" * 8)
+        else:
+            link.update(len(field.encode()).to_bytes(8, "big") + field.encode())
+    link.update((origin or "").encode())
+    return link.digest()
 
 
-def test_journal_that_was_rotated_vouches_for_what_it_has(start, tmp_path):
+def rewrite(tmp_path, *statements):
+    """Changes the log and makes the chain anew, so that it is whole: an attacker with root."""
+    tamper(tmp_path, *statements)
+    with sqlite3.connect(tmp_path / "state" / DATABASE) as database:
+        link, seq = bytes(32), 0
+        for row in database.execute("SELECT * FROM audit_log ORDER BY seq").fetchall():
+            seq, (*fields, _, origin) = row[0], row[1:]
+            link = chained(seq, link, *fields, origin)
+            database.execute("UPDATE audit_log SET hash = ? WHERE seq = ?", (link, seq))
+        database.execute("UPDATE audit_state SET last_seq = ?, last_hash = ?", (seq, link))
+    database.close()
+    assert verify(tmp_path)[0] == 0
+
+
+def compare(tmp_path, journal="-", **options):
+    """`audit verify --journal` with a file, or with what standard input has."""
+    done = run(
+        "audit",
+        "verify",
+        f"--journal={journal}" if journal else "--journal",
+        "--persistence-directory",
+        tmp_path / "state",
+        **options,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture
+def journaled(start, tmp_path):
+    """A log of five rows, of a server that has stopped; its journal."""
     server, api = start()
+    notes = {"Opentrons-User-Notes": '%C2%85%7F%0A"{%7D'}
     for name in "abcde":
-        api.create(name)
+        user = {"username": name, "fullName": name, "accountType": "user"}
+        assert api.request("POST", "/auth/users", user, headers=notes).status == 201
     server.stop()
-    late = re.compile(r'audit \{"seq":[45],')
-    file = write_journal(server, tmp_path / "journal", late.search)
-    code, said = verify(tmp_path, f"--journal={file}")
+    return server.log
+
+
+def test_journal_vouches_for_the_log(journaled, tmp_path):
+    file = tmp_path / "journal"
+    file.write_text(journaled)
+    code, said = compare(tmp_path, file)
+    assert code == 0 and "vouches for 5 of them, from row 1 to row 5" in said
+    short = "".join(
+        f"Nov 25 16:00:00 robot auth[12]: audit {line.split(' audit audit ')[1]}\n"
+        for line in journaled.splitlines()
+        if " audit audit " in line
+    )
+    assert compare(tmp_path, input=short)[0] == 0
+    messages = [line.split(": ", 1)[1] for line in short.splitlines()]
+    as_json = "\n".join(json.dumps({"MESSAGE": message}) for message in messages)
+    assert "vouches for 5" in compare(tmp_path, input=as_json)[1]
+    done = run(
+        *("audit", "verify", "--json", f"--journal={file}"),
+        *("--persistence-directory", tmp_path / "state"),
+    )
+    assert json.loads(done.stdout)["journal"] == {"vouchedFor": 5, "first": 1, "last": 5}
+
+
+def test_journal_that_was_rotated_vouches_for_what_it_has(journaled, tmp_path):
+    kept = journaled[journaled.index('audit {"seq":4') :]
+    code, said = compare(tmp_path, input=kept)
     assert code == 0 and "vouches for 2 of them, from row 4 to row 5" in said
 
 
-def test_lines_from_before_a_factory_reset_do_not_count(start, tmp_path):
-    server, api = start()
-    api.create("before")
-    server.stop()
+@pytest.mark.parametrize(
+    ("statements", "finding"),
+    [
+        (["UPDATE audit_log SET message = 'x' WHERE seq = 2"], "row 2 has another hash"),
+        (["DELETE FROM audit_log WHERE seq = 5"], "row 5 is in the journal and not in the table"),
+        (["DELETE FROM audit_log"], "row 1 is in the journal and not in the table"),
+        (
+            [
+                "DELETE FROM audit_log WHERE seq = 3",
+                "UPDATE audit_log SET seq = seq - 1 WHERE seq > 3",
+            ],
+            "row 3 has another hash",
+        ),
+    ],
+)
+def test_log_that_was_rewritten_whole_does_not_fit_the_journal(
+    journaled, tmp_path, statements, finding
+):
+    rewrite(tmp_path, *statements)
+    code, said = compare(tmp_path, input=journaled)
+    assert code == 1 and finding in said
+
+
+def test_row_before_the_first_line_is_held_by_the_chain(journaled, tmp_path):
+    rewrite(tmp_path, "UPDATE audit_log SET message = 'x' WHERE seq = 1")
+    kept = journaled[journaled.index('audit {"seq":5') :]
+    code, said = compare(tmp_path, input=kept)
+    assert code == 1 and "row 5 has another hash" in said
+
+
+def test_lines_from_before_a_factory_reset_do_not_count(journaled, start, tmp_path):
     (tmp_path / "state").rename(tmp_path / "before")
-    file = write_journal(server, tmp_path / "journal")
     server, api = start()
-    api.create("after")
-    server.stop()
-    code, said = verify(tmp_path, f"--journal={file}")
+    assert compare(tmp_path, input=journaled)[0] == 0
+    api.create("other")
+    code, said = compare(tmp_path, input=journaled)
     assert code == 1 and "no line of any of the audit log's 1 rows" in said
-    file.write_text(file.read_text() + server.log)
-    code, said = verify(tmp_path, f"--journal={file}")
+    server.stop()
+    code, said = compare(tmp_path, input=journaled + server.log)
     assert code == 0 and "vouches for 1 of them" in said
 
 
-def test_journal_is_asked_for_without_a_file(start, tmp_path):
-    """By a stand-in for journalctl: this machine has no unit of the service's name."""
-    server, api = start()
-    api.create("ada")
-    server.stop()
-    write_journal(server, tmp_path / "journal")
-    tool = tmp_path / "bin/journalctl"
+def test_journal_is_asked_without_a_file(journaled, tmp_path):
+    """By a stand-in for journalctl, as the service's own is no unit of this machine."""
+    tool = tmp_path / "bin" / "journalctl"
     tool.parent.mkdir()
+    (tmp_path / "journal").write_text(journaled)
     path = f"{tool.parent}:{os.environ['PATH']}"
 
     def asked(script):
         tool.write_text(f"#!/bin/sh\n{script}\n")
         tool.chmod(0o755)
-        return verify(tmp_path, "--journal", env={"PATH": path})
+        return compare(tmp_path, None, env={"PATH": path})
 
     unit = '[ "$*" = "--output=cat --unit=opentrons-auth-server" ]'
     code, said = asked(f"{unit} && cat {tmp_path}/journal")
-    assert code == 0 and "vouches for 1" in said
+    assert code == 0 and "vouches for 5" in said
     code, said = asked("echo broken >&2; exit 3")
-    assert code == 1 and "journalctl" in said and "broken" in said
-    code, said = verify(tmp_path, "--journal", env={"PATH": str(tmp_path)})
+    assert code == 1 and "journalctl" in said and "broken" in said and "--journal=FILE" in said
+    code, said = compare(tmp_path, None, env={"PATH": str(tmp_path)})
     assert code == 1 and "cannot run journalctl" in said
+    code, said = compare(tmp_path, tmp_path / "none")
+    assert code == 1 and str(tmp_path / "none") in said

@@ -4,6 +4,9 @@ import re
 
 from api import PASSWORD
 from audit_log import journal_of, rows, verify
+from support import wait_for
+
+SERVER = ("opentrons-auth-server", "Opentrons Auth Server")
 
 
 def written(tmp_path):
@@ -68,3 +71,47 @@ def test_refusal_that_locks_an_account_is_an_event_whatever_came_before(start, t
     server.stop()
     about = [row for row in written(tmp_path) if row["accountName"] == "ada"]
     assert about and "lock" in about[-1]["message"]
+
+
+def test_refusals_beyond_twenty_are_counted(start, tmp_path):
+    server, api = start()
+    api.create("ada")
+    api.settings(maxNumberOfLoginAttempts=None)
+    for _ in range(23):
+        assert api.try_login("nobody").status == 400
+    for _ in range(22):
+        assert api.try_login("ada", "wrong-password").status == 400
+    assert api.login("ada")
+    # What is only counted has happened, too: all of ada's are, and the last of these locks.
+    api.settings(maxNumberOfLoginAttempts=24)
+    for left in range(23, -1, -1):
+        answer = api.try_login("ada", "wrong-password")
+        assert answer.json["opentrons_login_attempts_remaining"] == left
+    assert answer.json["opentrons_account_locked"] is True
+    server.stop()
+    log = rows(tmp_path)
+    failed = [row for row in log if row["action"] == "login failed"]
+    assert len(failed) == 42
+    told = [
+        ((row["accountName"], row["legalName"]), row["origin"], row["reason"], row["message"])
+        for row in failed[-2:]
+    ]
+    assert told == [
+        (
+            SERVER,
+            "server",
+            None,
+            "3 further logins were refused within a minute: there is no such user.",
+        ),
+        (SERVER, "server", None, "26 further logins were refused within a minute: wrong password."),
+    ]
+    assert server.log.count('"login failed"') == 42
+    assert verify(tmp_path)[0] == 0
+
+
+def test_what_was_counted_is_written_when_the_minute_is_over(start, tmp_path):
+    server, api = start()
+    for _ in range(22):
+        api.try_login("nobody")
+    wait_for(lambda: "2 further logins were refused" in server.log, "the event", 90)
+    assert [row["seq"] for row in rows(tmp_path)] == list(range(1, 22))
