@@ -14,6 +14,9 @@ use serde::Serialize;
 use crate::cli::LogLevel;
 use crate::clock::rfc_3339;
 use crate::domain::audit::{hex, AuditRow, ChainedRow};
+use crate::config::LogLevel;
+use crate::domain::audit::AuditRow;
+use crate::os::clock::rfc_3339;
 
 /// Target of the lines that are audit events.
 const AUDIT: &str = "audit";

@@ -6,14 +6,16 @@ use std::process::ExitCode;
 use auth_server::cli::{Action, Cli};
 use auth_server::console::{self, remote_access};
 use auth_server::{logging, memory, service};
+use auth_server::os::allocator;
+use auth_server::{console, daemon, logging};
 
 fn main() -> ExitCode {
-    memory::give_back_early();
+    allocator::give_back_early();
     let action = Cli::parse_action();
     let done = match action {
         Action::Serve(config) => {
             logging::init(config.log_level);
-            service::run(&config).map_err(|error| log::error!("{}", logging::chain(&error)))
+            daemon::run(&config).map_err(|error| log::error!("{}", logging::chain(&error)))
         }
         Action::Print(text) => io::stdout()
             .write_all(&text)

@@ -2,11 +2,11 @@
 
 use std::{env, fs};
 
-use auth_server::http::openapi;
+use auth_server::http::docs::document;
 use serde::Serialize;
 use serde_json::ser::{PrettyFormatter, Serializer};
 
-const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/openapi.json");
+const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/docs/openapi.json");
 
 #[test]
 fn served_document_is_what_the_handlers_give() {
@@ -17,7 +17,7 @@ fn served_document_is_what_the_handlers_give() {
     let served = fs::read(PATH).unwrap();
     assert!(
         served == document,
-        "src/http/openapi.json is not current: make generate"
+        "src/http/docs/openapi.json is not current: make generate"
     );
 }
 
@@ -25,7 +25,7 @@ fn served_document_is_what_the_handlers_give() {
 fn written() -> Vec<u8> {
     let mut text = Vec::new();
     let mut serializer = Serializer::with_formatter(&mut text, PrettyFormatter::with_indent(b""));
-    openapi::document().serialize(&mut serializer).unwrap();
+    document::document().serialize(&mut serializer).unwrap();
     text.push(b'\n');
     text
 }

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{web, HttpResponse};
-use auth_server::accounts::Accounts;
-use auth_server::hashing::Hasher;
+use auth_server::http::routes;
 use auth_server::http::AppState;
-use auth_server::listen::Listener;
-use auth_server::routes;
+use auth_server::os::systemd::HandedOver;
 use auth_server::server::Server;
+use auth_server::service::hashing::Hasher;
+use auth_server::service::Accounts;
 use auth_server::store::Store;
 use tempfile::TempDir;
 
@@ -31,11 +31,15 @@ async fn start(
     let store = Arc::new(Store::open(folder.path()).unwrap());
     let accounts = Accounts::new(store, Arc::new(Hasher::start().unwrap()));
     let state = web::Data::new(AppState::new(accounts));
-    let server = Server::start(vec![Listener::tcp(socket)], workers, move |config| {
-        config.app_data(state.clone());
-        configure(config);
-        routes::configure(config);
-    })
+    let server = Server::start(
+        vec![HandedOver::Tcp(socket).into()],
+        workers,
+        move |config| {
+            config.app_data(state.clone());
+            configure(config);
+            routes::configure(config);
+        },
+    )
     .await
     .unwrap();
     (server, address, folder)

@@ -9,6 +9,8 @@ mod import;
 pub mod journal;
 pub mod order;
 pub mod remote_access;
+pub mod protocol;
+pub mod socket;
 
 use std::error::Error as StdError;
 use std::io::{self, IsTerminal, Write};
@@ -21,7 +23,8 @@ use nix::unistd::{getuid, User};
 use serde_json::{json, Value};
 use thiserror::Error;
 
-use self::args::{
+use self::protocol::{carry_out, Answer, NotedAction, Order, Signed};
+use crate::cli::console::{
     AccessControlCommand, AuditCommand, Common, ConsoleCommand, ExportFormat, GivePassword, Sure,
     UserCommand,
 };
@@ -33,6 +36,12 @@ use crate::domain::user::UserView;
 use crate::hashing::Hasher;
 use crate::state_dir::{StateDir, StateDirError};
 use crate::store::{self, AuditLog, DeliveryStatus, Store, StoreError, Verified};
+use crate::domain::audit::{hex, AuditRow, ChainHash, Origin};
+use crate::os::files;
+use crate::os::state_dir::{StateDir, StateDirError};
+use crate::service::hashing::Hasher;
+use crate::service::Accounts;
+use crate::store::{self, AuditLog, Store, StoreError, Verified};
 
 /// How long to wait for a service that starts or stops.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -243,7 +252,7 @@ impl Console<'_> {
             .folder()
             .join(format!("restore-{}", std::process::id()));
         store::copy(file, &copy)?;
-        let restored = store::own_as_folder(&copy)
+        let restored = files::own_as_folder(&copy)
             .map_err(io_error("give the copy of the backup to the service"))
             .and_then(|()| self.carry_out(Order::Restore(copy.clone()), true));
         for suffix in ["", "-wal", "-shm"] {
@@ -419,7 +428,7 @@ impl Console<'_> {
                 folder: folder.to_owned(),
                 source,
             };
-            match control::order(folder, &signed) {
+            match socket::order(folder, &signed) {
                 Ok(Some(answer)) => return answer.map_err(ConsoleError::Refused),
                 // It starts or stops just now.
                 Ok(None) if Instant::now() < deadline => std::thread::sleep(RETRY),

@@ -8,11 +8,11 @@ use serde_json::{json, Value};
 use thiserror::Error;
 use utoipa::ToSchema;
 
-use crate::accounts::AccountError;
 use crate::domain::authority::TokenFault;
 use crate::domain::error::RuleError;
-use crate::hashing::HashError;
 use crate::logging;
+use crate::service::hashing::HashError;
+use crate::service::AccountError;
 
 /// How long to wait when too many passwords are being checked, in seconds.
 const RETRY_AFTER: u64 = 1;
@@ -184,7 +184,7 @@ impl ApiError {
             StatusCode::METHOD_NOT_ALLOWED => Self::MethodNotAllowed,
             StatusCode::REQUEST_TIMEOUT => Self::RequestTimeout,
             StatusCode::PAYLOAD_TOO_LARGE => Self::PayloadTooLarge {
-                limit: super::guard::MAX_BODY_BYTES,
+                limit: super::MAX_BODY_BYTES,
             },
             status if status.is_client_error() => Self::Invalid("The request is malformed.".into()),
             _ => Self::Internal,

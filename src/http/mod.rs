@@ -3,13 +3,12 @@
 pub mod auth;
 pub mod docs;
 pub mod error;
-pub mod guard;
 pub mod health;
 pub mod hello;
 pub mod json;
 pub mod notes;
 pub mod oauth2;
-pub mod openapi;
+pub mod routes;
 pub mod settings;
 pub mod users;
 
@@ -19,7 +18,10 @@ use actix_web::HttpResponse;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::accounts::Accounts;
+use crate::service::Accounts;
+
+/// Longest request body that is read, in bytes.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// What handlers share.
 pub struct AppState {

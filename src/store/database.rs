@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{chown, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::error::StoreError;
+use crate::os::files::{own_as_folder, sync_folder};
 
 /// The database's name in the state folder.
 pub const DATABASE: &str = "auth-server.sqlite";
@@ -300,31 +301,6 @@ pub fn copy(source: &Path, target: &Path) -> Result<(), StoreError> {
         let _failed = fs::remove_file(target);
     }
     kept
-}
-
-/// Gives a file to the owner of its folder, for root's console makes files for the service.
-pub fn own_as_folder(path: &Path) -> io::Result<()> {
-    let folder = fs::metadata(folder_of(path))?;
-    let file = fs::metadata(path)?;
-    if (file.uid(), file.gid()) == (folder.uid(), folder.gid()) {
-        return Ok(());
-    }
-    match chown(path, Some(folder.uid()), Some(folder.gid())) {
-        // Not root: the folder is shared in some other way.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        done => done,
-    }
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(folder_of(path))?.sync_all()
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
 }
 
 /// `path` with `suffix` after its name.

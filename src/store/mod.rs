@@ -26,6 +26,8 @@ use tokio::sync::{mpsc, oneshot, Notify};
 
 pub use audit::{AuditLog, DeliveryStatus, Verified};
 pub use database::{backup, copy, is_damaged, move_aside, own_as_folder, DATABASE};
+pub use audit::{AuditLog, Verified};
+pub use database::{backup, copy, is_damaged, move_aside, DATABASE};
 pub use error::StoreError;
 pub use import::{clean_stage_folder, stage_folder, Strictness, Summary, Survey, Takeover};
 pub use restore::{check_backup, Restored};
@@ -37,22 +39,18 @@ use crate::domain::authority::Caller;
 use crate::domain::clock::Moment;
 use crate::domain::plan::{Context, Plan, Random};
 use crate::domain::refusals::Refusals;
+use crate::domain::audit::{AuditRow, Origin};
+use crate::domain::audit::AuditRow;
+use crate::domain::plan::{Context, Plan};
 use crate::domain::state::{Change, State};
+use crate::os::clock::Clock;
+use crate::os::random::SystemRandom;
 
 /// Items that one transaction of housekeeping forgets: few, so that no client's write has to wait
 /// for long.
 const FORGET_AT_ONCE: usize = 250;
 /// Pages that are given back to the file system at once.
 const VACUUM_PAGES: u32 = 256;
-
-/// The system's generator of random bytes (`getrandom(2)`).
-pub struct SystemRandom;
-
-impl Random for SystemRandom {
-    fn fill(&mut self, bytes: &mut [u8]) {
-        getrandom::getrandom(bytes).expect("the system's random generator works");
-    }
-}
 
 type Job = Box<dyn FnOnce(&mut Writer) + Send>;
 

@@ -6,8 +6,8 @@ use serde::Serialize;
 use thiserror::Error;
 use utoipa::ToSchema;
 
-use crate::accounts::AccountError;
 use crate::http::error::ApiError;
+use crate::service::AccountError;
 
 /// The body of an OAuth 2 error.
 #[derive(Debug, Serialize, ToSchema)]

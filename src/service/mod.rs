@@ -1,10 +1,14 @@
 //! What a client or the console can do with accounts: passwords are checked and hashed, the rules
 //! decide, the store writes.
 
+pub mod delivery;
+pub mod hashing;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
 
+use self::hashing::{Account, HashError, Hasher, Share};
 use crate::domain::attempts::Attempts;
 use crate::domain::authority::{Caller, Request, Source};
 use crate::domain::clock::Moment;
@@ -18,8 +22,8 @@ use crate::domain::state::State;
 use crate::domain::token::TokenDigest;
 use crate::domain::user::{AccountType, User};
 use crate::domain::users::{self, NewUser, UserPatch};
-use crate::hashing::{Account, HashError, Hasher, Share};
-use crate::store::{Store, StoreError, SystemRandom};
+use crate::os::random::SystemRandom;
+use crate::store::{Store, StoreError};
 
 /// How often a new password is compared anew because the one that it replaces was replaced
 /// meanwhile.

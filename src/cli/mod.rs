@@ -1,9 +1,14 @@
 //! Command line and environment. The command line wins over the environment, the environment over
 //! the defaults; the environment variables are spelt as those of the sibling servers are.
 
+pub mod console;
+mod manual;
+
+use std::error::Error;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::PossibleValue;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -14,6 +19,8 @@ use crate::console::args::ConsoleCommand;
 use crate::console::remote_access::RemoteAccess;
 use crate::delivery::{parse_url, AuditServer};
 use crate::manual;
+use self::console::ConsoleCommand;
+use crate::config::{Address, AuditServer, Config, LogLevel};
 
 /// Most workers that are started when `--workers` is not given: the robot has four cores.
 const MAX_DEFAULT_WORKERS: usize = 4;
@@ -27,19 +34,6 @@ const LONG_VERSION: &str = concat!(
     env!("AUTH_SERVER_TARGET"),
     ")"
 );
-
-/// Least severe message that is logged, by the names the sibling servers use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogLevel {
-    /// Everything, one line per request included.
-    Debug,
-    /// Start, stop and what an operator wants to know.
-    Info,
-    /// What needs attention, and requests that failed by our fault.
-    Warning,
-    /// What stops the server from doing its work.
-    Error,
-}
 
 /// Authentication server of the Opentrons Flex.
 ///
@@ -131,38 +125,23 @@ enum Subcommands {
     Console(ConsoleCommand),
 }
 
-/// Where to listen when systemd hands over no socket.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// A Unix socket at `path`, with the permission bits `mode`.
-    Unix {
-        /// Where the socket file is made.
-        path: PathBuf,
-        /// Permission bits of the socket file.
-        mode: u32,
-    },
-    /// A TCP socket.
-    Tcp {
-        /// Host name or address.
-        host: String,
-        /// Port; 0 is any free one.
-        port: u16,
-    },
-}
+impl ValueEnum for LogLevel {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Debug, Self::Info, Self::Warning, Self::Error]
+    }
 
-/// All that the service is told from outside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// Where to listen when systemd hands over no socket.
-    pub address: Address,
-    /// Least severe message that is logged.
-    pub log_level: LogLevel,
-    /// Folder that keeps state; `None` is a temporary one.
-    pub persistence_directory: Option<PathBuf>,
-    /// Threads that answer requests.
-    pub workers: usize,
-    /// Where audit events are sent, if anywhere.
-    pub audit_server: Option<AuditServer>,
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Debug => ("debug", "Everything, one line per request included"),
+            Self::Info => ("info", "Start, stop and what an operator wants to know"),
+            Self::Warning => (
+                "warning",
+                "What needs attention, and requests that failed by our fault",
+            ),
+            Self::Error => ("error", "What stops the server from doing its work"),
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
 }
 
 /// What the command line asks for.
@@ -284,4 +263,21 @@ fn manual_page() -> Vec<u8> {
     manual::write(Cli::command().version(crate::VERSION), &mut text)
         .expect("writing to memory does not fail");
     text
+}
+
+/// Reads a base URL.
+///
+/// # Errors
+/// A sentence that says what it must be.
+fn parse_url(text: &str) -> Result<Uri, String> {
+    let rule = "must be a URL such as http://localhost:34000";
+    let url: Uri = text
+        .parse()
+        .map_err(|error: hyper::http::uri::InvalidUri| {
+            format!("{rule}: {}", &error as &dyn Error)
+        })?;
+    if url.scheme_str() == Some("http") && url.host().is_some() {
+        return Ok(url);
+    }
+    Err(rule.into())
 }

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use tempfile::TempDir;
 use thiserror::Error;
 
-use crate::store::own_as_folder;
+use super::files::own_as_folder;
 
 /// Permission bits of a state folder that the server makes.
 const MODE: u32 = 0o700;

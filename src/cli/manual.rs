@@ -6,7 +6,7 @@ use clap::{Arg, Args, Command};
 use clap_mangen::roff::{bold, roman, Roff};
 use clap_mangen::Man;
 
-use crate::console::args::Common;
+use super::console::Common;
 
 /// What an administrator does, in the order in which a test does it: title, text, commands.
 const ADMINISTRATION: &[(&str, &str, &[&str])] = &[

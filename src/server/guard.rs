@@ -14,11 +14,10 @@ use actix_web::web::{Bytes, BytesMut};
 use actix_web::ResponseError;
 use futures_util::{FutureExt, StreamExt};
 
-use super::error::ApiError;
-use crate::connection::State;
+use crate::http::error::ApiError;
+use crate::http::MAX_BODY_BYTES;
+use crate::server::connection::State;
 
-/// Longest request body that is read, in bytes.
-pub const MAX_BODY_BYTES: usize = 64 * 1024;
 /// How long a request body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 

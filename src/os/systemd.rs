@@ -2,14 +2,14 @@
 //! told (`sd_notify(3)`), watchdog fed (`sd_watchdog_enabled(3)`).
 
 use std::io;
+use std::net::TcpListener;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use socket2::{Domain, SockRef, Type};
 use thiserror::Error;
-
-use crate::listen::Listener;
 
 /// A socket that was handed over cannot be used.
 #[derive(Debug, Error)]
@@ -36,11 +36,20 @@ pub enum HandOverError {
     },
 }
 
+/// A listening socket that was handed over.
+#[derive(Debug)]
+pub enum HandedOver {
+    /// Over TCP.
+    Tcp(TcpListener),
+    /// A Unix socket.
+    Unix(UnixListener),
+}
+
 /// Takes the listening sockets that systemd passed to this process; none without `LISTEN_FDS`.
 ///
 /// # Errors
 /// [`HandOverError`] names the descriptor that cannot be served.
-pub fn handed_over() -> Result<Vec<Listener>, HandOverError> {
+pub fn handed_over() -> Result<Vec<HandedOver>, HandOverError> {
     sd_notify::listen_fds()
         .map_err(HandOverError::Environment)?
         .map(adopt)
@@ -48,7 +57,7 @@ pub fn handed_over() -> Result<Vec<Listener>, HandOverError> {
 }
 
 #[allow(unsafe_code)]
-fn adopt(fd: RawFd) -> Result<Listener, HandOverError> {
+fn adopt(fd: RawFd) -> Result<HandedOver, HandOverError> {
     let failed = |source| HandOverError::Descriptor { fd, source };
     if !std::path::Path::new(&format!("/proc/self/fd/{fd}")).exists() {
         return Err(failed(io::Error::from_raw_os_error(9)));
@@ -63,8 +72,8 @@ fn adopt(fd: RawFd) -> Result<Listener, HandOverError> {
     view.set_nonblocking(true).map_err(failed)?;
     match domain {
         _ if !(listening && stream) => Err(HandOverError::Kind { fd }),
-        Domain::UNIX => Ok(Listener::unix(socket.into())),
-        Domain::IPV4 | Domain::IPV6 => Ok(Listener::tcp(socket.into())),
+        Domain::UNIX => Ok(HandedOver::Unix(socket.into())),
+        Domain::IPV4 | Domain::IPV6 => Ok(HandedOver::Tcp(socket.into())),
         _ => Err(HandOverError::Kind { fd }),
     }
 }

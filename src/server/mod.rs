@@ -4,6 +4,10 @@
 //! socket each time it stops watching it: when it stops, but also when it is out of file
 //! descriptors, and also when the socket is systemd's. Below it everything is actix's.
 
+pub mod connection;
+pub mod guard;
+pub mod listen;
+
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -26,9 +30,8 @@ use tokio::sync::{mpsc, oneshot, watch, Notify, OwnedSemaphorePermit, Semaphore}
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout, timeout_at, Instant};
 
-use crate::connection::{Connection, State, Stream};
-use crate::http::guard;
-use crate::listen::{Acceptor, Listener, SocketFile};
+use self::connection::{Connection, State, Stream};
+use self::listen::{Acceptor, Listener, SocketFile};
 
 /// Connections served at once, all workers together; more wait in the listening socket's queue.
 pub const MAX_CONNECTIONS: usize = 512;

@@ -9,8 +9,6 @@
 //! event that it refuses for good is set aside after some tries.
 
 use std::convert::Infallible;
-use std::error::Error;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,13 +16,14 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{handshake, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST};
-use hyper::{Method, Request, StatusCode, Uri};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::{json, Value};
 use thiserror::Error;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{sleep, timeout};
 
+use crate::config::AuditServer;
 use crate::domain::audit::{AuditRow, ENABLE_ACCESS_CONTROL};
 use crate::logging;
 use crate::store::Store;
@@ -40,15 +39,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How often the audit server may refuse an event before it is set aside: with the waits between
 /// them, some seconds.
 const REFUSALS: u32 = 5;
-
-/// Where the audit server is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuditServer {
-    /// Its Unix socket; without one the URL's host and port are connected to.
-    pub uds: Option<PathBuf>,
-    /// Its base URL.
-    pub url: Uri,
-}
 
 /// Why an event was not taken.
 #[derive(Debug, Error)]
@@ -335,21 +325,4 @@ async fn within_patience<T>(
     timeout(PATIENCE, work)
         .await
         .unwrap_or(Err(DeliveryError::Timeout))
-}
-
-/// Reads a base URL.
-///
-/// # Errors
-/// A sentence that says what it must be.
-pub fn parse_url(text: &str) -> Result<Uri, String> {
-    let rule = "must be a URL such as http://localhost:34000";
-    let url: Uri = text
-        .parse()
-        .map_err(|error: hyper::http::uri::InvalidUri| {
-            format!("{rule}: {}", &error as &dyn Error)
-        })?;
-    if url.scheme_str() == Some("http") && url.host().is_some() {
-        return Ok(url);
-    }
-    Err(rule.into())
 }

@@ -6,7 +6,7 @@ use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Flow, OAuth2, Password, Scopes, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{docs, error, health, hello, oauth2, settings, users};
+use super::super::{docs, error, health, hello, oauth2, settings, users};
 use crate::domain::scope::Scope;
 
 /// What utoipa gathers.

@@ -3,6 +3,8 @@
 //! The page is made here, from the same document, with no script and nothing to load: a robot has
 //! no internet access, and a page without scripts needs no trust.
 
+pub mod document;
+
 use std::fmt::Write as _;
 use std::sync::OnceLock;
 
@@ -16,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 /// The document. `make generate` writes it: gathering it takes more code than all handlers.
 const DOCUMENT: &str = include_str!("openapi.json");
-const STYLE: &str = include_str!("docs.css");
+const STYLE: &str = include_str!("page.css");
 
 /// The page may show its own style, known by its hash, and nothing else (CSP level 3 §2.3.1).
 fn page_policy() -> String {

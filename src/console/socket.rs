@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 
-use super::order::{carry_out, Answer, Signed};
-use crate::accounts::Accounts;
-use crate::cli::Address;
-use crate::connection::Stream;
-use crate::listen::{Acceptor, ListenError, Listener, SocketFile};
+use super::protocol::{carry_out, Answer, Signed};
+use crate::config::Address;
+use crate::server::connection::Stream;
+use crate::server::listen::{Acceptor, ListenError, Listener, SocketFile};
+use crate::service::Accounts;
 
 /// The socket's name in the state folder.
 const SOCKET: &str = "control.sock";

@@ -15,8 +15,9 @@ use rustix::process::umask;
 use socket2::{Domain, SockAddr, Socket, Type};
 use thiserror::Error;
 
-use crate::cli::Address;
-use crate::connection::Stream;
+use super::connection::Stream;
+use crate::config::Address;
+use crate::os::systemd::HandedOver;
 
 /// Longest path of a Unix socket, in bytes: `sun_path` less its final NUL (`unix(7)`).
 const MAX_PATH_BYTES: usize = 107;
@@ -79,22 +80,6 @@ enum AnyListener {
 }
 
 impl Listener {
-    /// A TCP socket that somebody else bound.
-    pub fn tcp(socket: TcpListener) -> Self {
-        Self {
-            socket: AnyListener::Tcp(socket),
-            file: None,
-        }
-    }
-
-    /// A Unix socket that somebody else bound.
-    pub fn unix(socket: UnixListener) -> Self {
-        Self {
-            socket: AnyListener::Unix(socket),
-            file: None,
-        }
-    }
-
     /// Binds `address` and listens on it.
     ///
     /// # Errors
@@ -105,7 +90,7 @@ impl Listener {
             Address::Tcp { host, port } => TcpListener::bind((host.as_str(), *port))
                 .and_then(|socket| {
                     socket.set_nonblocking(true)?;
-                    Ok(Self::tcp(socket))
+                    Ok(HandedOver::Tcp(socket).into())
                 })
                 .map_err(|source| ListenError::Tcp {
                     host: host.clone(),
@@ -142,6 +127,17 @@ impl Listener {
             AnyListener::Unix(socket) => Acceptor::Unix(socket.try_into()?),
         };
         Ok((acceptor, self.file))
+    }
+}
+
+impl From<HandedOver> for Listener {
+    /// A socket that somebody else bound.
+    fn from(socket: HandedOver) -> Self {
+        let socket = match socket {
+            HandedOver::Tcp(socket) => AnyListener::Tcp(socket),
+            HandedOver::Unix(socket) => AnyListener::Unix(socket),
+        };
+        Self { socket, file: None }
     }
 }
 

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::accounts::{AccountError, Accounts};
 use crate::domain::authority::Request;
 use crate::domain::password::Password;
 use crate::domain::user::{AccountType, User, UserView};
 use crate::domain::users::UserPatch;
 use crate::logging;
 use crate::store::{Strictness, Summary, Survey};
+use crate::service::{AccountError, Accounts};
 
 /// An order, and who gives it. It may hold a password: it is never logged.
 #[derive(Serialize, Deserialize)]

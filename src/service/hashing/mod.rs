@@ -17,7 +17,7 @@ use self::queue::Queue;
 pub use self::queue::{Account, Share};
 use crate::domain::password::{Password, PasswordHash};
 use crate::domain::plan::Random;
-use crate::store::SystemRandom;
+use crate::os::random::SystemRandom;
 
 /// Threads that hash.
 const THREADS: usize = 2;

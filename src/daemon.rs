@@ -8,20 +8,21 @@ use actix_web::web;
 use thiserror::Error;
 use tokio::signal::unix::{signal, Signal, SignalKind};
 
-use crate::accounts::Accounts;
-use crate::cli::Config;
-use crate::clock;
-use crate::console::control;
-use crate::delivery::deliver;
-use crate::hashing::Hasher;
+use crate::config::Config;
+use crate::console::socket;
+use crate::http::routes;
 use crate::http::AppState;
-use crate::listen::{ListenError, Listener, SocketFile};
 use crate::logging;
-use crate::routes;
+use crate::os::clock;
+use crate::os::state_dir::{StateDir, StateDirError};
+use crate::os::systemd::{self, HandOverError};
+use crate::server::listen::{ListenError, Listener, SocketFile};
 use crate::server::{Hung, Server};
 use crate::state_dir::{StateDir, StateDirError, RESET};
+use crate::service::delivery::deliver;
+use crate::service::hashing::Hasher;
+use crate::service::Accounts;
 use crate::store::{Store, StoreError};
-use crate::systemd::{self, HandOverError};
 use crate::{GIT_SHA, VERSION};
 
 /// How long requests in flight may take after SIGTERM or SIGINT.
@@ -64,7 +65,10 @@ pub enum ServiceError {
 /// [`ServiceError`], whose chain says in one line what was tried and why it failed.
 pub fn run(config: &Config) -> Result<(), ServiceError> {
     log::info!("opentrons-auth-server {VERSION} (git {GIT_SHA}) starts");
-    let mut listeners = systemd::handed_over()?;
+    let mut listeners: Vec<Listener> = systemd::handed_over()?
+        .into_iter()
+        .map(Listener::from)
+        .collect();
     let state_dir = StateDir::open(config.persistence_directory.as_deref())?;
     let path = state_dir.path().display();
     if state_dir.is_temporary() {
@@ -103,7 +107,7 @@ async fn serve(
     })
     .await
     .map_err(ServiceError::Start)?;
-    let _control = control::listen(state_dir.path(), accounts)?;
+    let _control = socket::listen(state_dir.path(), accounts)?;
     if let Err(error) = store.set_delivering(config.audit_server.is_some()).await {
         log::error!("{}", logging::chain(&error)); // such as a full disk: reads go on
     }
