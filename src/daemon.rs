@@ -21,7 +21,7 @@ use crate::server::{Hung, Server};
 use crate::state_dir::{StateDir, StateDirError, RESET};
 use crate::service::delivery::deliver;
 use crate::service::hashing::Hasher;
-use crate::service::Accounts;
+use crate::service::Service;
 use crate::store::{Store, StoreError};
 use crate::{GIT_SHA, VERSION};
 
@@ -99,15 +99,15 @@ async fn serve(
     let addresses: Vec<_> = listeners.iter().map(Listener::description).collect();
     let addresses = addresses.join(" and ");
     let hasher = Arc::new(Hasher::start().map_err(ServiceError::Start)?);
-    let accounts = Accounts::new(Arc::clone(&store), hasher);
-    let state = web::Data::new(AppState::new(accounts.clone()));
+    let service = Service::new(Arc::clone(&store), hasher);
+    let state = web::Data::new(AppState::new(service.clone()));
     let server = Server::start(listeners, workers, move |config| {
         config.app_data(state.clone());
         routes::configure(config);
     })
     .await
     .map_err(ServiceError::Start)?;
-    let _control = socket::listen(state_dir.path(), accounts)?;
+    let _control = socket::listen(state_dir.path(), service)?;
     if let Err(error) = store.set_delivering(config.audit_server.is_some()).await {
         log::error!("{}", logging::chain(&error)); // such as a full disk: reads go on
     }

@@ -3,20 +3,21 @@
 
 use std::collections::{HashMap, HashSet};
 
+use auth_server::domain::access_control;
 use auth_server::domain::audit::Origin;
 use auth_server::domain::authority::Caller;
-use auth_server::domain::clock::{Moment, Reading, Timeline};
-use auth_server::domain::logins::{
+use auth_server::domain::decision::{Context, Decision, Random};
+use auth_server::domain::passwords::{NewPassword, Password, PasswordHash};
+use auth_server::domain::scopes::{Scope, Scopes};
+use auth_server::domain::sessions::{
     log_in, refresh, revoke, Attempt, Issued, LoginOutcome, RefreshOutcome, REFRESH_GRACE,
 };
-use auth_server::domain::password::{NewPassword, Password, PasswordHash};
-use auth_server::domain::plan::{Context, Plan, Random};
-use auth_server::domain::scope::{Scope, Scopes};
-use auth_server::domain::settings::SettingsPatch;
+use auth_server::domain::settings::{self, SettingsPatch};
 use auth_server::domain::state::State;
-use auth_server::domain::token::TokenDigest;
-use auth_server::domain::user::{AccountType, UserId};
+use auth_server::domain::time::{Moment, Reading, Timeline};
+use auth_server::domain::tokens::TokenDigest;
 use auth_server::domain::users::{self, NewUser, UserPatch};
+use auth_server::domain::users::{AccountType, UserId};
 use proptest::prelude::*;
 
 /// Gives bytes that are never the same twice.
@@ -150,7 +151,7 @@ impl World {
         world
     }
 
-    fn apply<T>(&mut self, plan: Plan<T>) -> T {
+    fn apply<T>(&mut self, plan: Decision<T>) -> T {
         for event in &plan.events {
             assert!(!event.message.contains("a-password"));
         }
@@ -160,7 +161,7 @@ impl World {
         plan.reply
     }
 
-    fn decide<T>(&mut self, rule: impl FnOnce(&State, &mut Context) -> Plan<T>) -> T {
+    fn decide<T>(&mut self, rule: impl FnOnce(&State, &mut Context) -> Decision<T>) -> T {
         let mut context = Context {
             now: self.now,
             random: &mut self.random,
@@ -205,7 +206,7 @@ impl World {
     }
 
     fn settings(&mut self, patch: &SettingsPatch) {
-        if let Ok(plan) = users::patch_settings(&self.state, &caller(), patch) {
+        if let Ok(plan) = settings::patch(&self.state, &caller(), patch) {
             self.apply(plan);
         }
     }
@@ -230,7 +231,7 @@ impl World {
             Step::Refresh { token, asked } => self.refresh(*token, *asked),
             Step::Revoke { token } => self.revoke(*token),
             Step::EnableAccessControl => {
-                if let Ok(plan) = users::enable_access_control(&self.state, &caller()) {
+                if let Ok(plan) = access_control::enable(&self.state, &caller()) {
                     self.apply(plan);
                     for known in &mut self.logins {
                         known.ended = true;
@@ -422,12 +423,12 @@ impl World {
         let ids: HashSet<_> = known
             .access
             .iter()
-            .filter_map(|(digest, _)| self.state.access_token(digest).map(|token| token.login))
+            .filter_map(|(digest, _)| self.state.access_token(digest).map(|token| token.session))
             .chain(known.refresh.iter().filter_map(|(digest, ..)| {
-                self.state.refresh_token(digest).map(|token| token.login)
+                self.state.refresh_token(digest).map(|token| token.session)
             }))
             .collect();
-        ids.into_iter().any(|id| self.state.login(id).is_some())
+        ids.into_iter().any(|id| self.state.session(id).is_some())
     }
 
     /// What must hold after each step, whatever it was.
@@ -456,7 +457,7 @@ impl World {
                     "more than the account may have"
                 );
                 let must = user.reset_reason(self.state.settings(), self.now);
-                if must != auth_server::domain::user::ResetPasswordReason::None {
+                if must != auth_server::domain::users::ResetPasswordReason::None {
                     assert!(principal.scopes.is_subset(Scopes::SELF_ONLY));
                 }
             }
@@ -556,7 +557,7 @@ fn a_clock_that_comes_up_behind_extends_and_never_shortens() {
 fn nothing_that_is_secret_is_shown() {
     let password = Password::new("very-secret".into());
     let hash = PasswordHash::from_phc("$argon2id$secret".into());
-    let token = auth_server::domain::token::Token::generate(&mut Counter(7));
+    let token = auth_server::domain::tokens::Token::generate(&mut Counter(7));
     let shown = format!("{password:?} {hash:?} {token:?} {:?}", token.digest());
     assert_eq!(
         shown,

@@ -12,7 +12,7 @@ use auth_server::http::AppState;
 use auth_server::os::systemd::HandedOver;
 use auth_server::server::Server;
 use auth_server::service::hashing::Hasher;
-use auth_server::service::Accounts;
+use auth_server::service::Service;
 use auth_server::store::Store;
 use tempfile::TempDir;
 
@@ -29,8 +29,8 @@ async fn start(
     let address = socket.local_addr().unwrap();
     let folder = TempDir::new().unwrap();
     let store = Arc::new(Store::open(folder.path()).unwrap());
-    let accounts = Accounts::new(store, Arc::new(Hasher::start().unwrap()));
-    let state = web::Data::new(AppState::new(accounts));
+    let service = Service::new(store, Arc::new(Hasher::start().unwrap()));
+    let state = web::Data::new(AppState::new(service));
     let server = Server::start(
         vec![HandedOver::Tcp(socket).into()],
         workers,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::domain::user::AccountType;
+use crate::domain::users::AccountType;
 
 /// Where state is when nothing says otherwise: where the unit keeps it.
 const STATE: &str = "/var/lib/opentrons-auth-server";

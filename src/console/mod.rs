@@ -37,10 +37,11 @@ use crate::hashing::Hasher;
 use crate::state_dir::{StateDir, StateDirError};
 use crate::store::{self, AuditLog, DeliveryStatus, Store, StoreError, Verified};
 use crate::domain::audit::{hex, AuditRow, ChainHash, Origin};
+use crate::http::views::{ResetPasswordReason, UserView};
 use crate::os::files;
 use crate::os::state_dir::{StateDir, StateDirError};
 use crate::service::hashing::Hasher;
-use crate::service::Accounts;
+use crate::service::Service;
 use crate::store::{self, AuditLog, Store, StoreError, Verified};
 
 /// How long to wait for a service that starts or stops.
@@ -171,7 +172,7 @@ impl Console<'_> {
                 let order = Order::AddUser {
                     username: username.clone(),
                     full_name: full_name.clone(),
-                    account_type: *account_type,
+                    account_type: (*account_type).into(),
                     password: given(password)?,
                 };
                 self.tell_user("created", order)
@@ -474,7 +475,7 @@ fn here(state_dir: &StateDir, signed: Signed, replaces: bool) -> Done<Answer> {
         opened => opened?,
     };
     let hasher = Hasher::start().map_err(io_error("start a thread"))?;
-    let accounts = Accounts::new(Arc::new(store), Arc::new(hasher));
+    let accounts = Service::new(Arc::new(store), Arc::new(hasher));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .map_err(io_error("start"))?;
@@ -584,7 +585,9 @@ fn table(users: &[UserView]) -> String {
         table.add_row([
             printable(&user.username),
             printable(&user.full_name),
-            user.account_type.name().to_owned(),
+            crate::domain::users::AccountType::from(user.account_type)
+                .name()
+                .to_owned(),
             if user.locked { "yes" } else { "no" }.to_owned(),
             reason(user),
         ]);
@@ -597,7 +600,7 @@ fn table(users: &[UserView]) -> String {
 
 /// Why a user must set a new password, in words.
 fn reason(user: &UserView) -> String {
-    use crate::domain::user::ResetPasswordReason as Reason;
+    use ResetPasswordReason as Reason;
     match user.reset_password_reason {
         Reason::None => "no",
         Reason::FirstTimeLogin => "at first login",

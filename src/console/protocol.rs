@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::authority::Request;
-use crate::domain::password::Password;
-use crate::domain::user::{AccountType, User, UserView};
+use crate::domain::passwords::Password;
 use crate::domain::users::UserPatch;
+use crate::http::views::{AccountType, UserView};
 use crate::logging;
 use crate::store::{Strictness, Summary, Survey};
 use crate::service::{AccountError, Accounts};
+use crate::service::{Service, ServiceError};
 
 /// An order, and who gives it. It may hold a password: it is never logged.
 #[derive(Serialize, Deserialize)]
@@ -110,25 +111,21 @@ pub enum Answer {
 ///
 /// # Errors
 /// A sentence for the user.
-pub async fn carry_out(accounts: &Accounts, signed: Signed) -> Result<Answer, String> {
+pub async fn carry_out(service: &Service, signed: Signed) -> Result<Answer, String> {
     let by = Request::console(signed.user, None);
-    try_to(accounts, by, signed.order)
+    try_to(service, by, signed.order)
         .await
         .map_err(|error| logging::chain(&error))
 }
 
-async fn try_to(accounts: &Accounts, by: Request, order: Order) -> Result<Answer, AccountError> {
-    let store = accounts.store();
-    let view =
-        |user: &User| store.read(|state, now| UserView::of(user, state, &state.lock_policy(), now));
+async fn try_to(service: &Service, by: Request, order: Order) -> Result<Answer, ServiceError> {
     match order {
-        Order::ListUsers => Ok(Answer::Users(store.read(|state, now| {
-            let policy = state.lock_policy();
-            state
-                .users()
-                .map(|user| UserView::of(user, state, &policy, now))
-                .collect()
-        }))),
+        Order::ListUsers => {
+            let (users, _) = service.users(&by, 0, usize::MAX)?;
+            Ok(Answer::Users(
+                users.into_iter().map(UserView::from).collect(),
+            ))
+        }
         Order::AddUser {
             username,
             full_name,
@@ -136,48 +133,47 @@ async fn try_to(accounts: &Accounts, by: Request, order: Order) -> Result<Answer
             password,
         } => {
             let password = password.map(Password::new);
-            let (user, temporary) = accounts
-                .create_user(by, username, full_name, account_type, password)
+            let (user, temporary) = service
+                .create_user(by, username, full_name, account_type.into(), password)
                 .await?;
-            Ok(answer(view(&user), temporary))
+            Ok(answer(user.into(), temporary))
         }
         Order::ResetPassword {
             username,
             password: None,
         } => {
-            let (user, temporary) = accounts.reset_password(by, username).await?;
-            Ok(answer(view(&user), Some(temporary)))
+            let (user, temporary) = service.reset_password(by, username).await?;
+            Ok(answer(user.into(), Some(temporary)))
         }
         Order::ResetPassword { username, password } => {
             let password = password.map(Password::new);
-            let user = accounts
+            let user = service
                 .update_user(by, username, unlocking(), password)
                 .await?;
-            Ok(answer(view(&user), None))
+            Ok(answer(user.into(), None))
         }
         Order::Unlock { username } => {
-            let user = accounts
-                .update_user(by, username, unlocking(), None)
-                .await?;
-            Ok(answer(view(&user), None))
+            let user = service.update_user(by, username, unlocking(), None).await?;
+            Ok(answer(user.into(), None))
         }
         Order::DeleteUser { username } => {
-            accounts.delete_user(by, username).await?;
+            service.delete_user(by, username).await?;
             Ok(Answer::Done)
         }
-        Order::AccessControl => Ok(Answer::AccessControl(
-            store.read(|state, _| state.access_control()),
-        )),
+        Order::AccessControl => Ok(Answer::AccessControl(service.access_control())),
         Order::SetAccessControl(on) => {
             if on {
-                accounts.enable_access_control(by).await?;
+                service.enable_access_control(by).await?;
             } else {
-                accounts.disable_access_control(by).await?;
+                service.disable_access_control(by).await?;
             }
             Ok(Answer::AccessControl(on))
         }
         Order::Restore(path) => {
-            let restored = store.restore(path, accounts.authorize(&by)?).await?;
+            let restored = service
+                .store()
+                .restore(path, service.authorize(&by)?)
+                .await?;
             Ok(Answer::Restored(restored.users, restored.with_audit_log))
         }
         Order::Import { survey, strictness } => {
@@ -194,8 +190,9 @@ async fn try_to(accounts: &Accounts, by: Request, order: Order) -> Result<Answer
                 NotedAction::Backup => "backup",
                 NotedAction::Export => "export audit log",
             };
-            store
-                .note(accounts.authorize(&by)?, action, message)
+            service
+                .store()
+                .note(service.authorize(&by)?, action, message)
                 .await?;
             Ok(Answer::Done)
         }

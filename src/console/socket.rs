@@ -14,7 +14,7 @@ use super::protocol::{carry_out, Answer, Signed};
 use crate::config::Address;
 use crate::server::connection::Stream;
 use crate::server::listen::{Acceptor, ListenError, Listener, SocketFile};
-use crate::service::Accounts;
+use crate::service::Service;
 
 /// The socket's name in the state folder.
 const SOCKET: &str = "control.sock";
@@ -49,7 +49,7 @@ fn path_through(folder: &File) -> PathBuf {
 ///
 /// # Errors
 /// The socket could not be made.
-pub fn listen(folder: &Path, accounts: Accounts) -> Result<Control, ListenError> {
+pub fn listen(folder: &Path, service: Service) -> Result<Control, ListenError> {
     let failed = |source| ListenError::Unix {
         path: folder.join(SOCKET),
         source,
@@ -61,19 +61,19 @@ pub fn listen(folder: &Path, accounts: Accounts) -> Result<Control, ListenError>
     })?;
     let (acceptor, file) = listener.into_acceptor().map_err(failed)?;
     Ok(Control {
-        task: actix_rt::spawn(serve(acceptor, accounts)),
+        task: actix_rt::spawn(serve(acceptor, service)),
         _file: file,
         _folder: opened,
     })
 }
 
-async fn serve(acceptor: Acceptor, accounts: Accounts) {
+async fn serve(acceptor: Acceptor, service: Service) {
     loop {
         match acceptor.accept().await {
             Ok((Stream::Unix(stream), _)) => {
-                let accounts = accounts.clone();
+                let service = service.clone();
                 actix_rt::spawn(async move {
-                    if let Err(error) = answer(stream, &accounts).await {
+                    if let Err(error) = answer(stream, &service).await {
                         log::warn!("the console's connection failed: {error}");
                     }
                 });
@@ -87,7 +87,7 @@ async fn serve(acceptor: Acceptor, accounts: Accounts) {
     }
 }
 
-async fn answer(stream: UnixStream, accounts: &Accounts) -> io::Result<()> {
+async fn answer(stream: UnixStream, service: &Service) -> io::Result<()> {
     let mut stream = tokio::net::UnixStream::from_std(stream)?;
     let (read, mut write) = stream.split();
     let mut line = Vec::new();
@@ -97,7 +97,7 @@ async fn answer(stream: UnixStream, accounts: &Accounts) -> io::Result<()> {
     // The error would show what stands in the order.
     let signed: Signed =
         serde_json::from_slice(&line).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
-    let result = carry_out(accounts, signed).await;
+    let result = carry_out(service, signed).await;
     let mut text = serde_json::to_vec(&result).map_err(io::Error::other)?;
     text.push(b'\n');
     write.write_all(&text).await

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::clock::Moment;
-use super::token::LoginId;
+use super::time::Moment;
+use super::tokens::SessionId;
 
 /// Tries that a session may make in a [`PERIOD`].
 const MOST: usize = 10;
@@ -14,14 +14,14 @@ const REMEMBERED: usize = 64;
 
 /// When sessions last tried.
 #[derive(Debug, Default)]
-pub struct Attempts(HashMap<LoginId, VecDeque<Moment>>);
+pub struct Attempts(HashMap<SessionId, VecDeque<Moment>>);
 
 impl Attempts {
     /// Counts a try, unless it is one too many.
     ///
     /// # Errors
     /// After how many seconds, rounded up, the session may try again.
-    pub fn count(&mut self, session: LoginId, now: Moment) -> Result<(), u64> {
+    pub fn count(&mut self, session: SessionId, now: Moment) -> Result<(), u64> {
         if self.0.len() >= REMEMBERED {
             self.0
                 .retain(|_, times| times.back().is_some_and(|last| now - *last < PERIOD));
@@ -49,12 +49,12 @@ mod tests {
     #[test]
     fn ten_in_a_minute_are_let_in_and_the_eleventh_waits() {
         let mut attempts = Attempts::default();
-        let session = LoginId(1);
+        let session = SessionId(1);
         for second in 0..10 {
             assert_eq!(attempts.count(session, Moment(second * 1000)), Ok(()));
         }
         assert_eq!(attempts.count(session, Moment(9_500)), Err(51));
-        assert_eq!(attempts.count(LoginId(2), Moment(9_500)), Ok(()));
+        assert_eq!(attempts.count(SessionId(2), Moment(9_500)), Ok(()));
         assert_eq!(attempts.count(session, Moment(59_999)), Err(1));
         assert_eq!(attempts.count(session, Moment(60_000)), Ok(()));
         assert_eq!(attempts.count(session, Moment(60_001)), Err(1));
@@ -65,7 +65,7 @@ mod tests {
         let mut attempts = Attempts::default();
         for session in 0..1000 {
             assert_eq!(
-                attempts.count(LoginId(session), Moment(session * PERIOD)),
+                attempts.count(SessionId(session), Moment(session * PERIOD)),
                 Ok(())
             );
         }

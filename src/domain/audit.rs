@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::refusals::RefusalKind;
 use super::user::User;
+use super::users::User;
 
 /// What turns access control on is reported to the audit server in a request of its own, too.
 pub const ENABLE_ACCESS_CONTROL: &str = "update CRS enabled";

@@ -8,11 +8,11 @@ use std::net::IpAddr;
 use thiserror::Error;
 
 use super::audit::{Actor, Event, Origin};
-use super::clock::Moment;
-use super::scope::{Scope, Scopes};
+use super::scopes::{Scope, Scopes};
 use super::state::State;
-use super::token::{LoginId, TokenDigest};
-use super::user::UserId;
+use super::time::Moment;
+use super::tokens::{SessionId, TokenDigest};
+use super::users::UserId;
 
 /// What a request presents.
 #[derive(Clone, Debug)]
@@ -89,13 +89,13 @@ pub struct Unauthorized {
     pub provided: Scopes,
 }
 
-/// A request's user and session, as they are at the moment of the decision.
+/// Who is logged in, and in which session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Session {
+pub struct PrincipalId {
     /// The user.
     pub user: UserId,
-    /// The login that the token belongs to.
-    pub login: LoginId,
+    /// The session that the token belongs to.
+    pub session: SessionId,
 }
 
 /// Who asks, resolved.
@@ -107,8 +107,8 @@ pub struct Caller {
     pub origin: Origin,
     /// Why it is made.
     pub reason: Option<String>,
-    /// The session that its token belongs to, if it has one.
-    pub session: Option<Session>,
+    /// Who is logged in, if it has a token.
+    pub principal: Option<PrincipalId>,
 }
 
 impl Caller {
@@ -118,7 +118,7 @@ impl Caller {
             actor: Actor::server(),
             origin,
             reason,
-            session: None,
+            principal: None,
         }
     }
 
@@ -195,9 +195,9 @@ impl Request {
             actor: Actor::of(principal.user),
             origin: Origin::Http,
             reason: self.reason.clone(),
-            session: Some(Session {
+            principal: Some(PrincipalId {
                 user: principal.user.id,
-                login: principal.token.login,
+                session: principal.token.session,
             }),
         })
     }

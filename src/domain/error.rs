@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::authority::Unauthorized;
-use super::user::MAX_USERNAME_LENGTH;
+use super::users::MAX_USERNAME_LENGTH;
 
 /// A broken rule. Its text is for people, and holds nothing that is secret.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -1,21 +1,25 @@
 //! The rules: who may do what, and what a request changes. Time and randomness are passed in; there
 //! is no HTTP and no SQL here.
 //!
-//! [`State`](state::State) is all that is known of accounts. A rule reads it and plans
+//! [`State`](state::State) is all that is known of accounts. A rule reads it and decides on
 //! [`Change`](state::Change)s; the store makes them durable, and only then the state takes them over.
 
+pub mod access_control;
 pub mod attempts;
 pub mod audit;
 pub mod authority;
-pub mod clock;
+pub mod decision;
 pub mod error;
 pub mod logins;
 pub mod password;
 pub mod plan;
 pub mod refusals;
 pub mod scope;
+pub mod passwords;
+pub mod scopes;
+pub mod sessions;
 pub mod settings;
 pub mod state;
-pub mod token;
-pub mod user;
+pub mod time;
+pub mod tokens;
 pub mod users;

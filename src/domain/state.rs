@@ -1,40 +1,40 @@
-//! All accounts, logins and tokens, in memory: what every request is answered from.
+//! All accounts, sessions and tokens, in memory: what every request is answered from.
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::clock::Moment;
-use super::scope::Scopes;
+use super::scopes::Scopes;
 use super::settings::Settings;
-use super::token::{AccessToken, Login, LoginId, RefreshToken, TokenDigest};
-use super::user::fold;
-use super::user::{AccountType, FormerUsername, LockPolicy, User, UserId};
+use super::time::Moment;
+use super::tokens::{AccessToken, RefreshToken, Session, SessionId, TokenDigest};
+use super::users::fold;
+use super::users::{AccountType, FormerUsername, LockPolicy, User, UserId};
 
 /// A change of the state. The store writes it down before the state takes it over.
 #[derive(Clone, Debug)]
 pub enum Change {
     /// Adds a user or replaces the one with its id.
     PutUser(User),
-    /// Removes a user with all logins.
+    /// Removes a user with all sessions.
     DeleteUser(UserId),
     /// Replaces the settings.
     PutSettings(Settings),
     /// Turns access control on or off.
     SetAccessControl(bool),
-    /// Adds a login or replaces the one with its id.
-    PutLogin(Login),
-    /// Ends a login with all its tokens.
-    EndLogin(LoginId),
-    /// Ends a user's logins but the one that is excepted.
-    EndLoginsOf {
+    /// Adds a session or replaces the one with its id.
+    PutSession(Session),
+    /// Ends a session with all its tokens.
+    EndSession(SessionId),
+    /// Ends a user's sessions but the one that is excepted.
+    EndSessionsOf {
         /// Whose.
         user: UserId,
         /// Which goes on.
-        except: Option<LoginId>,
+        except: Option<SessionId>,
     },
-    /// Ends every login but the one that is excepted.
-    EndAllLogins {
+    /// Ends every session but the one that is excepted.
+    EndAllSessions {
         /// Which goes on.
-        except: Option<LoginId>,
+        except: Option<SessionId>,
     },
     /// Remembers who had a username that nobody has now.
     PutFormerUsername(FormerUsername),
@@ -69,11 +69,11 @@ pub struct State {
     usernames: BTreeMap<String, UserId>,
     /// By [`fold`].
     former_usernames: HashMap<String, FormerUsername>,
-    logins: HashMap<LoginId, Login>,
+    sessions: HashMap<SessionId, Session>,
     access_tokens: HashMap<TokenDigest, AccessToken>,
     refresh_tokens: HashMap<TokenDigest, RefreshToken>,
     last_user: i64,
-    last_login: i64,
+    last_session: i64,
 }
 
 impl State {
@@ -109,9 +109,9 @@ impl State {
             .and_then(|id| self.users.get(id))
     }
 
-    /// The login of an id, unless it has ended.
-    pub fn login(&self, id: LoginId) -> Option<&Login> {
-        self.logins.get(&id)
+    /// The session of an id, unless it has ended.
+    pub fn session(&self, id: SessionId) -> Option<&Session> {
+        self.sessions.get(&id)
     }
 
     /// The access token of a digest, active or not.
@@ -134,9 +134,9 @@ impl State {
         UserId(self.last_user + 1)
     }
 
-    /// An id that no login has had in this process.
-    pub fn next_login(&self) -> LoginId {
-        LoginId(self.last_login + 1)
+    /// An id that no session has had in this process.
+    pub fn next_session(&self) -> SessionId {
+        SessionId(self.last_session + 1)
     }
 
     /// Who presents the access token of a digest; `None` when it is unknown, expired or revoked.
@@ -145,11 +145,11 @@ impl State {
         if token.expires <= now {
             return None;
         }
-        let login = self.logins.get(&token.login)?;
+        let session = self.sessions.get(&token.session)?;
         // A lock by failed logins keeps strangers out and not the owner (NIST SP 800-63B §5.2.2).
         let user = self
             .users
-            .get(&login.user)
+            .get(&session.user)
             .filter(|user| !user.locked_by_admin)?;
         Some(Principal {
             user,
@@ -220,21 +220,23 @@ impl State {
                 if let Some(user) = self.users.remove(&id) {
                     self.usernames.remove(&user.username);
                 }
-                self.end_logins(|login| login.user == id);
+                self.end_sessions(|session| session.user == id);
             }
             Change::PutSettings(settings) => self.settings = settings,
             Change::SetAccessControl(on) => self.access_control = on,
-            Change::PutLogin(login) => {
-                self.last_login = self.last_login.max(login.id.0);
-                self.logins.insert(login.id, login);
+            Change::PutSession(session) => {
+                self.last_session = self.last_session.max(session.id.0);
+                self.sessions.insert(session.id, session);
             }
-            Change::EndLogin(id) => {
-                self.logins.remove(&id);
+            Change::EndSession(id) => {
+                self.sessions.remove(&id);
             }
-            Change::EndLoginsOf { user, except } => {
-                self.end_logins(|login| login.user == user && Some(login.id) != except);
+            Change::EndSessionsOf { user, except } => {
+                self.end_sessions(|session| session.user == user && Some(session.id) != except);
             }
-            Change::EndAllLogins { except } => self.end_logins(|login| Some(login.id) != except),
+            Change::EndAllSessions { except } => {
+                self.end_sessions(|session| Some(session.id) != except)
+            }
             Change::PutFormerUsername(former) => {
                 self.former_usernames.insert(former.key.clone(), former);
             }
@@ -257,37 +259,37 @@ impl State {
         }
     }
 
-    /// Ends logins. Their tokens are inactive by that, and are forgotten by housekeeping.
-    fn end_logins(&mut self, ends: impl Fn(&Login) -> bool) {
-        self.logins.retain(|_, login| !ends(login));
+    /// Ends sessions. Their tokens are inactive by that, and are forgotten by housekeeping.
+    fn end_sessions(&mut self, ends: impl Fn(&Session) -> bool) {
+        self.sessions.retain(|_, session| !ends(session));
     }
 
-    /// Changes that forget what is of no use at `now`, at most `most` items in each: logins that
-    /// have expired, and tokens that have or whose login has ended.
+    /// Changes that forget what is of no use at `now`, at most `most` items in each: sessions that
+    /// have expired, and tokens that have or whose session has ended.
     ///
-    /// Used refresh tokens are kept as long as their login, for a second use of one ends it.
+    /// Used refresh tokens are kept as long as their session, for a second use of one ends it.
     pub fn expired(&self, now: Moment, most: usize) -> Vec<Vec<Change>> {
-        let logins: Vec<_> = self
-            .logins
+        let sessions: Vec<_> = self
+            .sessions
             .values()
-            .filter(|login| login.expires <= now)
-            .map(|login| login.id)
+            .filter(|session| session.expires <= now)
+            .map(|session| session.id)
             .collect();
-        let ended = |login: &LoginId| {
-            self.logins
-                .get(login)
-                .map_or(true, |login| login.expires <= now)
+        let ended = |session: &SessionId| {
+            self.sessions
+                .get(session)
+                .map_or(true, |session| session.expires <= now)
         };
         let access: Vec<_> = self
             .access_tokens
             .iter()
-            .filter(|(_, token)| token.expires <= now || ended(&token.login))
+            .filter(|(_, token)| token.expires <= now || ended(&token.session))
             .map(|(digest, _)| *digest)
             .collect();
         let refresh: Vec<_> = self
             .refresh_tokens
             .iter()
-            .filter(|(_, token)| ended(&token.login))
+            .filter(|(_, token)| ended(&token.session))
             .map(|(digest, _)| *digest)
             .collect();
         let mut steps = Vec::new();
@@ -297,8 +299,8 @@ impl State {
         for digests in refresh.chunks(most) {
             steps.push(vec![Change::ForgetRefreshTokens(digests.to_vec())]);
         }
-        for ids in logins.chunks(most) {
-            steps.push(ids.iter().copied().map(Change::EndLogin).collect());
+        for ids in sessions.chunks(most) {
+            steps.push(ids.iter().copied().map(Change::EndSession).collect());
         }
         steps
     }
@@ -306,7 +308,7 @@ impl State {
     /// Gives no id that `before` has given: requests that began before it was replaced know its.
     pub fn skip_ids_of(&mut self, before: &Self) {
         self.last_user = self.last_user.max(before.last_user);
-        self.last_login = self.last_login.max(before.last_login);
+        self.last_session = self.last_session.max(before.last_session);
     }
 
     /// Gives memory back that expired tokens have left.
@@ -316,7 +318,7 @@ impl State {
                 map.shrink_to(map.len() * 2);
             }
         }
-        shrink(&mut self.logins);
+        shrink(&mut self.sessions);
         shrink(&mut self.access_tokens);
         shrink(&mut self.refresh_tokens);
     }

@@ -7,8 +7,8 @@ use actix_web::HttpRequest;
 
 use super::error::ApiError;
 use super::{notes, AppState};
-use crate::domain::authority::{Caller, Credential, Need, Request, Source};
-use crate::domain::token::TokenDigest;
+use crate::domain::authority::{Credential, Need, Request, Source};
+use crate::domain::tokens::TokenDigest;
 
 /// Where nginx says whose request it forwards.
 const FORWARDED_FOR: &str = "x-forwarded-for";
@@ -20,17 +20,14 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 /// [`ApiError::Unauthorized`], or [`ApiError::Invalid`] for its notes.
 pub fn admit(app: &AppState, http: &HttpRequest, need: Need) -> Result<Request, ApiError> {
     let mut request = presented(http, need);
-    app.accounts.authorize(&request)?;
+    app.service.authorize(&request)?;
     request.reason = notes::of(http.headers())?;
     Ok(request)
 }
 
-/// Lets a request in that reads.
-///
-/// # Errors
-/// [`ApiError::Unauthorized`].
-pub fn admit_reader(app: &AppState, http: &HttpRequest, need: Need) -> Result<Caller, ApiError> {
-    Ok(app.accounts.authorize(&presented(http, need))?)
+/// A request that reads.
+pub fn reader(http: &HttpRequest, need: Need) -> Request {
+    presented(http, need)
 }
 
 /// A request that anybody may make.

@@ -12,7 +12,7 @@ use crate::domain::authority::TokenFault;
 use crate::domain::error::RuleError;
 use crate::logging;
 use crate::service::hashing::HashError;
-use crate::service::AccountError;
+use crate::service::ServiceError;
 
 /// How long to wait when too many passwords are being checked, in seconds.
 const RETRY_AFTER: u64 = 1;
@@ -96,13 +96,13 @@ pub enum ApiError {
     Internal,
 }
 
-impl From<AccountError> for ApiError {
-    fn from(error: AccountError) -> Self {
+impl From<ServiceError> for ApiError {
+    fn from(error: ServiceError) -> Self {
         match error {
             // That the password was replaced five times meanwhile is a matter of load.
-            AccountError::Rule(RuleError::PasswordReplacedMeanwhile)
-            | AccountError::Hash(HashError::Busy) => Self::Busy,
-            AccountError::Rule(rule) => Self::Rule(rule),
+            ServiceError::Rule(RuleError::PasswordReplacedMeanwhile)
+            | ServiceError::Hash(HashError::Busy) => Self::Busy,
+            ServiceError::Rule(rule) => Self::Rule(rule),
             error => {
                 log::error!("{}", logging::chain(&error));
                 Self::Internal

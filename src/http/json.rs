@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::error::ApiError;
 use super::Data;
+use crate::domain::passwords::Password;
 
 /// Unknown fields that are remembered as logged.
 const MAX_REMEMBERED: usize = 64;
@@ -157,6 +158,47 @@ impl Visitor<'_> for Numeric {
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<f64, E> {
         Ok(number as f64)
+    }
+}
+
+/// A password, which no error shows.
+#[derive(Debug)]
+pub struct PasswordText(pub Password);
+
+impl<'de> Deserialize<'de> for PasswordText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl Visitor<'_> for Text {
+            type Value = Password;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Password, E> {
+                Ok(Password::new(text.to_owned()))
+            }
+
+            fn visit_string<E: Error>(self, text: String) -> Result<Password, E> {
+                Ok(Password::new(text))
+            }
+
+            // The default's error shows the number, which was meant for a password.
+            fn visit_u64<E: Error>(self, _: u64) -> Result<Password, E> {
+                Err(E::invalid_type(Unexpected::Other("number"), &self))
+            }
+
+            fn visit_i64<E: Error>(self, _: i64) -> Result<Password, E> {
+                self.visit_u64(0)
+            }
+
+            fn visit_f64<E: Error>(self, _: f64) -> Result<Password, E> {
+                self.visit_u64(0)
+            }
+        }
+
+        deserializer.deserialize_string(Text).map(Self)
     }
 }
 

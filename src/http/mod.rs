@@ -11,6 +11,7 @@ pub mod oauth2;
 pub mod routes;
 pub mod settings;
 pub mod users;
+pub mod views;
 
 use std::time::Instant;
 
@@ -18,7 +19,7 @@ use actix_web::HttpResponse;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::service::Accounts;
+use crate::service::Service;
 
 /// Longest request body that is read, in bytes.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -26,15 +27,15 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024;
 /// What handlers share.
 pub struct AppState {
     started: Instant,
-    accounts: Accounts,
+    service: Service,
 }
 
 impl AppState {
-    /// A server of these accounts that starts now.
-    pub fn new(accounts: Accounts) -> Self {
+    /// What handlers of a server that starts now share.
+    pub fn new(service: Service) -> Self {
         Self {
             started: Instant::now(),
-            accounts,
+            service,
         }
     }
 }

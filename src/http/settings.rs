@@ -11,7 +11,7 @@ use super::json::{self, present, Integer, Number};
 use super::{ok, AppState, Data};
 use crate::domain::authority::Need;
 use crate::domain::error::RuleError;
-use crate::domain::scope::Scope;
+use crate::domain::scopes::Scope;
 use crate::domain::settings::{Settings, SettingsPatch};
 
 /// All settings.
@@ -133,10 +133,7 @@ pub struct AccessControl {
     responses((status = 200, description = "The settings.", body = Data<SettingsBody>))
 )]
 pub async fn get(app: web::Data<AppState>) -> impl Responder {
-    ok(app
-        .accounts
-        .store()
-        .read(|state, _| SettingsBody::from(state.settings())))
+    ok(SettingsBody::from(&app.service.settings()))
 }
 
 /// Changes settings. Only given fields change.
@@ -160,7 +157,7 @@ pub async fn patch(
 ) -> Result<HttpResponse, ApiError> {
     let by = admit(&app, &request, Need::Scope(Scope::AuthSettingsWrite))?;
     let patch: SettingsPatchBody = json::data(&request, &body)?;
-    let settings = app.accounts.patch_settings(by, patch.into()).await?;
+    let settings = app.service.patch_settings(by, patch.into()).await?;
     Ok(ok(SettingsBody::from(&settings)))
 }
 
@@ -181,7 +178,7 @@ pub async fn delete(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let by = admit(&app, &request, Need::Scope(Scope::AuthSettingsWrite))?;
-    let settings = app.accounts.reset_settings(by).await?;
+    let settings = app.service.reset_settings(by).await?;
     Ok(ok(SettingsBody::from(&settings)))
 }
 
@@ -193,7 +190,7 @@ pub async fn delete(
     responses((status = 200, description = "Whether it is on.", body = Data<AccessControl>))
 )]
 pub async fn get_access_control(app: web::Data<AppState>) -> impl Responder {
-    let access_control_enabled = app.accounts.store().read(|state, _| state.access_control());
+    let access_control_enabled = app.service.access_control();
     ok(AccessControl {
         access_control_enabled,
     })
@@ -224,6 +221,6 @@ pub async fn patch_access_control(
     if !wanted.access_control_enabled {
         return Err(RuleError::AccessControlCannotBeDisabled.into());
     }
-    app.accounts.enable_access_control(by).await?;
+    app.service.enable_access_control(by).await?;
     Ok(ok(wanted))
 }

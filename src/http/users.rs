@@ -5,16 +5,15 @@ use actix_web::{HttpRequest, HttpResponse, Responder};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::auth::{admit, admit_reader};
+use super::auth::{admit, reader};
 use super::error::{ApiError, ErrorBody, UnauthorizedBody};
-use super::json::{self, present};
+use super::json::{self, present, PasswordText};
+use super::views::{AccountType, ResetPasswordReason, UserView};
 use super::{nothing, ok, AppState, Data, Empty};
 use crate::domain::authority::Need;
-use crate::domain::error::RuleError;
-use crate::domain::password::Password;
-use crate::domain::scope::Scope;
-use crate::domain::user::{AccountType, ResetPasswordReason, User, UserView};
-use crate::domain::users::{self, UserPatch};
+use crate::domain::passwords::Password;
+use crate::domain::scopes::Scope;
+use crate::domain::users::{Profile, UserPatch};
 
 /// A user account, and its temporary password this once.
 #[derive(Serialize, ToSchema)]
@@ -29,21 +28,12 @@ pub struct UserWithPassword {
     temporary_password: Option<String>,
 }
 
-/// A user as it is now.
-fn view(app: &AppState, user: &User) -> UserView {
-    app.accounts
-        .store()
-        .read(|state, now| UserView::of(user, state, &state.lock_policy(), now))
-}
-
-fn view_with_password(
-    app: &AppState,
-    user: &User,
-    password: Option<&Password>,
-) -> UserWithPassword {
-    UserWithPassword {
-        user: view(app, user),
-        temporary_password: password.map(|password| password.expose().to_owned()),
+impl UserWithPassword {
+    fn new(profile: Profile, password: Option<&Password>) -> Self {
+        Self {
+            user: profile.into(),
+            temporary_password: password.map(|password| password.expose().to_owned()),
+        }
     }
 }
 
@@ -128,7 +118,7 @@ pub struct NewUser {
     /// The password; without it the answer has a temporary one.
     #[serde(default)]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 1024, pattern = "^[ !-_a-~\\u4e00-\\u9fff]+$", format = Password)]
-    password: Option<Password>,
+    password: Option<PasswordText>,
 }
 
 /// What to change of a user; a field that is left out stays.
@@ -151,7 +141,7 @@ pub struct UserPatchBody {
     /// A new password. It ends all logins of the user, and clears `resetPassword`.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = String, required = false, min_length = 1, max_length = 1024, pattern = "^[ !-_a-~\\u4e00-\\u9fff]+$", format = Password)]
-    password: Option<Password>,
+    password: Option<PasswordText>,
     /// Lock or unlock the account; unlocking forgets failed logins as well.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = bool, required = false)]
@@ -177,7 +167,7 @@ pub struct SelfPatch {
     /// A new password, other than the current one. It ends the user's other logins.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = String, required = false, min_length = 1, max_length = 1024, pattern = "^[ !-_a-~\\u4e00-\\u9fff]+$", format = Password)]
-    password: Option<Password>,
+    password: Option<PasswordText>,
 }
 
 /// A password to try out.
@@ -185,7 +175,7 @@ pub struct SelfPatch {
 pub struct PasswordToValidate {
     /// The new password.
     #[schema(value_type = String, format = Password)]
-    password: Password,
+    password: PasswordText,
 }
 
 /// What is special about a user's next login.
@@ -225,23 +215,18 @@ pub async fn list(
     app: web::Data<AppState>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    admit_reader(&app, &request, Need::Scope(Scope::UsersReadOthers))?;
+    let reader = reader(&request, Need::Scope(Scope::UsersReadOthers));
+    app.service.authorize(&reader)?;
     let page = Page::parse(request.query_string())?;
-    let list = app.accounts.store().read(|state, now| {
-        let policy = state.lock_policy();
-        UserList {
-            data: state
-                .users()
-                .skip(page.cursor)
-                .take(page.page_length.unwrap_or(usize::MAX))
-                .map(|user| UserView::of(user, state, &policy, now))
-                .collect(),
-            meta: ListMeta {
-                cursor: page.cursor,
-                total_length: state.user_count(),
-            },
-        }
-    });
+    let most = page.page_length.unwrap_or(usize::MAX);
+    let (profiles, total_length) = app.service.users(&reader, page.cursor, most)?;
+    let list = UserList {
+        data: profiles.into_iter().map(UserView::from).collect(),
+        meta: ListMeta {
+            cursor: page.cursor,
+            total_length,
+        },
+    };
     Ok(HttpResponse::Ok().json(list))
 }
 
@@ -273,16 +258,16 @@ pub async fn create(
     let by = admit(&app, &request, Need::Scope(Scope::UsersWrite))?;
     let new: NewUser = json::data(&request, &body)?;
     let (user, temporary) = app
-        .accounts
+        .service
         .create_user(
             by,
             new.username,
             new.full_name,
-            new.account_type,
-            new.password,
+            new.account_type.into(),
+            new.password.map(|password| password.0),
         )
         .await?;
-    let data = view_with_password(&app, &user, temporary.as_ref());
+    let data = UserWithPassword::new(user, temporary.as_ref());
     Ok(HttpResponse::Created().json(Data { data }))
 }
 
@@ -305,13 +290,8 @@ pub async fn get(
     request: HttpRequest,
     username: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    admit_reader(&app, &request, Need::Scope(Scope::UsersReadOthers))?;
-    app.accounts.store().read(|state, now| {
-        let user = state
-            .user_named(&username)
-            .ok_or_else(|| RuleError::user_not_found(&username))?;
-        Ok(ok(UserView::of(user, state, &state.lock_policy(), now)))
-    })
+    let reader = reader(&request, Need::Scope(Scope::UsersReadOthers));
+    Ok(ok(UserView::from(app.service.user(&reader, &username)?)))
 }
 
 /// Changes a user.
@@ -346,15 +326,20 @@ pub async fn patch(
     let patch = UserPatch {
         username: body.username,
         full_name: body.full_name,
-        account_type: body.account_type,
+        account_type: body.account_type.map(Into::into),
         locked: body.locked,
         reset_password: body.reset_password == Some(true),
     };
     let user = app
-        .accounts
-        .update_user(by, username.into_inner(), patch, body.password)
+        .service
+        .update_user(
+            by,
+            username.into_inner(),
+            patch,
+            body.password.map(|password| password.0),
+        )
         .await?;
-    Ok(ok(view(&app, &user)))
+    Ok(ok(UserView::from(user)))
 }
 
 /// Deletes a user, and ends the user's sessions.
@@ -379,7 +364,7 @@ pub async fn delete(
     username: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let by = admit(&app, &request, Need::Scope(Scope::UsersWrite))?;
-    app.accounts.delete_user(by, username.into_inner()).await?;
+    app.service.delete_user(by, username.into_inner()).await?;
     Ok(nothing())
 }
 
@@ -405,10 +390,10 @@ pub async fn reset_password(
 ) -> Result<HttpResponse, ApiError> {
     let by = admit(&app, &request, Need::Scope(Scope::UsersWrite))?;
     let (user, password) = app
-        .accounts
+        .service
         .reset_password(by, username.into_inner())
         .await?;
-    Ok(ok(view_with_password(&app, &user, Some(&password))))
+    Ok(ok(UserWithPassword::new(user, Some(&password))))
 }
 
 /// Tells a login screen whether the user will have to set a new password.
@@ -426,17 +411,13 @@ pub async fn login_status(
     app: web::Data<AppState>,
     username: web::Path<String>,
 ) -> Result<impl Responder, ApiError> {
-    app.accounts.store().read(|state, now| {
-        let user = state
-            .user_named(&username)
-            .ok_or_else(|| RuleError::user_not_found(&username))?;
-        Ok(ok(LoginStatus {
-            reason: user
-                .temporary_password
-                .then_some(LoginReason::TemporaryPassword),
-            reset_password_reason: user.reset_reason(state.settings(), now),
-        }))
-    })
+    let status = app.service.login_status(&username)?;
+    Ok(ok(LoginStatus {
+        reason: status
+            .temporary_password
+            .then_some(LoginReason::TemporaryPassword),
+        reset_password_reason: status.reset_reason.into(),
+    }))
 }
 
 /// Tells of the user who asks. It needs a token, also while access control is off.
@@ -455,11 +436,8 @@ pub async fn get_self(
     app: web::Data<AppState>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let caller = admit_reader(&app, &request, Need::OwnScope(Scope::UsersReadSelf))?;
-    app.accounts.store().read(|state, now| {
-        let (user, _) = users::self_of(state, &caller)?;
-        Ok(ok(UserView::of(user, state, &state.lock_policy(), now)))
-    })
+    let reader = reader(&request, Need::OwnScope(Scope::UsersReadSelf));
+    Ok(ok(UserView::from(app.service.self_user(&reader)?)))
 }
 
 /// Changes the user who asks, the password above all.
@@ -493,8 +471,11 @@ pub async fn patch_self(
         full_name: body.full_name,
         ..UserPatch::default()
     };
-    let user = app.accounts.update_self(by, patch, body.password).await?;
-    Ok(ok(view(&app, &user)))
+    let user = app
+        .service
+        .update_self(by, patch, body.password.map(|password| password.0))
+        .await?;
+    Ok(ok(UserView::from(user)))
 }
 
 /// Tries a new password out: whether `PATCH /auth/users/self` would take it.
@@ -525,6 +506,6 @@ pub async fn validate_password(
 ) -> Result<HttpResponse, ApiError> {
     let by = admit(&app, &request, Need::OwnScope(Scope::UsersReadSelf))?;
     let body: PasswordToValidate = json::data(&request, &body)?;
-    app.accounts.try_password(by, body.password).await?;
+    app.service.try_password(by, body.password.0).await?;
     Ok(nothing())
 }

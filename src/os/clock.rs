@@ -16,7 +16,7 @@ use time::format_description::well_known::Iso8601;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
-use crate::domain::clock::{Mark, Moment, Reading, Timeline};
+use crate::domain::time::{Mark, Moment, Reading, Timeline};
 
 /// Which boot this is, where /proc cannot be read, as in the service's sandbox: the unit passes `%b`
 /// (`systemd.unit(5)`).

@@ -1,6 +1,6 @@
 //! Random bytes.
 
-use crate::domain::plan::Random;
+use crate::domain::decision::Random;
 
 /// The system's generator of random bytes (`getrandom(2)`).
 pub struct SystemRandom;

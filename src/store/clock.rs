@@ -2,7 +2,7 @@
 
 use rusqlite::{params, Connection, OptionalExtension};
 
-use crate::domain::clock::{Mark, Moment, Reading};
+use crate::domain::time::{Mark, Moment, Reading};
 
 pub fn load(connection: &Connection) -> rusqlite::Result<Option<Mark>> {
     connection

@@ -32,7 +32,7 @@ const CHECKED: [&str; 7] = [
     "setting",
     "user",
     "former_username",
-    "login",
+    "session",
     "access_token",
     "refresh_token",
 ];

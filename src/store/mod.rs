@@ -13,6 +13,7 @@ mod import;
 mod logins;
 mod place;
 mod restore;
+mod sessions;
 mod settings;
 mod users;
 
@@ -42,7 +43,9 @@ use crate::domain::refusals::Refusals;
 use crate::domain::audit::{AuditRow, Origin};
 use crate::domain::audit::AuditRow;
 use crate::domain::plan::{Context, Plan};
+use crate::domain::decision::{Context, Decision};
 use crate::domain::state::{Change, State};
+use crate::domain::time::Moment;
 use crate::os::clock::Clock;
 use crate::os::random::SystemRandom;
 
@@ -170,7 +173,7 @@ impl Store {
     /// The outer one: it could not be written, and nothing has changed. The inner one is the rule's.
     pub async fn write<T, E>(
         &self,
-        rule: impl FnOnce(&State, &mut Context) -> Result<Plan<T>, E> + Send + 'static,
+        rule: impl FnOnce(&State, &mut Context) -> Result<Decision<T>, E> + Send + 'static,
     ) -> Result<Result<T, E>, StoreError>
     where
         T: Send + 'static,
@@ -190,7 +193,7 @@ impl Store {
         message: String,
     ) -> Result<(), StoreError> {
         self.write(move |_, _| {
-            Ok::<_, std::convert::Infallible>(Plan {
+            Ok::<_, std::convert::Infallible>(Decision {
                 changes: Vec::new(),
                 events: vec![caller.event(action, message)],
                 reply: (),
@@ -228,7 +231,7 @@ impl Store {
         let Some(mark) = self.shared.clock.look_at_wall() else {
             return Ok(());
         };
-        log::info!("the wall clock was set; logins go on");
+        log::info!("the wall clock was set; sessions go on");
         self.run(move |writer| {
             clock::save(&mut writer.connection, &mark)
                 .map_err(|source| StoreError::of(&writer.shared.path, "write", source))
@@ -449,7 +452,7 @@ fn load(connection: &Connection) -> rusqlite::Result<State> {
     let mut state = State::default();
     settings::load(connection, &mut state)?;
     users::load(connection, &mut state)?;
-    logins::load(connection, &mut state)?;
+    sessions::load(connection, &mut state)?;
     Ok(state)
 }
 
@@ -463,7 +466,7 @@ struct Writer {
 impl Writer {
     fn write<T, E>(
         &mut self,
-        rule: impl FnOnce(&State, &mut Context) -> Result<Plan<T>, E>,
+        rule: impl FnOnce(&State, &mut Context) -> Result<Decision<T>, E>,
     ) -> Result<Result<T, E>, StoreError> {
         let mut context = Context {
             now: self.shared.clock.now(),
@@ -600,14 +603,14 @@ fn write_change(transaction: &Transaction, change: &Change) -> rusqlite::Result<
         Change::DeleteUser(id) => users::delete(transaction, *id),
         Change::PutSettings(new) => settings::put(transaction, new),
         Change::SetAccessControl(on) => settings::set_access_control(transaction, *on),
-        Change::PutLogin(login) => logins::put(transaction, login),
-        Change::EndLogin(id) => logins::end(transaction, *id),
-        Change::EndLoginsOf { user, except } => logins::end_of(transaction, *user, *except),
-        Change::EndAllLogins { except } => logins::end_all(transaction, *except),
+        Change::PutSession(session) => sessions::put(transaction, session),
+        Change::EndSession(id) => sessions::end(transaction, *id),
+        Change::EndSessionsOf { user, except } => sessions::end_of(transaction, *user, *except),
+        Change::EndAllSessions { except } => sessions::end_all(transaction, *except),
         Change::PutFormerUsername(former) => users::put_former(transaction, former),
-        Change::PutAccessToken(digest, token) => logins::put_access(transaction, digest, token),
-        Change::PutRefreshToken(digest, token) => logins::put_refresh(transaction, digest, token),
-        Change::ForgetAccessTokens(digests) => logins::forget_access(transaction, digests),
-        Change::ForgetRefreshTokens(digests) => logins::forget_refresh(transaction, digests),
+        Change::PutAccessToken(digest, token) => sessions::put_access(transaction, digest, token),
+        Change::PutRefreshToken(digest, token) => sessions::put_refresh(transaction, digest, token),
+        Change::ForgetAccessTokens(digests) => sessions::forget_access(transaction, digests),
+        Change::ForgetRefreshTokens(digests) => sessions::forget_refresh(transaction, digests),
     }
 }

@@ -1,7 +1,7 @@
 //! Putting a backup's accounts and settings in the place of ours.
 //!
 //! The audit log is never taken back: ours stays, unless it is empty, as on a new robot; then the
-//! backup's comes along with what was not delivered of it. Every login ends.
+//! backup's comes along with what was not delivered of it. Every session ends.
 
 use std::path::Path;
 
@@ -92,7 +92,7 @@ fn copy(
         "INSERT OR REPLACE INTO main.former_username
              SELECT lower(username), id, full_name FROM main.user;
          INSERT OR IGNORE INTO main.former_username SELECT * FROM backup.former_username;
-         DELETE FROM main.login;
+         DELETE FROM main.session;
          DELETE FROM main.user;
          DELETE FROM main.setting;
          INSERT INTO main.setting SELECT * FROM backup.setting;

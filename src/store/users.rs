@@ -3,10 +3,10 @@
 use rusqlite::types::Type;
 use rusqlite::{named_params, params, Connection, Row, Transaction};
 
-use crate::domain::clock::Moment;
-use crate::domain::password::PasswordHash;
+use crate::domain::passwords::PasswordHash;
 use crate::domain::state::{Change, State};
-use crate::domain::user::{AccountType, FormerUsername, ResetPasswordReason, User, UserId};
+use crate::domain::time::Moment;
+use crate::domain::users::{AccountType, FormerUsername, ResetPasswordReason, User, UserId};
 
 /// Reasons that are stored; the age of a password is not.
 const REASONS: [(ResetPasswordReason, &str); 3] = [

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use auth_server::domain::audit::Origin;
 use auth_server::domain::authority::Caller;
-use auth_server::domain::logins::{
+use auth_server::domain::passwords::{NewPassword, Password, PasswordHash};
+use auth_server::domain::sessions::{
     log_in, refresh, revoke, Attempt, Issued, LoginOutcome, RefreshOutcome,
 };
-use auth_server::domain::password::{NewPassword, Password, PasswordHash};
-use auth_server::domain::settings::SettingsPatch;
-use auth_server::domain::user::AccountType;
+use auth_server::domain::settings::{self, SettingsPatch};
+use auth_server::domain::users::AccountType;
 use auth_server::domain::users::{self, NewUser};
 use auth_server::store::{AuditLog, Store, Verified, DATABASE};
 
@@ -45,7 +45,7 @@ async fn never_expire(store: &Store) {
         ..SettingsPatch::default()
     };
     store
-        .write(move |state, _| users::patch_settings(state, &caller(), &patch))
+        .write(move |state, _| settings::patch(state, &caller(), &patch))
         .await
         .unwrap()
         .unwrap();

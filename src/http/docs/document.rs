@@ -7,7 +7,7 @@ use utoipa::openapi::security::{Flow, OAuth2, Password, Scopes, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use super::super::{docs, error, health, hello, oauth2, settings, users};
-use crate::domain::scope::Scope;
+use crate::domain::scopes::Scope;
 
 /// What utoipa gathers.
 #[derive(OpenApi)]

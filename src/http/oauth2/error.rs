@@ -7,7 +7,7 @@ use thiserror::Error;
 use utoipa::ToSchema;
 
 use crate::http::error::ApiError;
-use crate::service::AccountError;
+use crate::service::ServiceError;
 
 /// The body of an OAuth 2 error.
 #[derive(Debug, Serialize, ToSchema)]
@@ -64,8 +64,8 @@ pub enum OAuthError {
     Other(#[from] ApiError),
 }
 
-impl From<AccountError> for OAuthError {
-    fn from(error: AccountError) -> Self {
+impl From<ServiceError> for OAuthError {
+    fn from(error: ServiceError) -> Self {
         Self::Other(error.into())
     }
 }

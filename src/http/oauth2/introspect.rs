@@ -8,9 +8,10 @@ use utoipa::ToSchema;
 
 use super::error::{OAuthError, OAuthErrorBody};
 use super::form::{ClientId, Form, CLIENT};
-use crate::domain::token::TokenDigest;
-use crate::domain::user::AccountType;
+use crate::domain::tokens::TokenDigest;
+use crate::http::views::AccountType;
 use crate::http::AppState;
+use crate::service::ActiveToken;
 
 /// What is known of a token. Of one that is not active there is nothing but that.
 #[derive(Default, Serialize, ToSchema)]
@@ -51,6 +52,22 @@ pub struct Introspection {
     token_type: Option<&'static str>,
 }
 
+impl From<ActiveToken> for Introspection {
+    fn from(token: ActiveToken) -> Self {
+        Self {
+            active: true,
+            scope: Some(token.scopes.to_string()),
+            username: Some(token.username),
+            ot_fullname: Some(token.full_name),
+            ot_account_type: Some(token.account_type.into()),
+            client_id: Some(CLIENT),
+            exp: Some(token.expires),
+            iat: Some(token.issued),
+            token_type: Some("Bearer"),
+        }
+    }
+}
+
 /// The parameters of requests about one token.
 #[derive(Deserialize, ToSchema)]
 #[allow(dead_code)] // for the document; `Form` reads the parameters
@@ -81,20 +98,6 @@ pub async fn post(
 ) -> Result<HttpResponse, OAuthError> {
     let form = Form::of_client(&request, &body)?;
     let digest = TokenDigest::of(form.required("token")?);
-    let store = app.accounts.store();
-    let found = store.read(|state, now| {
-        let principal = state.authenticate(&digest, now)?;
-        Some(Introspection {
-            active: true,
-            scope: Some(principal.scopes.to_string()),
-            username: Some(principal.user.username.clone()),
-            ot_fullname: Some(principal.user.full_name.clone()),
-            ot_account_type: Some(principal.user.account_type),
-            client_id: Some(CLIENT),
-            exp: Some(store.clock().unix_seconds(principal.token.expires)),
-            iat: Some(store.clock().unix_seconds(principal.token.issued)),
-            token_type: Some("Bearer"),
-        })
-    });
+    let found = app.service.introspect(&digest).map(Introspection::from);
     Ok(HttpResponse::Ok().json(found.unwrap_or_default()))
 }

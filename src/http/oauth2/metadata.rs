@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, Responder};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::scope::Scope;
+use crate::domain::scopes::Scope;
 
 /// What a client can find out about this authorization server (RFC 8414 §2).
 #[derive(Debug, Serialize, ToSchema)]

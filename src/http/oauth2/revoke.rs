@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::error::{OAuthError, OAuthErrorBody};
 use super::form::Form;
 use super::introspect::AboutToken;
-use crate::domain::token::TokenDigest;
+use crate::domain::tokens::TokenDigest;
 use crate::http::auth;
 use crate::http::{nothing, AppState, Empty};
 
@@ -29,6 +29,6 @@ pub async fn post(
 ) -> Result<HttpResponse, OAuthError> {
     let form = Form::of_client(&request, &body)?;
     let digest = TokenDigest::of(form.required("token")?);
-    app.accounts.revoke(auth::open(&request)?, digest).await?;
+    app.service.revoke(auth::open(&request)?, digest).await?;
     Ok(nothing())
 }

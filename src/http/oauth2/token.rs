@@ -8,10 +8,10 @@ use utoipa::ToSchema;
 
 use super::error::{OAuthError, OAuthErrorBody};
 use super::form::{ClientId, Form};
-use crate::domain::logins::{Issued, LoginOutcome, RefreshOutcome};
-use crate::domain::password::Password;
-use crate::domain::scope::Scopes;
-use crate::domain::token::TokenDigest;
+use crate::domain::passwords::Password;
+use crate::domain::scopes::Scopes;
+use crate::domain::sessions::{Issued, LoginOutcome, RefreshOutcome};
+use crate::domain::tokens::TokenDigest;
 use crate::http::auth;
 use crate::http::AppState;
 
@@ -91,7 +91,7 @@ pub async fn post(
             let username = form.required("username")?;
             let password = Password::new(form.required("password")?.to_owned());
             let asked = scopes(&form)?;
-            match app.accounts.log_in(by, username, password, asked).await? {
+            match app.service.log_in(by, username, password, asked).await? {
                 LoginOutcome::Granted(issued) => issued,
                 LoginOutcome::Refused {
                     attempts_remaining,
@@ -109,7 +109,7 @@ pub async fn post(
         "refresh_token" => {
             let digest = TokenDigest::of(form.required("refresh_token")?);
             let asked = scopes(&form)?;
-            match app.accounts.refresh(by, digest, asked).await? {
+            match app.service.refresh(by, digest, asked).await? {
                 RefreshOutcome::Granted(issued) => issued,
                 RefreshOutcome::Refused => return Err(OAuthError::InvalidRefreshToken),
                 RefreshOutcome::ExcessiveScope => return Err(OAuthError::InvalidScope),

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::domain::authority::Source;
-use crate::domain::user::UserId;
+use crate::domain::users::UserId;
 
 /// For which account a password is hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

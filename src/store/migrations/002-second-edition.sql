@@ -37,3 +37,8 @@ CREATE TABLE python_import (
     file TEXT NOT NULL,
     digest BLOB NOT NULL CHECK (length(digest) = 32)
 ) STRICT;
+
+-- What a user has after logging in is a session.
+ALTER TABLE login RENAME TO session;
+ALTER TABLE access_token RENAME COLUMN login_id TO session_id;
+ALTER TABLE refresh_token RENAME COLUMN login_id TO session_id;

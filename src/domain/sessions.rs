@@ -7,9 +7,13 @@ use super::password::PasswordHash;
 use super::plan::{Context, Plan};
 use super::refusals::RefusalKind;
 use super::scope::Scopes;
+use super::decision::{Context, Decision};
+use super::passwords::PasswordHash;
+use super::scopes::Scopes;
 use super::state::{Change, State};
-use super::token::{AccessToken, Login, LoginId, RefreshToken, Token, TokenDigest};
-use super::user::{User, UserId};
+use super::time::Moment;
+use super::tokens::{AccessToken, RefreshToken, Session, SessionId, Token, TokenDigest};
+use super::users::{User, UserId};
 
 /// How long a refresh token works after its first use, in milliseconds: two windows of an app may
 /// refresh at once.
@@ -84,11 +88,11 @@ pub fn log_in(
     caller: &Caller,
     attempt: &Attempt,
     asked: Option<Scopes>,
-) -> Plan<LoginOutcome> {
+) -> Decision<LoginOutcome> {
     let Some((user, right)) = attempt.outcome(state) else {
         // The name is not told: people type passwords into the wrong field.
         let message = "A login was refused: there is no such user.".into();
-        return Plan {
+        return Decision {
             changes: Vec::new(),
             events: vec![caller
                 .event(FAILED, message)
@@ -102,6 +106,7 @@ pub fn log_in(
     let caller = &as_user(caller, user);
     let policy = state.lock_policy();
     let refused = |kind, changes, message: String, reply| Plan {
+    let refused = |changes, message: String, reply| Decision {
         changes,
         events: vec![caller.event(FAILED, message).refused(kind)],
         reply,
@@ -143,13 +148,13 @@ pub fn log_in(
         return refused(RefusalKind::ExcessiveScope, Vec::new(), message, reply);
     }
     let grant = asked.unwrap_or(Scopes::UNBOUNDED);
-    let login = Login {
-        id: state.next_login(),
+    let session = Session {
+        id: state.next_session(),
         user: user.id,
         grant,
         expires: context.now,
     };
-    let (mut changes, issued) = issue(state, context, user, login, grant);
+    let (mut changes, issued) = issue(state, context, user, session, grant);
     if user.failed_logins > 0 || attempt.rehashed.is_some() {
         changes.push(Change::PutUser(User {
             failed_logins: 0,
@@ -161,7 +166,7 @@ pub fn log_in(
             ..user.clone()
         }));
     }
-    Plan {
+    Decision {
         changes,
         events: vec![caller.event(SUCCEEDED, format!("{:?} logged in.", user.username))],
         reply: LoginOutcome::Granted(issued),
@@ -180,37 +185,37 @@ fn may_ask_for(state: &State, user: &User, now: Moment) -> Scopes {
 pub enum RefreshOutcome {
     /// A new pair.
     Granted(Issued),
-    /// The token is unknown, expired or revoked, or was used before and has ended its login now.
+    /// The token is unknown, expired or revoked, or was used before and has ended its session now.
     Refused,
-    /// More than the login was granted.
+    /// More than the session was granted.
     ExcessiveScope,
 }
 
 /// Gives a new pair of tokens for a refresh token (RFC 6749 §6). `asked` may narrow the new access
-/// token, not the login.
+/// token, not the session.
 ///
 /// A token that was used before, longer than [`REFRESH_GRACE`] ago, was stolen or has been: its
-/// login ends (RFC 9700 §4.14.2).
+/// session ends (RFC 9700 §4.14.2).
 pub fn refresh(
     state: &State,
     context: &mut Context,
     caller: &Caller,
     digest: &TokenDigest,
     asked: Option<Scopes>,
-) -> Plan<RefreshOutcome> {
+) -> Decision<RefreshOutcome> {
     let found = state.refresh_token(digest).and_then(|token| {
-        let login = state.login(token.login)?;
-        Some((token, login, state.user(login.user)?))
+        let session = state.session(token.session)?;
+        Some((token, session, state.user(session.user)?))
     });
-    let Some((token, login, user)) = found else {
-        return Plan::reply(RefreshOutcome::Refused);
+    let Some((token, session, user)) = found else {
+        return Decision::reply(RefreshOutcome::Refused);
     };
     if token
         .superseded
         .is_some_and(|used| used + REFRESH_GRACE <= context.now)
     {
         let message = format!(
-            "A refresh token of {:?} was used a second time: the login has ended.",
+            "A refresh token of {:?} was used a second time: the session has ended.",
             user.username
         );
         return Plan {
@@ -218,18 +223,21 @@ pub fn refresh(
             events: vec![as_user(caller, user)
                 .event(ENDED, message)
                 .refused(RefusalKind::ReusedRefreshToken)],
+        return Decision {
+            changes: vec![Change::EndSession(session.id)],
+            events: vec![as_user(caller, user).event("session ended", message)],
             reply: RefreshOutcome::Refused,
         };
     }
     if token.expires <= context.now || user.locked_by_admin {
-        return Plan::reply(RefreshOutcome::Refused);
+        return Decision::reply(RefreshOutcome::Refused);
     }
-    let may_ask = login.grant.and(may_ask_for(state, user, context.now));
+    let may_ask = session.grant.and(may_ask_for(state, user, context.now));
     if asked.is_some_and(|asked| !asked.is_subset(may_ask)) {
-        return Plan::reply(RefreshOutcome::ExcessiveScope);
+        return Decision::reply(RefreshOutcome::ExcessiveScope);
     }
-    let scopes = asked.unwrap_or(login.grant);
-    let (mut changes, issued) = issue(state, context, user, login.clone(), scopes);
+    let scopes = asked.unwrap_or(session.grant);
+    let (mut changes, issued) = issue(state, context, user, session.clone(), scopes);
     if token.superseded.is_none() {
         let superseded = RefreshToken {
             superseded: Some(context.now),
@@ -237,27 +245,27 @@ pub fn refresh(
         };
         changes.push(Change::PutRefreshToken(*digest, superseded));
     }
-    Plan {
+    Decision {
         changes,
         events: Vec::new(),
         reply: RefreshOutcome::Granted(issued),
     }
 }
 
-/// Ends the login that a token of either kind belongs to (RFC 7009 §2.1).
-pub fn revoke(state: &State, caller: &Caller, digest: &TokenDigest) -> Plan<()> {
+/// Ends the session that a token of either kind belongs to (RFC 7009 §2.1).
+pub fn revoke(state: &State, caller: &Caller, digest: &TokenDigest) -> Decision<()> {
     let found = state
         .access_token(digest)
-        .map(|token| token.login)
-        .or_else(|| state.refresh_token(digest).map(|token| token.login))
-        .and_then(|login| state.login(login))
-        .and_then(|login| Some((login, state.user(login.user)?)));
-    let Some((login, user)) = found else {
-        return Plan::reply(());
+        .map(|token| token.session)
+        .or_else(|| state.refresh_token(digest).map(|token| token.session))
+        .and_then(|session| state.session(session))
+        .and_then(|session| Some((session, state.user(session.user)?)));
+    let Some((session, user)) = found else {
+        return Decision::reply(());
     };
     let message = format!("{:?} logged out.", user.username);
-    Plan {
-        changes: vec![Change::EndLogin(login.id)],
+    Decision {
+        changes: vec![Change::EndSession(session.id)],
         events: vec![as_user(caller, user).event("logout", message)],
         reply: (),
     }
@@ -279,28 +287,28 @@ fn with_failure(user: &User, now: Moment) -> User {
     }
 }
 
-/// A new pair of tokens of `login`, whose access token has `scopes`.
+/// A new pair of tokens of `session`, whose access token has `scopes`.
 fn issue(
     state: &State,
     context: &mut Context,
     user: &User,
-    login: Login,
+    session: Session,
     scopes: Scopes,
 ) -> (Vec<Change>, Issued) {
     let settings = state.settings();
     let expires = context.now.after_seconds(settings.idle_logout);
     let access = Token::generate(context.random);
     let refresh = Token::generate(context.random);
-    let id: LoginId = login.id;
+    let id: SessionId = session.id;
     let changes = vec![
-        Change::PutLogin(Login {
-            expires: login.expires.max(expires),
-            ..login
+        Change::PutSession(Session {
+            expires: session.expires.max(expires),
+            ..session
         }),
         Change::PutAccessToken(
             access.digest(),
             AccessToken {
-                login: id,
+                session: id,
                 scopes,
                 issued: context.now,
                 expires,
@@ -309,7 +317,7 @@ fn issue(
         Change::PutRefreshToken(
             refresh.digest(),
             RefreshToken {
-                login: id,
+                session: id,
                 expires,
                 superseded: None,
             },

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::settings::Settings;
-use super::user::AccountType;
+use super::users::AccountType;
 
 /// One permission. Its number is stored in databases and never changes its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,18 +1,19 @@
-//! A user account.
+//! User accounts: what one is, its names, and which of them failed logins lock.
 
-use std::fmt;
+mod rules;
 
-use serde::de::{Error, Unexpected, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
-use utoipa::ToSchema;
 
-use super::clock::Moment;
-use super::error::RuleError;
-use super::password::PasswordHash;
-use super::scope::Scopes;
-use super::settings::Settings;
-use super::state::State;
+use crate::domain::error::RuleError;
+use crate::domain::passwords::PasswordHash;
+use crate::domain::scopes::Scopes;
+use crate::domain::settings::Settings;
+use crate::domain::state::State;
+use crate::domain::time::Moment;
+
+pub use self::rules::{
+    create, delete, named, reset_password, self_of, update, update_self, NewUser, UserPatch,
+};
 
 /// Longest username, in characters.
 pub const MAX_USERNAME_LENGTH: usize = 20;
@@ -26,8 +27,7 @@ const FREE_ATTEMPTS: u32 = 5;
 const LONGEST_WAIT: i64 = 30_000;
 
 /// What an account is for; it decides which scopes the account has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AccountType {
     /// Administers the robot.
     Admin,
@@ -59,31 +59,8 @@ impl AccountType {
     }
 }
 
-/// A string and nothing else: by itself serde takes an object of one member as well.
-impl<'de> Deserialize<'de> for AccountType {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Name;
-
-        impl Visitor<'_> for Name {
-            type Value = AccountType;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("one of `admin`, `user`, `auditor`, `service`")
-            }
-
-            fn visit_str<E: Error>(self, name: &str) -> Result<AccountType, E> {
-                AccountType::from_name(name)
-                    .ok_or_else(|| E::invalid_value(Unexpected::Other("another string"), &self))
-            }
-        }
-
-        deserializer.deserialize_str(Name)
-    }
-}
-
 /// Why a user must set a new password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResetPasswordReason {
     /// They need not.
     None,
@@ -228,36 +205,30 @@ pub fn fold(username: &str) -> String {
     username.to_ascii_lowercase()
 }
 
-/// What is told of a user.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = User)]
-pub struct UserView {
-    /// The name to log in with.
+/// What is told of a user, as it is at one moment.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// Username of the account.
     pub username: String,
-    /// The user's name in the world.
+    /// Full name of the person.
     pub full_name: String,
-    /// What the account is for.
+    /// Type of the account.
     pub account_type: AccountType,
     /// Whether an administrator or failed logins locked the account.
     pub locked: bool,
-    /// Whether the user must set a new password.
-    pub reset_password: bool,
-    /// Why.
-    pub reset_password_reason: ResetPasswordReason,
+    /// Why the user must set a new password.
+    pub reset_reason: ResetPasswordReason,
 }
 
-impl UserView {
-    /// A user as it is at a moment.
+impl Profile {
+    /// A user at the moment `now`. `policy`: that of `state`.
     pub fn of(user: &User, state: &State, policy: &LockPolicy, now: Moment) -> Self {
-        let reason = user.reset_reason(state.settings(), now);
         Self {
             username: user.username.clone(),
             full_name: user.full_name.clone(),
             account_type: user.account_type,
             locked: policy.is_locked(user),
-            reset_password: reason != ResetPasswordReason::None,
-            reset_password_reason: reason,
+            reset_reason: user.reset_reason(state.settings(), now),
         }
     }
 }

@@ -1,30 +1,30 @@
-//! Tables `login`, `access_token` and `refresh_token`. Tokens go with their login.
+//! Tables `session`, `access_token` and `refresh_token`. Tokens go with their session.
 
 use rusqlite::{params, Connection, Transaction};
 
-use crate::domain::clock::Moment;
-use crate::domain::scope::Scopes;
+use crate::domain::scopes::Scopes;
 use crate::domain::state::{Change, State};
-use crate::domain::token::{AccessToken, Login, LoginId, RefreshToken, TokenDigest};
-use crate::domain::user::UserId;
+use crate::domain::time::Moment;
+use crate::domain::tokens::{AccessToken, RefreshToken, Session, SessionId, TokenDigest};
+use crate::domain::users::UserId;
 
 pub fn load(connection: &Connection, state: &mut State) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare("SELECT id, user_id, scopes, expires FROM login")?;
+    let mut statement = connection.prepare("SELECT id, user_id, scopes, expires FROM session")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        state.apply(Change::PutLogin(Login {
-            id: LoginId(row.get(0)?),
+        state.apply(Change::PutSession(Session {
+            id: SessionId(row.get(0)?),
             user: UserId(row.get(1)?),
             grant: Scopes::from_bits(row.get(2)?),
             expires: Moment(row.get(3)?),
         }));
     }
-    let mut statement =
-        connection.prepare("SELECT digest, login_id, scopes, issued, expires FROM access_token")?;
+    let mut statement = connection
+        .prepare("SELECT digest, session_id, scopes, issued, expires FROM access_token")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let token = AccessToken {
-            login: LoginId(row.get(1)?),
+            session: SessionId(row.get(1)?),
             scopes: Scopes::from_bits(row.get(2)?),
             issued: Moment(row.get(3)?),
             expires: Moment(row.get(4)?),
@@ -32,11 +32,11 @@ pub fn load(connection: &Connection, state: &mut State) -> rusqlite::Result<()> 
         state.apply(Change::PutAccessToken(TokenDigest(row.get(0)?), token));
     }
     let mut statement =
-        connection.prepare("SELECT digest, login_id, expires, superseded FROM refresh_token")?;
+        connection.prepare("SELECT digest, session_id, expires, superseded FROM refresh_token")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let token = RefreshToken {
-            login: LoginId(row.get(1)?),
+            session: SessionId(row.get(1)?),
             expires: Moment(row.get(2)?),
             superseded: row.get::<_, Option<i64>>(3)?.map(Moment),
         };
@@ -45,24 +45,24 @@ pub fn load(connection: &Connection, state: &mut State) -> rusqlite::Result<()> 
     Ok(())
 }
 
-pub fn put(transaction: &Transaction, login: &Login) -> rusqlite::Result<()> {
+pub fn put(transaction: &Transaction, session: &Session) -> rusqlite::Result<()> {
     transaction
         .prepare_cached(
-            "INSERT INTO login VALUES (?1, ?2, ?3, ?4)
+            "INSERT INTO session VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (id) DO UPDATE SET scopes = ?3, expires = ?4",
         )?
         .execute(params![
-            login.id.0,
-            login.user.0,
-            login.grant.bits(),
-            login.expires.0
+            session.id.0,
+            session.user.0,
+            session.grant.bits(),
+            session.expires.0
         ])?;
     Ok(())
 }
 
-pub fn end(transaction: &Transaction, id: LoginId) -> rusqlite::Result<()> {
+pub fn end(transaction: &Transaction, id: SessionId) -> rusqlite::Result<()> {
     transaction
-        .prepare_cached("DELETE FROM login WHERE id = ?")?
+        .prepare_cached("DELETE FROM session WHERE id = ?")?
         .execute([id.0])?;
     Ok(())
 }
@@ -70,18 +70,18 @@ pub fn end(transaction: &Transaction, id: LoginId) -> rusqlite::Result<()> {
 pub fn end_of(
     transaction: &Transaction,
     user: UserId,
-    except: Option<LoginId>,
+    except: Option<SessionId>,
 ) -> rusqlite::Result<()> {
     transaction
-        .prepare_cached("DELETE FROM login WHERE user_id = ? AND id IS NOT ?")?
-        .execute(params![user.0, except.map(|login| login.0)])?;
+        .prepare_cached("DELETE FROM session WHERE user_id = ? AND id IS NOT ?")?
+        .execute(params![user.0, except.map(|session| session.0)])?;
     Ok(())
 }
 
-pub fn end_all(transaction: &Transaction, except: Option<LoginId>) -> rusqlite::Result<()> {
+pub fn end_all(transaction: &Transaction, except: Option<SessionId>) -> rusqlite::Result<()> {
     transaction.execute(
-        "DELETE FROM login WHERE id IS NOT ?",
-        [except.map(|login| login.0)],
+        "DELETE FROM session WHERE id IS NOT ?",
+        [except.map(|session| session.0)],
     )?;
     Ok(())
 }
@@ -95,7 +95,7 @@ pub fn put_access(
         .prepare_cached("INSERT INTO access_token VALUES (?, ?, ?, ?, ?)")?
         .execute(params![
             digest.0,
-            token.login.0,
+            token.session.0,
             token.scopes.bits(),
             token.issued.0,
             token.expires.0
@@ -115,7 +115,7 @@ pub fn put_refresh(
         )?
         .execute(params![
             digest.0,
-            token.login.0,
+            token.session.0,
             token.expires.0,
             token.superseded.map(|moment| moment.0)
         ])?;

@@ -7,10 +7,10 @@ use base64::Engine;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::clock::Moment;
-use super::plan::Random;
-use super::scope::Scopes;
-use super::user::UserId;
+use super::decision::Random;
+use super::scopes::Scopes;
+use super::time::Moment;
+use super::users::UserId;
 
 /// Bytes of randomness in a token.
 const TOKEN_BYTES: usize = 32;
@@ -60,15 +60,15 @@ impl fmt::Debug for TokenDigest {
     }
 }
 
-/// Which login. Numbers are not given twice.
+/// Which session. Numbers are not given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LoginId(pub i64);
+pub struct SessionId(pub i64);
 
-/// One login, from which all its tokens come.
+/// One session, from which all its tokens come.
 #[derive(Clone, Debug)]
-pub struct Login {
+pub struct Session {
     /// Which one.
-    pub id: LoginId,
+    pub id: SessionId,
     /// Whose.
     pub user: UserId,
     /// The most that its tokens may ever do.
@@ -80,8 +80,8 @@ pub struct Login {
 /// An access token.
 #[derive(Clone, Copy, Debug)]
 pub struct AccessToken {
-    /// The login that it belongs to.
-    pub login: LoginId,
+    /// The session that it belongs to.
+    pub session: SessionId,
     /// What was asked for it: the grant, or less.
     pub scopes: Scopes,
     /// When it was issued.
@@ -93,8 +93,8 @@ pub struct AccessToken {
 /// A refresh token.
 #[derive(Clone, Copy, Debug)]
 pub struct RefreshToken {
-    /// The login that it belongs to.
-    pub login: LoginId,
+    /// The session that it belongs to.
+    pub session: SessionId,
     /// When it expires.
     pub expires: Moment,
     /// When it was first used.

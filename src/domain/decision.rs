@@ -1,8 +1,8 @@
 //! What a rule is given and what it gives.
 
 use super::audit::Event;
-use super::clock::Moment;
 use super::state::Change;
+use super::time::Moment;
 
 /// A source of random bytes.
 pub trait Random {
@@ -20,7 +20,7 @@ pub struct Context<'a> {
 
 /// What is to be written, all of it or nothing, and what to answer then.
 #[derive(Debug)]
-pub struct Plan<T> {
+pub struct Decision<T> {
     /// The changes, in order.
     pub changes: Vec<Change>,
     /// What the audit log says of them.
@@ -29,7 +29,7 @@ pub struct Plan<T> {
     pub reply: T,
 }
 
-impl<T> Plan<T> {
+impl<T> Decision<T> {
     /// Nothing to write.
     pub fn reply(reply: T) -> Self {
         Self {

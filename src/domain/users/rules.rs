@@ -1,18 +1,17 @@
-//! Creating, changing and deleting users, and changing settings.
+//! Creating, changing and deleting users.
 
-use super::audit::{Origin, ENABLE_ACCESS_CONTROL};
-use super::authority::{Caller, Session};
-use super::clock::Moment;
-use super::error::RuleError;
-use super::password::NewPassword;
-use super::plan::Plan;
-use super::settings::{Settings, SettingsPatch};
-use super::state::{Change, State};
-use super::token::LoginId;
-use super::user::{
+use super::{
     check_username, readable_full_name, AccountType, FormerUsername, ResetPasswordReason, User,
     UserId, SERVICE_FULL_NAME,
 };
+use crate::domain::audit::Origin;
+use crate::domain::authority::{Caller, PrincipalId};
+use crate::domain::decision::Decision;
+use crate::domain::error::RuleError;
+use crate::domain::passwords::NewPassword;
+use crate::domain::state::{Change, State};
+use crate::domain::time::Moment;
+use crate::domain::tokens::SessionId;
 
 /// A user to be.
 #[derive(Clone, Debug)]
@@ -52,7 +51,7 @@ pub fn create(
     caller: &Caller,
     new: &NewUser,
     password: &NewPassword,
-) -> Result<Plan<User>, RuleError> {
+) -> Result<Decision<User>, RuleError> {
     check_username(&new.username)?;
     let full_name = readable_full_name(&new.full_name)?;
     let full_name = match new.account_type {
@@ -88,7 +87,7 @@ pub fn create(
             ""
         }
     );
-    Ok(Plan {
+    Ok(Decision {
         changes: vec![Change::PutUser(user.clone())],
         events: vec![caller.event("create user", message)],
         reply: user,
@@ -106,21 +105,21 @@ pub fn update(
     username: &str,
     patch: &UserPatch,
     password: Option<&NewPassword>,
-) -> Result<Plan<User>, RuleError> {
+) -> Result<Decision<User>, RuleError> {
     let user = named(state, username)?;
     let mut edit = Edit::of(state, user);
     edit.rename(patch)?;
     edit.retype(patch.account_type)?;
     if edit.new.username != user.username || edit.new.account_type != user.account_type {
-        edit.end_logins = Some(None);
+        edit.end_sessions = Some(None);
     }
     edit.lock(patch.locked)?;
     if let Some(password) = password {
         edit.set_password(password, now)?;
-        edit.end_logins = Some(None);
+        edit.end_sessions = Some(None);
     } else if patch.reset_password {
         edit.force_reset();
-        edit.end_logins = Some(None);
+        edit.end_sessions = Some(None);
     }
     edit.finish(caller, "update user")
 }
@@ -135,13 +134,13 @@ pub fn update_self(
     caller: &Caller,
     patch: &UserPatch,
     password: Option<&NewPassword>,
-) -> Result<Plan<User>, RuleError> {
-    let (user, Session { login, .. }) = self_of(state, caller)?;
+) -> Result<Decision<User>, RuleError> {
+    let (user, PrincipalId { session, .. }) = self_of(state, caller)?;
     let mut edit = Edit::of(state, user);
     edit.rename(patch)?;
     if let Some(password) = password {
         edit.set_password(password, now)?;
-        edit.end_logins = Some(Some(login));
+        edit.end_sessions = Some(Some(session));
     }
     edit.finish(caller, "update self")
 }
@@ -156,12 +155,12 @@ pub fn reset_password(
     caller: &Caller,
     username: &str,
     password: &NewPassword,
-) -> Result<Plan<User>, RuleError> {
+) -> Result<Decision<User>, RuleError> {
     let user = named(state, username)?;
     let mut edit = Edit::of(state, user);
     edit.lock(Some(false))?;
     edit.set_password(password, now)?;
-    edit.end_logins = Some(None);
+    edit.end_sessions = Some(None);
     edit.new.stored_reason = ResetPasswordReason::AdminForced;
     edit.new.temporary_password = true;
     edit.said = vec!["a temporary password".into()];
@@ -172,7 +171,7 @@ pub fn reset_password(
 ///
 /// # Errors
 /// There is no such user, or it must stay.
-pub fn delete(state: &State, caller: &Caller, username: &str) -> Result<Plan<()>, RuleError> {
+pub fn delete(state: &State, caller: &Caller, username: &str) -> Result<Decision<()>, RuleError> {
     let user = named(state, username)?;
     // While access control is off, the app's set-up deletes what a broken try has left.
     if user.account_type == AccountType::Service
@@ -192,7 +191,7 @@ pub fn delete(state: &State, caller: &Caller, username: &str) -> Result<Plan<()>
         user.account_type.name(),
         user.full_name
     );
-    Ok(Plan {
+    Ok(Decision {
         changes: vec![
             Change::PutFormerUsername(FormerUsername::of(user)),
             Change::DeleteUser(user.id),
@@ -200,114 +199,6 @@ pub fn delete(state: &State, caller: &Caller, username: &str) -> Result<Plan<()>
         events: vec![caller.event("delete user", message)],
         reply: (),
     })
-}
-
-/// Changes the settings.
-///
-/// # Errors
-/// A value out of range.
-pub fn patch_settings(
-    state: &State,
-    caller: &Caller,
-    patch: &SettingsPatch,
-) -> Result<Plan<Settings>, RuleError> {
-    patch.check().map_err(RuleError::OutOfRange)?;
-    let settings = patch.applied_to(state.settings());
-    Ok(put_settings(state, caller, "edit CRS settings", settings))
-}
-
-/// Puts the settings back to their defaults.
-pub fn reset_settings(state: &State, caller: &Caller) -> Plan<Settings> {
-    put_settings(state, caller, "reset CRS settings", Settings::default())
-}
-
-fn put_settings(
-    state: &State,
-    caller: &Caller,
-    action: &str,
-    settings: Settings,
-) -> Plan<Settings> {
-    let before = state.settings();
-    let differences = before.differences(&settings);
-    if differences.is_empty() {
-        return Plan::reply(settings);
-    }
-    let mut changes = vec![Change::PutSettings(settings.clone())];
-    if before.password_policy_differs(&settings) {
-        for user in state.users() {
-            if user.stored_reason == ResetPasswordReason::None {
-                changes.push(Change::PutUser(User {
-                    stored_reason: ResetPasswordReason::AdminForced,
-                    ..user.clone()
-                }));
-            }
-        }
-        changes.push(Change::EndAllLogins { except: None });
-    }
-    let message = format!("Changed settings: {}.", differences.join(", "));
-    Plan {
-        changes,
-        events: vec![caller.event(action, message)],
-        reply: settings,
-    }
-}
-
-/// Turns access control on. Every session but the caller's ends: what somebody prepared while
-/// everything was open does not outlive it.
-///
-/// # Errors
-/// It is on already, or no administrator can log in.
-pub fn enable_access_control(state: &State, caller: &Caller) -> Result<Plan<()>, RuleError> {
-    if state.access_control() {
-        return Err(RuleError::AccessControlAlreadyEnabled);
-    }
-    if !state.has_able_admin(None) {
-        return Err(RuleError::LastAdmin);
-    }
-    let message = format!(
-        "Turned access control on. Administrators: {}. Service accounts: {}.",
-        accounts_of(state, AccountType::Admin),
-        accounts_of(state, AccountType::Service)
-    );
-    Ok(Plan {
-        changes: vec![
-            Change::SetAccessControl(true),
-            Change::EndAllLogins {
-                except: caller.session.map(|session| session.login),
-            },
-        ],
-        events: vec![caller.event(ENABLE_ACCESS_CONTROL, message)],
-        reply: (),
-    })
-}
-
-/// Turns access control off, which only the console may.
-///
-/// # Errors
-/// It is off already.
-pub fn disable_access_control(state: &State, caller: &Caller) -> Result<Plan<()>, RuleError> {
-    if !state.access_control() {
-        return Err(RuleError::AccessControlAlreadyDisabled);
-    }
-    let message = "Turned access control off.".into();
-    Ok(Plan {
-        changes: vec![Change::SetAccessControl(false)],
-        events: vec![caller.event("disable CRS", message)],
-        reply: (),
-    })
-}
-
-/// All accounts of a type, for the audit log: `"ada" ("Ada Lovelace"), …`.
-fn accounts_of(state: &State, account_type: AccountType) -> String {
-    let all: Vec<_> = state
-        .users()
-        .filter(|user| user.account_type == account_type)
-        .map(|user| format!("{:?} ({:?})", user.username, user.full_name))
-        .collect();
-    if all.is_empty() {
-        return "none".into();
-    }
-    all.join(", ")
 }
 
 /// The user of a name.
@@ -320,14 +211,17 @@ pub fn named<'a>(state: &'a State, username: &str) -> Result<&'a User, RuleError
         .ok_or_else(|| RuleError::user_not_found(username))
 }
 
-/// The user who asks, and the session.
+/// The user who asks, and in which session.
 ///
 /// # Errors
 /// Nobody is logged in.
-pub fn self_of<'a>(state: &'a State, caller: &Caller) -> Result<(&'a User, Session), RuleError> {
+pub fn self_of<'a>(
+    state: &'a State,
+    caller: &Caller,
+) -> Result<(&'a User, PrincipalId), RuleError> {
     caller
-        .session
-        .and_then(|session| Some((state.user(session.user)?, session)))
+        .principal
+        .and_then(|principal| Some((state.user(principal.user)?, principal)))
         .ok_or_else(|| RuleError::user_not_found("self"))
 }
 
@@ -363,8 +257,8 @@ struct Edit<'a> {
     state: &'a State,
     old: &'a User,
     new: User,
-    /// Which logins end: all of them, or all but one.
-    end_logins: Option<Option<LoginId>>,
+    /// Which sessions end: all of them, or all but one.
+    end_sessions: Option<Option<SessionId>>,
     /// What is different, in words for the audit log.
     said: Vec<String>,
 }
@@ -375,7 +269,7 @@ impl<'a> Edit<'a> {
             state,
             old,
             new: old.clone(),
-            end_logins: None,
+            end_sessions: None,
             said: Vec::new(),
         }
     }
@@ -447,7 +341,7 @@ impl<'a> Edit<'a> {
                     self.said.push("locked".into());
                 }
                 self.new.locked_by_admin = true;
-                self.end_logins = Some(None);
+                self.end_sessions = Some(None);
             }
             Some(false) => {
                 if self.old.locked_by_admin || self.old.failed_logins > 0 {
@@ -479,9 +373,9 @@ impl<'a> Edit<'a> {
     }
 
     /// The plan, unless it would leave nobody to administer the robot.
-    fn finish(self, caller: &Caller, action: &str) -> Result<Plan<User>, RuleError> {
+    fn finish(self, caller: &Caller, action: &str) -> Result<Decision<User>, RuleError> {
         if self.said.is_empty() {
-            return Ok(Plan::reply(self.new));
+            return Ok(Decision::reply(self.new));
         }
         let policy = self.state.lock_policy();
         if self.state.access_control()
@@ -497,8 +391,8 @@ impl<'a> Edit<'a> {
             changes.push(Change::PutFormerUsername(FormerUsername::of(self.old)));
         }
         changes.push(Change::PutUser(self.new.clone()));
-        if let Some(except) = self.end_logins {
-            changes.push(Change::EndLoginsOf {
+        if let Some(except) = self.end_sessions {
+            changes.push(Change::EndSessionsOf {
                 user: self.old.id,
                 except,
             });
@@ -509,7 +403,7 @@ impl<'a> Edit<'a> {
             self.old.username,
             self.said.join(", ")
         );
-        Ok(Plan {
+        Ok(Decision {
             changes,
             events: vec![caller.event(action, message)],
             reply: self.new,

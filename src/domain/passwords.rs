@@ -2,14 +2,12 @@
 
 use std::fmt;
 
-use serde::de::{Error, Unexpected, Visitor};
-use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
+use super::decision::Random;
 use super::error::RuleError;
-use super::plan::Random;
 use super::settings::{Settings, DEFAULT_MINIMUM_LENGTH};
-use super::user::can_be_typed;
+use super::users::can_be_typed;
 
 /// Longest password, in characters.
 pub const MAX_PASSWORD_LENGTH: usize = 1024;
@@ -94,43 +92,6 @@ fn pick(characters: &[u8], random: &mut dyn Random) -> char {
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Password(hidden)")
-    }
-}
-
-impl<'de> Deserialize<'de> for Password {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-
-        impl Visitor<'_> for Text {
-            type Value = Password;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Password, E> {
-                Ok(Password::new(text.to_owned()))
-            }
-
-            fn visit_string<E: Error>(self, text: String) -> Result<Password, E> {
-                Ok(Password::new(text))
-            }
-
-            // The default's error shows the number, which was meant for a password.
-            fn visit_u64<E: Error>(self, _: u64) -> Result<Password, E> {
-                Err(E::invalid_type(Unexpected::Other("number"), &self))
-            }
-
-            fn visit_i64<E: Error>(self, _: i64) -> Result<Password, E> {
-                self.visit_u64(0)
-            }
-
-            fn visit_f64<E: Error>(self, _: f64) -> Result<Password, E> {
-                self.visit_u64(0)
-            }
-        }
-
-        deserializer.deserialize_string(Text)
     }
 }
 

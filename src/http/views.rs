@@ -1,0 +1,125 @@
+//! What clients see of accounts, apart from what the rules work with.
+
+use std::fmt;
+
+use serde::de::{Error, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+
+use crate::domain::users::{self, Profile};
+
+/// Type of an account; it decides which scopes the account has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AccountType {
+    /// Administers the robot.
+    Admin,
+    /// Works with the robot.
+    User,
+    /// Reads accounts.
+    Auditor,
+    /// A program.
+    Service,
+}
+
+impl From<users::AccountType> for AccountType {
+    fn from(account_type: users::AccountType) -> Self {
+        match account_type {
+            users::AccountType::Admin => Self::Admin,
+            users::AccountType::User => Self::User,
+            users::AccountType::Auditor => Self::Auditor,
+            users::AccountType::Service => Self::Service,
+        }
+    }
+}
+
+impl From<AccountType> for users::AccountType {
+    fn from(account_type: AccountType) -> Self {
+        match account_type {
+            AccountType::Admin => Self::Admin,
+            AccountType::User => Self::User,
+            AccountType::Auditor => Self::Auditor,
+            AccountType::Service => Self::Service,
+        }
+    }
+}
+
+/// A string and nothing else: by itself serde takes an object of one member as well.
+impl<'de> Deserialize<'de> for AccountType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Name;
+
+        impl Visitor<'_> for Name {
+            type Value = AccountType;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("one of `admin`, `user`, `auditor`, `service`")
+            }
+
+            fn visit_str<E: Error>(self, name: &str) -> Result<AccountType, E> {
+                users::AccountType::from_name(name)
+                    .map(AccountType::from)
+                    .ok_or_else(|| E::invalid_value(Unexpected::Other("another string"), &self))
+            }
+        }
+
+        deserializer.deserialize_str(Name)
+    }
+}
+
+/// Why the user must set a new password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ResetPasswordReason {
+    /// The user need not.
+    None,
+    /// The user has a temporary password.
+    FirstTimeLogin,
+    /// An administrator wants it, or changed what passwords must look like.
+    AdminForced,
+    /// The password is older than the settings allow.
+    PasswordExpired,
+}
+
+impl From<users::ResetPasswordReason> for ResetPasswordReason {
+    fn from(reason: users::ResetPasswordReason) -> Self {
+        match reason {
+            users::ResetPasswordReason::None => Self::None,
+            users::ResetPasswordReason::FirstTimeLogin => Self::FirstTimeLogin,
+            users::ResetPasswordReason::AdminForced => Self::AdminForced,
+            users::ResetPasswordReason::PasswordExpired => Self::PasswordExpired,
+        }
+    }
+}
+
+/// A user account.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = User)]
+pub struct UserView {
+    /// Username of the account.
+    pub username: String,
+    /// Full name of the person.
+    pub full_name: String,
+    /// Type of the account.
+    pub account_type: AccountType,
+    /// Whether an administrator or failed logins locked the account.
+    pub locked: bool,
+    /// Whether the user must set a new password.
+    pub reset_password: bool,
+    /// Why the user must set a new password.
+    pub reset_password_reason: ResetPasswordReason,
+}
+
+impl From<Profile> for UserView {
+    fn from(profile: Profile) -> Self {
+        Self {
+            username: profile.username,
+            full_name: profile.full_name,
+            account_type: profile.account_type.into(),
+            locked: profile.locked,
+            reset_password: profile.reset_reason != users::ResetPasswordReason::None,
+            reset_password_reason: profile.reset_reason.into(),
+        }
+    }
+}
