@@ -6,8 +6,9 @@ use std::collections::{HashMap, HashSet};
 use auth_server::domain::access_control;
 use auth_server::domain::audit::Origin;
 use auth_server::domain::authority::Caller;
-use auth_server::domain::decision::{Context, Decision, Random};
+use auth_server::domain::decision::{Context, Decision};
 use auth_server::domain::passwords::{NewPassword, Password, PasswordHash};
+use auth_server::domain::random::Random;
 use auth_server::domain::scopes::{Scope, Scopes};
 use auth_server::domain::sessions::{
     log_in, refresh, revoke, Attempt, Issued, LoginOutcome, RefreshOutcome, REFRESH_GRACE,
@@ -16,7 +17,7 @@ use auth_server::domain::settings::{self, SettingsPatch};
 use auth_server::domain::state::State;
 use auth_server::domain::time::{Moment, Reading, Timeline};
 use auth_server::domain::tokens::TokenDigest;
-use auth_server::domain::users::{self, NewUser, UserPatch};
+use auth_server::domain::users::rules::{self, NewUser, UserPatch};
 use auth_server::domain::users::{AccountType, UserId};
 use proptest::prelude::*;
 
@@ -139,7 +140,7 @@ impl World {
                 account_type,
                 temporary: name == "b",
             };
-            let plan = users::create(
+            let plan = rules::create(
                 &world.state,
                 world.now,
                 &caller(),
@@ -188,7 +189,7 @@ impl World {
     }
 
     fn change(&mut self, user: usize, patch: &UserPatch, new: Option<&NewPassword>) {
-        let plan = users::update(
+        let plan = rules::update(
             &self.state,
             self.now,
             &caller(),
@@ -206,7 +207,7 @@ impl World {
     }
 
     fn settings(&mut self, patch: &SettingsPatch) {
-        if let Ok(plan) = settings::patch(&self.state, &caller(), patch) {
+        if let Ok(plan) = settings::rules::patch(&self.state, &caller(), patch) {
             self.apply(plan);
         }
     }
@@ -287,7 +288,7 @@ impl World {
                 self.change(*user, &UserPatch::default(), Some(&new));
             }
             Step::Delete(user) => {
-                if let Ok(plan) = users::delete(&self.state, &caller(), Self::name(*user)) {
+                if let Ok(plan) = rules::delete(&self.state, &caller(), Self::name(*user)) {
                     self.apply(plan);
                 }
             }
@@ -337,7 +338,7 @@ impl World {
                 assert!(right && !was_locked && !waits);
                 let id = attempt.user.unwrap();
                 let user = self.state.user(id).unwrap();
-                let own = Scopes::of_account(user.account_type, self.state.settings());
+                let own = user.account_type.scopes(self.state.settings());
                 assert!(asked.map_or(true, |asked| asked.is_subset(own.or(Scopes::SELF_ONLY))));
                 let grant = asked.unwrap_or(Scopes::UNBOUNDED);
                 self.logins.push(Known {
@@ -398,7 +399,7 @@ impl World {
             }
             RefreshOutcome::ExcessiveScope => {
                 let user = self.state.user(self.logins[login].user).unwrap();
-                let own = Scopes::of_account(user.account_type, self.state.settings());
+                let own = user.account_type.scopes(self.state.settings());
                 assert!(!asked.unwrap().is_subset(self.logins[login].grant.and(own)));
             }
         }
@@ -450,7 +451,7 @@ impl World {
                 assert_eq!(user.id, known.user);
                 assert!(!user.locked_by_admin, "a locked user is in");
                 assert!(principal.scopes.is_subset(known.grant), "scopes grew");
-                let own = Scopes::of_account(user.account_type, self.state.settings());
+                let own = user.account_type.scopes(self.state.settings());
                 let may = own.or(Scopes::SELF_ONLY);
                 assert!(
                     principal.scopes.is_subset(may),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::authority::Request;
 use crate::domain::passwords::Password;
-use crate::domain::users::UserPatch;
+use crate::domain::users::rules::UserPatch;
 use crate::http::views::{AccountType, UserView};
 use crate::logging;
 use crate::store::{Strictness, Summary, Survey};

@@ -2,9 +2,10 @@
 
 use super::audit::ENABLE_ACCESS_CONTROL;
 use super::authority::Caller;
+use super::change::Change;
 use super::decision::Decision;
 use super::error::RuleError;
-use super::state::{Change, State};
+use super::state::State;
 use super::users::AccountType;
 
 /// Turns access control on. Every session but the caller's ends: what somebody prepared while

@@ -5,9 +5,8 @@
 
 use std::net::IpAddr;
 
-use thiserror::Error;
-
 use super::audit::{Actor, Event, Origin};
+use super::error::{TokenFault, Unauthorized};
 use super::scopes::{Scope, Scopes};
 use super::state::State;
 use super::time::Moment;
@@ -52,41 +51,6 @@ pub struct Request {
     pub reason: Option<String>,
     /// Where it came from.
     pub source: Source,
-}
-
-/// Why a token does not let a request in (RFC 6750 §3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenFault {
-    /// There is none, or it is not where it should be.
-    Missing,
-    /// It is unknown, expired or revoked.
-    Invalid,
-    /// It lacks scopes.
-    InsufficientScope,
-}
-
-impl TokenFault {
-    fn text(self) -> &'static str {
-        match self {
-            Self::Missing => {
-                "The request needs one access token, in the header Authorization: Bearer."
-            }
-            Self::Invalid => "The access token is unknown, expired or revoked.",
-            Self::InsufficientScope => "The access token lacks scopes that the request needs.",
-        }
-    }
-}
-
-/// A request that is not let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("{}", fault.text())]
-pub struct Unauthorized {
-    /// What is wrong with its token.
-    pub fault: TokenFault,
-    /// The scopes that it needs.
-    pub required: Scopes,
-    /// The scopes that its token has now.
-    pub provided: Scopes,
 }
 
 /// Who is logged in, and in which session.

@@ -1,14 +1,9 @@
 //! What a rule is given and what it gives.
 
 use super::audit::Event;
-use super::state::Change;
+use super::change::Change;
+use super::random::Random;
 use super::time::Moment;
-
-/// A source of random bytes.
-pub trait Random {
-    /// Fills `bytes`.
-    fn fill(&mut self, bytes: &mut [u8]);
-}
 
 /// What is needed to decide, beside the state.
 pub struct Context<'a> {

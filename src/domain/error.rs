@@ -1,9 +1,8 @@
-//! The rules of accounts that a request can break.
+//! The rules of accounts that a request can break, and what keeps a request out.
 
 use thiserror::Error;
 
-use super::authority::Unauthorized;
-use super::users::MAX_USERNAME_LENGTH;
+use super::scopes::Scopes;
 
 /// A broken rule. Its text is for people, and holds nothing that is secret.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -98,13 +97,37 @@ pub enum RuleError {
     OutOfRange(String),
 }
 
-impl RuleError {
-    /// That nobody has this name.
-    pub fn user_not_found(username: &str) -> Self {
-        let mut short: String = username.chars().take(MAX_USERNAME_LENGTH).collect();
-        if short.len() < username.len() {
-            short.push('…');
+/// Why a token does not let a request in (RFC 6750 §3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenFault {
+    /// There is none, or it is not where it should be.
+    Missing,
+    /// It is unknown, expired or revoked.
+    Invalid,
+    /// It lacks scopes.
+    InsufficientScope,
+}
+
+impl TokenFault {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Missing => {
+                "The request needs one access token, in the header Authorization: Bearer."
+            }
+            Self::Invalid => "The access token is unknown, expired or revoked.",
+            Self::InsufficientScope => "The access token lacks scopes that the request needs.",
         }
-        Self::UserNotFound { username: short }
     }
+}
+
+/// A request that is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("{}", fault.text())]
+pub struct Unauthorized {
+    /// What is wrong with its token.
+    pub fault: TokenFault,
+    /// The scopes that it needs.
+    pub required: Scopes,
+    /// The scopes that its token has now.
+    pub provided: Scopes,
 }

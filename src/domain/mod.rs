@@ -2,12 +2,13 @@
 //! is no HTTP and no SQL here.
 //!
 //! [`State`](state::State) is all that is known of accounts. A rule reads it and decides on
-//! [`Change`](state::Change)s; the store makes them durable, and only then the state takes them over.
+//! [`Change`](change::Change)s; the store makes them durable, and only then the state takes them over.
 
 pub mod access_control;
 pub mod attempts;
 pub mod audit;
 pub mod authority;
+pub mod change;
 pub mod decision;
 pub mod error;
 pub mod logins;
@@ -16,6 +17,7 @@ pub mod plan;
 pub mod refusals;
 pub mod scope;
 pub mod passwords;
+pub mod random;
 pub mod scopes;
 pub mod sessions;
 pub mod settings;

@@ -4,13 +4,10 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::decision::Random;
 use super::error::RuleError;
-use super::settings::{Settings, DEFAULT_MINIMUM_LENGTH};
-use super::users::can_be_typed;
+use super::random::Random;
+use super::settings::{Settings, DEFAULT_MINIMUM_LENGTH, MAX_PASSWORD_LENGTH};
 
-/// Longest password, in characters.
-pub const MAX_PASSWORD_LENGTH: usize = 1024;
 /// Fewest characters of a temporary password, whatever the settings ask for: some 70 bits.
 const TEMPORARY_LENGTH: usize = 12;
 /// Characters of temporary passwords: none that are taken for each other when read from a screen.
@@ -208,4 +205,10 @@ impl NewPassword {
         }
         Err(RuleError::Several(faults))
     }
+}
+
+/// Whether the touchscreen's keyboard can type a character into a name: ASCII letters, digits and
+/// punctuation but the backtick, and the hanzi of the CJK Unified Ideographs block.
+pub fn can_be_typed(c: char) -> bool {
+    (c.is_ascii_graphic() && c != '`') || ('\u{4e00}'..='\u{9fff}').contains(&c)
 }

@@ -2,9 +2,6 @@
 
 use std::fmt;
 
-use super::settings::Settings;
-use super::users::AccountType;
-
 /// One permission. Its number is stored in databases and never changes its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -181,35 +178,6 @@ impl Scopes {
             .try_fold(Self::NONE, |scopes, name| {
                 Scope::from_name(name).map(|scope| scopes.with(scope))
             })
-    }
-
-    /// All that an account of this type may have under these settings.
-    pub fn of_account(account_type: AccountType, settings: &Settings) -> Self {
-        match account_type {
-            AccountType::Admin | AccountType::Service => Self::of(&Scope::ALL),
-            AccountType::Auditor => Self::of(&[UsersReadOthers, UsersReadSelf, UsersWriteSelf]),
-            AccountType::User => {
-                let mut scopes = Self::of(&[
-                    AuditLogWrite,
-                    ProtocolAnalysesWrite,
-                    RestartWrite,
-                    RobotControlWrite,
-                    RobotSettingsWrite,
-                    UsersReadSelf,
-                    UsersWriteSelf,
-                ]);
-                for (scope, needs_admin) in [
-                    (UpdatesWrite, settings.admin_for_software_updates),
-                    (ProtocolsWrite, settings.admin_for_protocols),
-                    (RunSignoffWrite, settings.admin_for_signoff),
-                ] {
-                    if !needs_admin {
-                        scopes = scopes.with(scope);
-                    }
-                }
-                scopes
-            }
-        }
     }
 }
 

@@ -7,10 +7,11 @@ use super::password::PasswordHash;
 use super::plan::{Context, Plan};
 use super::refusals::RefusalKind;
 use super::scope::Scopes;
+use super::change::Change;
 use super::decision::{Context, Decision};
 use super::passwords::PasswordHash;
 use super::scopes::Scopes;
-use super::state::{Change, State};
+use super::state::State;
 use super::time::Moment;
 use super::tokens::{AccessToken, RefreshToken, Session, SessionId, Token, TokenDigest};
 use super::users::{User, UserId};
@@ -177,7 +178,9 @@ pub fn log_in(
 /// password first or not.
 fn may_ask_for(state: &State, user: &User, now: Moment) -> Scopes {
     let settings = state.settings();
-    Scopes::of_account(user.account_type, settings).or(user.scopes(settings, now))
+    user.account_type
+        .scopes(settings)
+        .or(user.scopes(settings, now))
 }
 
 /// What becomes of a refresh.

@@ -7,7 +7,7 @@ use base64::Engine;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::decision::Random;
+use super::random::Random;
 use super::scopes::Scopes;
 use super::time::Moment;
 use super::users::UserId;

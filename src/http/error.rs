@@ -8,8 +8,8 @@ use serde_json::{json, Value};
 use thiserror::Error;
 use utoipa::ToSchema;
 
-use crate::domain::authority::TokenFault;
 use crate::domain::error::RuleError;
+use crate::domain::error::TokenFault;
 use crate::logging;
 use crate::service::hashing::HashError;
 use crate::service::ServiceError;

@@ -13,7 +13,8 @@ use super::{nothing, ok, AppState, Data, Empty};
 use crate::domain::authority::Need;
 use crate::domain::passwords::Password;
 use crate::domain::scopes::Scope;
-use crate::domain::users::{Profile, UserPatch};
+use crate::domain::users::profile::Profile;
+use crate::domain::users::rules::UserPatch;
 
 /// A user account, and its temporary password this once.
 #[derive(Serialize, ToSchema)]

@@ -6,7 +6,8 @@ use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::users::{self, Profile};
+use crate::domain::users;
+use crate::domain::users::profile::Profile;
 
 /// Type of an account; it decides which scopes the account has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]

@@ -1,6 +1,6 @@
 //! Random bytes.
 
-use crate::domain::decision::Random;
+use crate::domain::random::Random;
 
 /// The system's generator of random bytes (`getrandom(2)`).
 pub struct SystemRandom;

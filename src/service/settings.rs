@@ -3,7 +3,7 @@
 use super::{Done, Service};
 use crate::domain::access_control;
 use crate::domain::authority::Request;
-use crate::domain::settings::{self, Settings, SettingsPatch};
+use crate::domain::settings::{rules, Settings, SettingsPatch};
 
 impl Service {
     /// All settings, which anybody may know.
@@ -22,7 +22,7 @@ impl Service {
     /// [`ServiceError`].
     pub async fn patch_settings(&self, request: Request, patch: SettingsPatch) -> Done<Settings> {
         self.write(request, move |state, _, caller| {
-            settings::patch(state, caller, &patch)
+            rules::patch(state, caller, &patch)
         })
         .await
     }
@@ -32,10 +32,8 @@ impl Service {
     /// # Errors
     /// [`ServiceError`].
     pub async fn reset_settings(&self, request: Request) -> Done<Settings> {
-        self.write(request, |state, _, caller| {
-            Ok(settings::reset(state, caller))
-        })
-        .await
+        self.write(request, |state, _, caller| Ok(rules::reset(state, caller)))
+            .await
     }
 
     /// Turns access control on.

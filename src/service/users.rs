@@ -7,9 +7,9 @@ use crate::domain::authority::{Caller, Request};
 use crate::domain::error::RuleError;
 use crate::domain::passwords::{NewPassword, Password};
 use crate::domain::state::State;
-use crate::domain::users::{
-    self, AccountType, NewUser, Profile, ResetPasswordReason, User, UserPatch,
-};
+use crate::domain::users::profile::Profile;
+use crate::domain::users::rules::{self, NewUser, UserPatch};
+use crate::domain::users::{AccountType, ResetPasswordReason, User};
 use crate::os::random::SystemRandom;
 
 /// What a login screen needs to know of a user.
@@ -47,7 +47,7 @@ impl Service {
     /// [`RuleError::Unauthorized`] or [`RuleError::UserNotFound`].
     pub fn user(&self, request: &Request, username: &str) -> Result<Profile, RuleError> {
         self.read(request, |state, now, _| {
-            let user = users::named(state, username)?;
+            let user = rules::named(state, username)?;
             Ok(Profile::of(user, state, &state.lock_policy(), now))
         })
     }
@@ -58,7 +58,7 @@ impl Service {
     /// [`RuleError::Unauthorized`].
     pub fn self_user(&self, request: &Request) -> Result<Profile, RuleError> {
         self.read(request, |state, now, caller| {
-            let (user, _) = users::self_of(state, caller)?;
+            let (user, _) = rules::self_of(state, caller)?;
             Ok(Profile::of(user, state, &state.lock_policy(), now))
         })
     }
@@ -69,7 +69,7 @@ impl Service {
     /// [`RuleError::UserNotFound`].
     pub fn login_status(&self, username: &str) -> Result<LoginStatus, RuleError> {
         self.store.read(|state, now| {
-            let user = users::named(state, username)?;
+            let user = rules::named(state, username)?;
             Ok(LoginStatus {
                 temporary_password: user.temporary_password,
                 reset_reason: user.reset_reason(state.settings(), now),
@@ -104,7 +104,7 @@ impl Service {
             temporary,
         };
         let rule = move |state: &State, now, caller: &Caller, password: &NewPassword| {
-            users::create(state, now, caller, &new, password)
+            rules::create(state, now, caller, &new, password)
         };
         let user = self.with_password(request, &password, None, rule).await?;
         Ok((self.profile(&user), temporary.then_some(password)))
@@ -126,9 +126,9 @@ impl Service {
             .replacing_password(
                 request,
                 password,
-                move |state, _| users::named(state, &target),
+                move |state, _| rules::named(state, &target),
                 move |state, now, caller, password| {
-                    users::update(state, now, caller, &username, &patch, password)
+                    rules::update(state, now, caller, &username, &patch, password)
                 },
             )
             .await?;
@@ -149,9 +149,9 @@ impl Service {
             .replacing_password(
                 request,
                 password,
-                |state, caller| users::self_of(state, caller).map(|(user, _)| user),
+                |state, caller| rules::self_of(state, caller).map(|(user, _)| user),
                 move |state, now, caller, password| {
-                    users::update_self(state, now, caller, &patch, password)
+                    rules::update_self(state, now, caller, &patch, password)
                 },
             )
             .await?;
@@ -177,9 +177,9 @@ impl Service {
         self.compare(
             &request,
             &password,
-            &|state, caller| users::self_of(state, caller).map(|(user, _)| user),
+            &|state, caller| rules::self_of(state, caller).map(|(user, _)| user),
             &|state, now, caller, password| {
-                users::update_self(state, now, caller, &UserPatch::default(), Some(password))
+                rules::update_self(state, now, caller, &UserPatch::default(), Some(password))
             },
         )
         .await
@@ -197,7 +197,7 @@ impl Service {
     ) -> Done<(Profile, Password)> {
         let password = self.temporary_password();
         let rule = move |state: &State, now, caller: &Caller, password: &NewPassword| {
-            users::reset_password(state, now, caller, &username, password)
+            rules::reset_password(state, now, caller, &username, password)
         };
         let user = self.with_password(request, &password, None, rule).await?;
         Ok((self.profile(&user), password))
@@ -209,7 +209,7 @@ impl Service {
     /// [`ServiceError`].
     pub async fn delete_user(&self, request: Request, username: String) -> Done<()> {
         self.write(request, move |state, _, caller| {
-            users::delete(state, caller, &username)
+            rules::delete(state, caller, &username)
         })
         .await
     }

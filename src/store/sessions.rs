@@ -2,8 +2,9 @@
 
 use rusqlite::{params, Connection, Transaction};
 
+use crate::domain::change::Change;
 use crate::domain::scopes::Scopes;
-use crate::domain::state::{Change, State};
+use crate::domain::state::State;
 use crate::domain::time::Moment;
 use crate::domain::tokens::{AccessToken, RefreshToken, Session, SessionId, TokenDigest};
 use crate::domain::users::UserId;

@@ -2,8 +2,9 @@
 
 use rusqlite::{named_params, Connection, OptionalExtension, Transaction};
 
+use crate::domain::change::Change;
 use crate::domain::settings::Settings;
-use crate::domain::state::{Change, State};
+use crate::domain::state::State;
 
 pub fn load(connection: &Connection, state: &mut State) -> rusqlite::Result<()> {
     let found = connection

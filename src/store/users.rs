@@ -3,8 +3,9 @@
 use rusqlite::types::Type;
 use rusqlite::{named_params, params, Connection, Row, Transaction};
 
+use crate::domain::change::Change;
 use crate::domain::passwords::PasswordHash;
-use crate::domain::state::{Change, State};
+use crate::domain::state::State;
 use crate::domain::time::Moment;
 use crate::domain::users::{AccountType, FormerUsername, ResetPasswordReason, User, UserId};
 

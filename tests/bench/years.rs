@@ -13,8 +13,8 @@ use auth_server::domain::sessions::{
     log_in, refresh, revoke, Attempt, Issued, LoginOutcome, RefreshOutcome,
 };
 use auth_server::domain::settings::{self, SettingsPatch};
+use auth_server::domain::users::rules::{self, NewUser};
 use auth_server::domain::users::AccountType;
-use auth_server::domain::users::{self, NewUser};
 use auth_server::store::{AuditLog, Store, Verified, DATABASE};
 
 const YEARS: usize = 10;
@@ -45,7 +45,7 @@ async fn never_expire(store: &Store) {
         ..SettingsPatch::default()
     };
     store
-        .write(move |state, _| settings::patch(state, &caller(), &patch))
+        .write(move |state, _| settings::rules::patch(state, &caller(), &patch))
         .await
         .unwrap()
         .unwrap();
@@ -67,7 +67,7 @@ async fn add_users(store: &Store) -> Vec<Attempt> {
         };
         let user = store
             .write(move |state, context| {
-                users::create(state, context.now, &caller(), &new, &password)
+                rules::create(state, context.now, &caller(), &new, &password)
             })
             .await
             .unwrap()

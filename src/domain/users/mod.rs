@@ -1,19 +1,15 @@
 //! User accounts: what one is, its names, and which of them failed logins lock.
 
-mod rules;
+pub mod profile;
+pub mod rules;
 
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
 use crate::domain::error::RuleError;
-use crate::domain::passwords::PasswordHash;
-use crate::domain::scopes::Scopes;
+use crate::domain::passwords::{can_be_typed, PasswordHash};
+use crate::domain::scopes::{Scope, Scopes};
 use crate::domain::settings::Settings;
-use crate::domain::state::State;
 use crate::domain::time::Moment;
-
-pub use self::rules::{
-    create, delete, named, reset_password, self_of, update, update_self, NewUser, UserPatch,
-};
 
 /// Longest username, in characters.
 pub const MAX_USERNAME_LENGTH: usize = 20;
@@ -56,6 +52,39 @@ impl AccountType {
     /// The type of a name, or `None` when there is none.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|each| each.name() == name)
+    }
+
+    /// All that an account of this type may do under these settings.
+    pub fn scopes(self, settings: &Settings) -> Scopes {
+        match self {
+            Self::Admin | Self::Service => Scopes::of(&Scope::ALL),
+            Self::Auditor => Scopes::of(&[
+                Scope::UsersReadOthers,
+                Scope::UsersReadSelf,
+                Scope::UsersWriteSelf,
+            ]),
+            Self::User => {
+                let mut scopes = Scopes::of(&[
+                    Scope::AuditLogWrite,
+                    Scope::ProtocolAnalysesWrite,
+                    Scope::RestartWrite,
+                    Scope::RobotControlWrite,
+                    Scope::RobotSettingsWrite,
+                    Scope::UsersReadSelf,
+                    Scope::UsersWriteSelf,
+                ]);
+                for (scope, needs_admin) in [
+                    (Scope::UpdatesWrite, settings.admin_for_software_updates),
+                    (Scope::ProtocolsWrite, settings.admin_for_protocols),
+                    (Scope::RunSignoffWrite, settings.admin_for_signoff),
+                ] {
+                    if !needs_admin {
+                        scopes = scopes.with(scope);
+                    }
+                }
+                scopes
+            }
+        }
     }
 }
 
@@ -121,7 +150,7 @@ impl User {
     /// The scopes that the user may use now.
     pub fn scopes(&self, settings: &Settings, now: Moment) -> Scopes {
         if self.reset_reason(settings, now) == ResetPasswordReason::None {
-            Scopes::of_account(self.account_type, settings)
+            self.account_type.scopes(settings)
         } else {
             Scopes::SELF_ONLY
         }
@@ -203,40 +232,6 @@ impl FormerUsername {
 /// What two usernames have in common that differ in case alone.
 pub fn fold(username: &str) -> String {
     username.to_ascii_lowercase()
-}
-
-/// What is told of a user, as it is at one moment.
-#[derive(Clone, Debug)]
-pub struct Profile {
-    /// Username of the account.
-    pub username: String,
-    /// Full name of the person.
-    pub full_name: String,
-    /// Type of the account.
-    pub account_type: AccountType,
-    /// Whether an administrator or failed logins locked the account.
-    pub locked: bool,
-    /// Why the user must set a new password.
-    pub reset_reason: ResetPasswordReason,
-}
-
-impl Profile {
-    /// A user at the moment `now`. `policy`: that of `state`.
-    pub fn of(user: &User, state: &State, policy: &LockPolicy, now: Moment) -> Self {
-        Self {
-            username: user.username.clone(),
-            full_name: user.full_name.clone(),
-            account_type: user.account_type,
-            locked: policy.is_locked(user),
-            reset_reason: user.reset_reason(state.settings(), now),
-        }
-    }
-}
-
-/// Whether the touchscreen's keyboard can type a character into a username: ASCII letters, digits and
-/// punctuation but the backtick, and the hanzi of the CJK Unified Ideographs block.
-pub fn can_be_typed(c: char) -> bool {
-    (c.is_ascii_graphic() && c != '`') || ('\u{4e00}'..='\u{9fff}').contains(&c)
 }
 
 /// Refuses a username that nobody may have.

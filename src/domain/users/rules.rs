@@ -2,14 +2,15 @@
 
 use super::{
     check_username, readable_full_name, AccountType, FormerUsername, ResetPasswordReason, User,
-    UserId, SERVICE_FULL_NAME,
+    UserId, MAX_USERNAME_LENGTH, SERVICE_FULL_NAME,
 };
 use crate::domain::audit::Origin;
 use crate::domain::authority::{Caller, PrincipalId};
+use crate::domain::change::Change;
 use crate::domain::decision::Decision;
 use crate::domain::error::RuleError;
 use crate::domain::passwords::NewPassword;
-use crate::domain::state::{Change, State};
+use crate::domain::state::State;
 use crate::domain::time::Moment;
 use crate::domain::tokens::SessionId;
 
@@ -208,7 +209,16 @@ pub fn delete(state: &State, caller: &Caller, username: &str) -> Result<Decision
 pub fn named<'a>(state: &'a State, username: &str) -> Result<&'a User, RuleError> {
     state
         .user_named(username)
-        .ok_or_else(|| RuleError::user_not_found(username))
+        .ok_or_else(|| not_found(username))
+}
+
+/// That nobody has this name, which is shortened when it is longer than any could be.
+fn not_found(username: &str) -> RuleError {
+    let mut short: String = username.chars().take(MAX_USERNAME_LENGTH).collect();
+    if short.len() < username.len() {
+        short.push('…');
+    }
+    RuleError::UserNotFound { username: short }
 }
 
 /// The user who asks, and in which session.
@@ -222,7 +232,7 @@ pub fn self_of<'a>(
     caller
         .principal
         .and_then(|principal| Some((state.user(principal.user)?, principal)))
-        .ok_or_else(|| RuleError::user_not_found("self"))
+        .ok_or_else(|| not_found("self"))
 }
 
 /// Refuses a username that another user has, or had while access control is on.

@@ -15,8 +15,8 @@ use tokio::sync::oneshot;
 
 use self::queue::Queue;
 pub use self::queue::{Account, Share};
-use crate::domain::decision::Random;
 use crate::domain::passwords::{Password, PasswordHash};
+use crate::domain::random::Random;
 use crate::os::random::SystemRandom;
 
 /// Threads that hash.

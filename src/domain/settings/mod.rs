@@ -1,12 +1,9 @@
 //! The settings that an administrator may change, and their bounds.
 
-use super::authority::Caller;
-use super::decision::Decision;
-use super::error::RuleError;
-use super::passwords::MAX_PASSWORD_LENGTH;
-use super::state::{Change, State};
-use super::users::{ResetPasswordReason, User};
+pub mod rules;
 
+/// Longest password, in characters.
+pub const MAX_PASSWORD_LENGTH: usize = 1024;
 /// Bounds of the lifetime of a token, in seconds: up to a week.
 pub const IDLE_LOGOUT: (f64, f64) = (1.0, 604_800.0);
 /// Bounds of the age at which a password expires, in seconds: a day to a hundred years.
@@ -188,50 +185,5 @@ impl Settings {
             .filter(|(_, old, new)| old != new)
             .map(|(name, old, new)| format!("{name} {old} → {new}"))
             .collect()
-    }
-}
-
-/// Changes the settings.
-///
-/// # Errors
-/// A value out of range.
-pub fn patch(
-    state: &State,
-    caller: &Caller,
-    patch: &SettingsPatch,
-) -> Result<Decision<Settings>, RuleError> {
-    patch.check().map_err(RuleError::OutOfRange)?;
-    let settings = patch.applied_to(state.settings());
-    Ok(put(state, caller, "edit CRS settings", settings))
-}
-
-/// Puts the settings back to their defaults.
-pub fn reset(state: &State, caller: &Caller) -> Decision<Settings> {
-    put(state, caller, "reset CRS settings", Settings::default())
-}
-
-fn put(state: &State, caller: &Caller, action: &str, settings: Settings) -> Decision<Settings> {
-    let before = state.settings();
-    let differences = before.differences(&settings);
-    if differences.is_empty() {
-        return Decision::reply(settings);
-    }
-    let mut changes = vec![Change::PutSettings(settings.clone())];
-    if before.password_policy_differs(&settings) {
-        for user in state.users() {
-            if user.stored_reason == ResetPasswordReason::None {
-                changes.push(Change::PutUser(User {
-                    stored_reason: ResetPasswordReason::AdminForced,
-                    ..user.clone()
-                }));
-            }
-        }
-        changes.push(Change::EndAllSessions { except: None });
-    }
-    let message = format!("Changed settings: {}.", differences.join(", "));
-    Decision {
-        changes,
-        events: vec![caller.event(action, message)],
-        reply: settings,
     }
 }

@@ -1,0 +1,54 @@
+//! Changing settings.
+
+use super::{Settings, SettingsPatch};
+use crate::domain::authority::Caller;
+use crate::domain::change::Change;
+use crate::domain::decision::Decision;
+use crate::domain::error::RuleError;
+use crate::domain::state::State;
+use crate::domain::users::{ResetPasswordReason, User};
+
+/// Changes the settings.
+///
+/// # Errors
+/// A value out of range.
+pub fn patch(
+    state: &State,
+    caller: &Caller,
+    patch: &SettingsPatch,
+) -> Result<Decision<Settings>, RuleError> {
+    patch.check().map_err(RuleError::OutOfRange)?;
+    let settings = patch.applied_to(state.settings());
+    Ok(put(state, caller, "edit CRS settings", settings))
+}
+
+/// Puts the settings back to their defaults.
+pub fn reset(state: &State, caller: &Caller) -> Decision<Settings> {
+    put(state, caller, "reset CRS settings", Settings::default())
+}
+
+fn put(state: &State, caller: &Caller, action: &str, settings: Settings) -> Decision<Settings> {
+    let before = state.settings();
+    let differences = before.differences(&settings);
+    if differences.is_empty() {
+        return Decision::reply(settings);
+    }
+    let mut changes = vec![Change::PutSettings(settings.clone())];
+    if before.password_policy_differs(&settings) {
+        for user in state.users() {
+            if user.stored_reason == ResetPasswordReason::None {
+                changes.push(Change::PutUser(User {
+                    stored_reason: ResetPasswordReason::AdminForced,
+                    ..user.clone()
+                }));
+            }
+        }
+        changes.push(Change::EndAllSessions { except: None });
+    }
+    let message = format!("Changed settings: {}.", differences.join(", "));
+    Decision {
+        changes,
+        events: vec![caller.event(action, message)],
+        reply: settings,
+    }
+}
