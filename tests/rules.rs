@@ -2,6 +2,7 @@
 //! logins and time do, scopes never grow, a refresh ends its predecessor, and failed logins count.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use auth_server::domain::access_control;
 use auth_server::domain::audit::Origin;
@@ -13,7 +14,7 @@ use auth_server::domain::scopes::{Scope, Scopes};
 use auth_server::domain::sessions::{
     log_in, refresh, revoke, Attempt, Issued, LoginOutcome, RefreshOutcome, REFRESH_GRACE,
 };
-use auth_server::domain::settings::{self, SettingsPatch};
+use auth_server::domain::settings::{self, Setting, SettingsPatch, Value};
 use auth_server::domain::state::State;
 use auth_server::domain::time::{Moment, Reading, Timeline};
 use auth_server::domain::tokens::TokenDigest;
@@ -124,6 +125,18 @@ fn caller() -> Caller {
     Caller::anonymous(Origin::Http, None)
 }
 
+fn seconds_of(seconds: u64) -> Value {
+    Value::Duration(Duration::from_secs(seconds))
+}
+
+fn patch(values: &[(&str, Value)]) -> SettingsPatch {
+    let mut patch = SettingsPatch::default();
+    for (name, value) in values {
+        patch.add(Setting::named(name).unwrap(), *value);
+    }
+    patch
+}
+
 impl World {
     fn new() -> Self {
         let mut world = Self {
@@ -206,14 +219,15 @@ impl World {
         }
     }
 
-    fn settings(&mut self, patch: &SettingsPatch) {
+    fn settings(&mut self, values: &[(&str, Value)]) {
+        let patch = &patch(values);
         if let Ok(plan) = settings::rules::patch(&self.state, &caller(), patch) {
             self.apply(plan);
         }
     }
 
     fn issued(&mut self, login: usize, issued: &Issued) {
-        let expires = self.now.after_seconds(issued.lifetime);
+        let expires = self.now + issued.lifetime;
         let known = &mut self.logins[login];
         known.access.push((issued.access.digest(), expires));
         known.refresh.push((issued.refresh.digest(), expires, None));
@@ -239,29 +253,36 @@ impl World {
                     }
                 }
             }
-            Step::Wait(milliseconds) => self.now = self.now + *milliseconds,
-            Step::Limit(limit) => self.settings(&SettingsPatch {
-                max_login_attempts: Some(*limit),
-                ..SettingsPatch::default()
-            }),
-            Step::IdleLogout(seconds) => self.settings(&SettingsPatch {
-                idle_logout: Some(f64::from(*seconds)),
-                ..SettingsPatch::default()
-            }),
-            Step::Scopes(updates, protocols, signoff) => self.settings(&SettingsPatch {
-                admin_for_software_updates: Some(*updates),
-                admin_for_protocols: Some(*protocols),
-                admin_for_signoff: Some(*signoff),
-                ..SettingsPatch::default()
-            }),
-            Step::Complexity(length) => self.settings(&SettingsPatch {
-                password_minimum_length: Some(*length),
-                ..SettingsPatch::default()
-            }),
-            Step::PasswordAge(seconds) => self.settings(&SettingsPatch {
-                password_reset_time: Some(seconds.map(f64::from)),
-                ..SettingsPatch::default()
-            }),
+            Step::Wait(milliseconds) => self.now = Moment(self.now.0 + *milliseconds),
+            Step::Limit(limit) => self.settings(&[(
+                "maxNumberOfLoginAttempts",
+                limit.map_or(Value::Null, Value::Integer),
+            )]),
+            Step::IdleLogout(seconds) => {
+                self.settings(&[("idleLogout", seconds_of(u64::from(*seconds)))])
+            }
+            Step::Scopes(updates, protocols, signoff) => self.settings(&[
+                (
+                    "requireAdminCredsWhenUpdatingRobotSoftware",
+                    Value::Boolean(*updates),
+                ),
+                (
+                    "requireAdminCredsWhenSendingProtocolToRobot",
+                    Value::Boolean(*protocols),
+                ),
+                (
+                    "requireAdminCredsForSignoffProtocol",
+                    Value::Boolean(*signoff),
+                ),
+            ]),
+            Step::Complexity(length) => self.settings(&[(
+                "passwordComplexityMinimumLength",
+                length.map_or(Value::Null, Value::Integer),
+            )]),
+            Step::PasswordAge(seconds) => self.settings(&[(
+                "passwordResetTime",
+                seconds.map_or(Value::Null, |seconds| seconds_of(u64::from(seconds))),
+            )]),
             Step::Retype(user, account_type) => {
                 let patch = UserPatch {
                     account_type: Some(*account_type),
@@ -513,18 +534,18 @@ proptest! {
                     mark = timeline.mark(reading(boot, uptime, wall));
                 }
             }
-            prop_assert_eq!(timeline.moment(uptime) - begun, passed);
+            prop_assert_eq!(timeline.moment(uptime).0 - begun.0, passed);
         }
     }
 
     #[test]
     fn temporary_passwords_fit_every_policy(length in 1..200_u32, seed in any::<u64>()) {
-        let settings = SettingsPatch {
-            password_minimum_length: Some(Some(length)),
-            password_special_characters: Some(Some(true)),
-            ..SettingsPatch::default()
-        }
-        .applied_to(&Default::default());
+        let settings = patch(&[
+            ("passwordComplexityMinimumLength", Value::Integer(length)),
+            ("passwordComplexitySpecialCharacters", Value::Boolean(true)),
+        ])
+        .applied_to(&Default::default())
+        .unwrap();
         let password = Password::temporary(&settings, &mut Counter(seed >> 1));
         prop_assert!(password.check().is_ok());
         prop_assert!(password.traits().faults(&settings).is_empty());

@@ -1,14 +1,14 @@
 //! How often something may be tried in a session.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
-use super::time::Moment;
+use super::time::{whole_seconds, Moment};
 use super::tokens::SessionId;
 
 /// Tries that a session may make in a [`PERIOD`].
 const MOST: usize = 10;
-/// In milliseconds.
-const PERIOD: i64 = 60_000;
+const PERIOD: Duration = Duration::from_secs(60);
 /// Sessions that are remembered before those are forgotten that have not tried lately.
 const REMEMBERED: usize = 64;
 
@@ -24,16 +24,17 @@ impl Attempts {
     pub fn count(&mut self, session: SessionId, now: Moment) -> Result<(), u64> {
         if self.0.len() >= REMEMBERED {
             self.0
-                .retain(|_, times| times.back().is_some_and(|last| now - *last < PERIOD));
+                .retain(|_, times| times.back().is_some_and(|last| now.since(*last) < PERIOD));
         }
         let times = self.0.entry(session).or_default();
-        while times.front().is_some_and(|first| now - *first >= PERIOD) {
+        while times
+            .front()
+            .is_some_and(|first| now.since(*first) >= PERIOD)
+        {
             times.pop_front();
         }
         match times.front() {
-            Some(first) if times.len() >= MOST => {
-                Err(((*first + PERIOD - now) as u64).div_ceil(1000))
-            }
+            Some(first) if times.len() >= MOST => Err(whole_seconds((*first + PERIOD).since(now))),
             _ => {
                 times.push_back(now);
                 Ok(())
@@ -65,7 +66,7 @@ mod tests {
         let mut attempts = Attempts::default();
         for session in 0..1000 {
             assert_eq!(
-                attempts.count(SessionId(session), Moment(session * PERIOD)),
+                attempts.count(SessionId(session), Moment(session * 60_000)),
                 Ok(())
             );
         }

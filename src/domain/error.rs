@@ -1,8 +1,34 @@
 //! The rules of accounts that a request can break, and what keeps a request out.
 
+use std::fmt;
+
 use thiserror::Error;
 
 use super::scopes::Scopes;
+
+/// A field of a request, which HTTP and the console spell each in its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// Username of an account.
+    Username,
+    /// Full name of a person.
+    FullName,
+    /// A password.
+    Password,
+    /// A setting, by the name that clients give it.
+    Setting(&'static str),
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Username => "username",
+            Self::FullName => "fullName",
+            Self::Password => "password",
+            Self::Setting(name) => name,
+        })
+    }
+}
 
 /// A broken rule. Its text is for people, and holds nothing that is secret.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -10,15 +36,15 @@ pub enum RuleError {
     /// A field that may not be empty.
     #[error("{field} must not be empty")]
     Empty {
-        /// As clients spell it.
-        field: &'static str,
+        /// The field.
+        field: Field,
     },
     /// A field with more characters than it may have.
-    #[error("data.{field}: must have at most {most} characters")]
+    #[error("{field}: must have at most {most} characters")]
     TooLong {
-        /// As clients spell it.
-        field: &'static str,
-        /// How many it may have.
+        /// The field.
+        field: Field,
+        /// Most characters that it may have.
         most: usize,
     },
     /// Another user has the name.
@@ -84,17 +110,22 @@ pub enum RuleError {
     #[error("A service account cannot be renamed, retyped, locked or deleted.")]
     ServiceAccountImmutable,
     /// Access control is on already.
-    #[error("data.accessControlEnabled: access control is on already")]
+    #[error("access control is on already")]
     AccessControlAlreadyEnabled,
     /// Access control cannot be turned off over HTTP.
-    #[error("data.accessControlEnabled: must be true; only the robot's console turns it off")]
+    #[error("must be true; only the robot's console turns it off")]
     AccessControlCannotBeDisabled,
     /// Access control is off already.
     #[error("Access control is off already.")]
     AccessControlAlreadyDisabled,
-    /// A value out of range; the text names the field and the rule.
-    #[error("{0}")]
-    OutOfRange(String),
+    /// A value out of range.
+    #[error("{field}: {rule}")]
+    OutOfRange {
+        /// The field.
+        field: Field,
+        /// The values that it takes, in words.
+        rule: String,
+    },
 }
 
 /// Why a token does not let a request in (RFC 6750 §3.1).

@@ -4,7 +4,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::error::RuleError;
+use super::error::{Field, RuleError};
 use super::random::Random;
 use super::settings::{Settings, DEFAULT_MINIMUM_LENGTH, MAX_PASSWORD_LENGTH};
 
@@ -35,12 +35,14 @@ impl Password {
     /// Empty or too long.
     pub fn check(&self) -> Result<(), RuleError> {
         if self.0.is_empty() {
-            return Err(RuleError::Empty { field: "password" });
+            return Err(RuleError::Empty {
+                field: Field::Password,
+            });
         }
-        if self.0.chars().count() > MAX_PASSWORD_LENGTH {
+        if self.0.chars().count() > MAX_PASSWORD_LENGTH as usize {
             return Err(RuleError::TooLong {
-                field: "password",
-                most: MAX_PASSWORD_LENGTH,
+                field: Field::Password,
+                most: MAX_PASSWORD_LENGTH as usize,
             });
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! Logging in, going on and logging out: which tokens there are, and when a login ends.
 
+use std::time::Duration;
+
 use super::audit::Actor;
 use super::authority::Caller;
 use super::clock::Moment;
@@ -16,9 +18,8 @@ use super::time::Moment;
 use super::tokens::{AccessToken, RefreshToken, Session, SessionId, Token, TokenDigest};
 use super::users::{User, UserId};
 
-/// How long a refresh token works after its first use, in milliseconds: two windows of an app may
-/// refresh at once.
-pub const REFRESH_GRACE: i64 = 10_000;
+/// How long a refresh token works after its first use: two windows of an app may refresh at once.
+pub const REFRESH_GRACE: Duration = Duration::from_secs(10);
 
 const SUCCEEDED: &str = "login succeeded";
 /// Action of the events that are refused logins.
@@ -35,8 +36,8 @@ pub struct Issued {
     pub refresh: Token,
     /// What the access token may do now.
     pub scopes: Scopes,
-    /// How long both live, in seconds.
-    pub lifetime: f64,
+    /// How long both live.
+    pub lifetime: Duration,
 }
 
 /// A password that was presented for a user, and what the check of it said.
@@ -299,7 +300,7 @@ fn issue(
     scopes: Scopes,
 ) -> (Vec<Change>, Issued) {
     let settings = state.settings();
-    let expires = context.now.after_seconds(settings.idle_logout);
+    let expires = context.now + settings.idle_logout;
     let access = Token::generate(context.random);
     let refresh = Token::generate(context.random);
     let id: SessionId = session.id;

@@ -7,37 +7,30 @@
 //! was set, so that what a reboot compares is two readings of the same, right or wrong, clock.
 //!
 //! When the wall clock comes up behind the mark (no battery behind the clock chip), the time
-//! without power counts as none: a login then lasts longer by that time, and never shorter.
+//! without power counts as none: a session then lasts longer by that time, and never shorter.
 
-use std::ops::{Add, Sub};
+use std::ops::Add;
+use std::time::Duration;
 
 /// Milliseconds on the server's timeline. Where it begins has no meaning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(pub i64);
 
 impl Moment {
-    /// This moment and so many seconds; fractions of a millisecond are dropped.
-    #[must_use]
-    pub fn after_seconds(self, seconds: f64) -> Self {
-        Self(self.0.saturating_add((seconds * 1000.0) as i64))
+    /// The time from an earlier moment to this one; none when it is later.
+    pub fn since(self, earlier: Self) -> Duration {
+        let milliseconds = self.0.saturating_sub(earlier.0);
+        Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0))
     }
 }
 
-impl Add<i64> for Moment {
+impl Add<Duration> for Moment {
     type Output = Self;
 
-    /// So many milliseconds later.
-    fn add(self, milliseconds: i64) -> Self {
+    /// The moment so much later; fractions of a millisecond are dropped.
+    fn add(self, duration: Duration) -> Self {
+        let milliseconds = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         Self(self.0.saturating_add(milliseconds))
-    }
-}
-
-impl Sub for Moment {
-    type Output = i64;
-
-    /// The milliseconds between the two.
-    fn sub(self, earlier: Self) -> i64 {
-        self.0.saturating_sub(earlier.0)
     }
 }
 
@@ -99,4 +92,9 @@ impl Timeline {
 
 fn same_boot(one: &Reading, other: &Reading) -> bool {
     !one.boot.is_empty() && one.boot == other.boot && other.uptime >= one.uptime
+}
+
+/// The seconds of a wait, rounded up, as `Retry-After` wants them (RFC 9110 §10.2.3).
+pub fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }

@@ -8,8 +8,7 @@ use serde_json::{json, Value};
 use thiserror::Error;
 use utoipa::ToSchema;
 
-use crate::domain::error::RuleError;
-use crate::domain::error::TokenFault;
+use crate::domain::error::{Field, RuleError, TokenFault};
 use crate::logging;
 use crate::service::hashing::HashError;
 use crate::service::ServiceError;
@@ -116,9 +115,11 @@ const INTERNAL: (StatusCode, &str) = (StatusCode::INTERNAL_SERVER_ERROR, "intern
 /// Status and id of a broken rule.
 fn rule(error: &RuleError) -> (StatusCode, &'static str) {
     let id = match error {
-        RuleError::Empty { field: "username" } => "usernameEmpty",
-        RuleError::Empty { field: "password" } => "passwordEmpty",
-        RuleError::Empty { .. } => "fullNameEmpty",
+        RuleError::Empty { field } => match field {
+            Field::Username => "usernameEmpty",
+            Field::Password => "passwordEmpty",
+            Field::FullName | Field::Setting(_) => "fullNameEmpty",
+        },
         RuleError::UserAlreadyExists { .. } | RuleError::UsernameBelongsToAnother { .. } => {
             "userAlreadyExists"
         }
@@ -144,7 +145,7 @@ fn rule(error: &RuleError) -> (StatusCode, &'static str) {
         }
         RuleError::PasswordReplacedMeanwhile => return INTERNAL,
         RuleError::TooLong { .. }
-        | RuleError::OutOfRange(_)
+        | RuleError::OutOfRange { .. }
         | RuleError::AccessControlAlreadyEnabled
         | RuleError::AccessControlCannotBeDisabled
         | RuleError::AccessControlAlreadyDisabled => {
@@ -191,6 +192,14 @@ impl ApiError {
         }
     }
 
+    /// One sentence for people.
+    fn detail(&self) -> String {
+        match self {
+            Self::Rule(rule) => detail(rule),
+            error => error.to_string(),
+        }
+    }
+
     fn body(&self) -> ErrorBody {
         let errors = match self {
             Self::Rule(RuleError::Several(rules)) => rules.iter().map(entry).collect(),
@@ -203,8 +212,20 @@ impl ApiError {
         };
         ErrorBody {
             errors,
-            detail: self.to_string(),
+            detail: self.detail(),
         }
+    }
+}
+
+/// What a broken rule says, with the path of the field that breaks it.
+fn detail(rule: &RuleError) -> String {
+    match rule {
+        RuleError::TooLong { .. } | RuleError::OutOfRange { .. } => format!("data.{rule}"),
+        RuleError::AccessControlAlreadyEnabled | RuleError::AccessControlCannotBeDisabled => {
+            format!("data.accessControlEnabled: {rule}")
+        }
+        RuleError::Several(rules) => rules.first().map(detail).unwrap_or_default(),
+        rule => rule.to_string(),
     }
 }
 
@@ -217,7 +238,7 @@ fn entry(error: &RuleError) -> ErrorEntry {
     };
     ErrorEntry {
         id: rule(error).1,
-        detail: error.to_string(),
+        detail: detail(error),
         meta,
     }
 }

@@ -1,119 +1,171 @@
 //! `/auth/settings` and the switch of access control.
 
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
 use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse, Responder};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::auth::admit;
 use super::error::{ApiError, ErrorBody, UnauthorizedBody};
-use super::json::{self, present, Integer, Number};
+use super::json::{self, Integer, Number};
 use super::{ok, AppState, Data};
 use crate::domain::authority::Need;
 use crate::domain::error::RuleError;
 use crate::domain::scopes::Scope;
-use crate::domain::settings::{Settings, SettingsPatch};
+use crate::domain::settings::{Kind, Setting, Settings, SettingsPatch, Value, SETTINGS};
 
-/// All settings.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = Settings)]
-pub struct SettingsBody {
-    /// Failed logins before an account locks; null: never.
-    #[schema(minimum = 1, required)]
-    max_number_of_login_attempts: Option<u32>,
-    /// Age at which a password expires, in seconds; null: never.
-    #[schema(minimum = 86400, required)]
-    password_reset_time: Option<f64>,
-    /// Fewest characters of a password; null means 8.
-    #[schema(minimum = 1, required)]
-    password_complexity_minimum_length: Option<u32>,
-    /// Whether a password needs a punctuation character.
-    #[schema(required)]
-    password_complexity_special_characters: Option<bool>,
-    /// Lifetime of a token, in seconds.
-    #[schema(minimum = 1, maximum = 604800, example = 180.0)]
-    idle_logout: f64,
-    /// Whether a user lacks the scope `updates.write`.
-    require_admin_creds_when_updating_robot_software: bool,
-    /// Whether a user lacks the scope `protocols.write`.
-    require_admin_creds_when_sending_protocol_to_robot: bool,
-    /// Whether a user lacks the scope `run_signoff.write`.
-    require_admin_creds_for_signoff_protocol: bool,
-}
+/// All settings, as [`SETTINGS`] describes them.
+#[derive(Debug)]
+pub struct SettingsView(Settings);
 
-impl From<&Settings> for SettingsBody {
-    fn from(settings: &Settings) -> Self {
-        Self {
-            max_number_of_login_attempts: settings.max_login_attempts,
-            password_reset_time: settings.password_reset_time,
-            password_complexity_minimum_length: settings.password_minimum_length,
-            password_complexity_special_characters: settings.password_special_characters,
-            idle_logout: settings.idle_logout,
-            require_admin_creds_when_updating_robot_software: settings.admin_for_software_updates,
-            require_admin_creds_when_sending_protocol_to_robot: settings.admin_for_protocols,
-            require_admin_creds_for_signoff_protocol: settings.admin_for_signoff,
+impl Serialize for SettingsView {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(SETTINGS.len()))?;
+        for setting in &SETTINGS {
+            match setting.value(&self.0) {
+                Value::Null => map.serialize_entry(setting.name, &())?,
+                Value::Integer(number) => map.serialize_entry(setting.name, &number)?,
+                Value::Boolean(on) => map.serialize_entry(setting.name, &on)?,
+                Value::Duration(duration) => {
+                    map.serialize_entry(setting.name, &duration.as_secs_f64())?;
+                }
+            }
         }
+        map.end()
     }
 }
 
 /// Settings to change; one that is left out stays.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = SettingsPatch)]
-pub struct SettingsPatchBody {
-    /// Failed logins before an account locks; null: never.
-    #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1_000_000)]
-    max_number_of_login_attempts: Option<Option<Integer>>,
-    /// Age at which a password expires, in seconds; null: never.
-    #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<f64>, minimum = 86400, maximum = 3_155_760_000_u32)]
-    password_reset_time: Option<Option<Number>>,
-    /// Fewest characters of a password; null means 8. A change makes every user set a new password,
-    /// and ends every login.
-    #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1024)]
-    password_complexity_minimum_length: Option<Option<Integer>>,
-    /// Whether a password needs a punctuation character. A change makes every user set a new
-    /// password, and ends every login.
-    #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<bool>)]
-    password_complexity_special_characters: Option<Option<bool>>,
-    /// Lifetime of a token, in seconds.
-    #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = f64, required = false, minimum = 1, maximum = 604800)]
-    idle_logout: Option<Number>,
-    /// Whether a user lacks the scope `updates.write`.
-    #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = bool, required = false)]
-    require_admin_creds_when_updating_robot_software: Option<bool>,
-    /// Whether a user lacks the scope `protocols.write`.
-    #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = bool, required = false)]
-    require_admin_creds_when_sending_protocol_to_robot: Option<bool>,
-    /// Whether a user lacks the scope `run_signoff.write`.
-    #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = bool, required = false)]
-    require_admin_creds_for_signoff_protocol: Option<bool>,
+#[derive(Debug)]
+pub struct SettingsPatchBody(SettingsPatch);
+
+impl<'de> Deserialize<'de> for SettingsPatchBody {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = SettingsPatch;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+                let mut patch = SettingsPatch::default();
+                let mut seen = Vec::new();
+                while let Some(name) = members.next_key::<String>()? {
+                    let Some(setting) = Setting::named(&name) else {
+                        members.next_value::<IgnoredAny>()?;
+                        continue;
+                    };
+                    if seen.contains(&setting.name) {
+                        return Err(A::Error::duplicate_field(setting.name));
+                    }
+                    seen.push(setting.name);
+                    patch.add(setting, members.next_value_seed(ValueOf(setting))?);
+                }
+                Ok(patch)
+            }
+        }
+
+        deserializer.deserialize_map(Members).map(Self)
+    }
 }
 
-impl From<SettingsPatchBody> for SettingsPatch {
-    fn from(body: SettingsPatchBody) -> Self {
-        Self {
-            max_login_attempts: body
-                .max_number_of_login_attempts
-                .map(|n| n.map(Integer::get)),
-            password_reset_time: body.password_reset_time.map(|n| n.map(Number::get)),
-            password_minimum_length: body
-                .password_complexity_minimum_length
-                .map(|n| n.map(Integer::get)),
-            password_special_characters: body.password_complexity_special_characters,
-            idle_logout: body.idle_logout.map(Number::get),
-            admin_for_software_updates: body.require_admin_creds_when_updating_robot_software,
-            admin_for_protocols: body.require_admin_creds_when_sending_protocol_to_robot,
-            admin_for_signoff: body.require_admin_creds_for_signoff_protocol,
+/// Reads a value of a setting's kind. One out of its range is for the rules to refuse.
+struct ValueOf(&'static Setting);
+
+impl<'de> DeserializeSeed<'de> for ValueOf {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        let value = match self.0.kind {
+            Kind::Integer(..) => nullable::<Integer, D>(self.0, deserializer)?
+                .map(|number| Value::Integer(number.get())),
+            Kind::Boolean => nullable::<bool, D>(self.0, deserializer)?.map(Value::Boolean),
+            Kind::Seconds(..) => nullable::<Number, D>(self.0, deserializer)?.map(|number| {
+                let nearest = if number.get() < 0.0 {
+                    Duration::ZERO
+                } else {
+                    Duration::MAX
+                };
+                Value::Duration(Duration::try_from_secs_f64(number.get()).unwrap_or(nearest))
+            }),
+        };
+        Ok(value.unwrap_or(Value::Null))
+    }
+}
+
+/// A value, or `None` for null where the setting takes it.
+fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    setting: &Setting,
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    if setting.nullable {
+        Option::deserialize(deserializer)
+    } else {
+        T::deserialize(deserializer).map(Some)
+    }
+}
+
+/// The schema of an object with all settings; `required`: none may be left out.
+fn schema(description: &str, required: bool) -> RefOr<Schema> {
+    let mut object = ObjectBuilder::new().description(Some(description));
+    for setting in &SETTINGS {
+        let mut property = ObjectBuilder::new().description(Some(setting.meaning));
+        let of = match setting.kind {
+            Kind::Integer(least, most) => {
+                property = property.minimum(Some(least)).maximum(Some(most));
+                Type::Integer
+            }
+            Kind::Seconds(least, most) => {
+                property = property.minimum(Some(least)).maximum(Some(most));
+                Type::Number
+            }
+            Kind::Boolean => Type::Boolean,
+        };
+        property = if setting.nullable {
+            property.schema_type(SchemaType::from_iter([of, Type::Null]))
+        } else {
+            property.schema_type(of)
+        };
+        object = object.property(setting.name, property);
+        if required {
+            object = object.required(setting.name);
         }
+    }
+    Schema::from(object).into()
+}
+
+impl PartialSchema for SettingsView {
+    fn schema() -> RefOr<Schema> {
+        schema("All settings.", true)
+    }
+}
+
+impl ToSchema for SettingsView {
+    fn name() -> Cow<'static, str> {
+        "Settings".into()
+    }
+}
+
+impl PartialSchema for SettingsPatchBody {
+    fn schema() -> RefOr<Schema> {
+        schema("Settings to change; one that is left out stays.", false)
+    }
+}
+
+impl ToSchema for SettingsPatchBody {
+    fn name() -> Cow<'static, str> {
+        "SettingsPatch".into()
     }
 }
 
@@ -130,10 +182,10 @@ pub struct AccessControl {
     method(get, head),
     path = "/auth/settings",
     tag = "Settings",
-    responses((status = 200, description = "The settings.", body = Data<SettingsBody>))
+    responses((status = 200, description = "The settings.", body = Data<SettingsView>))
 )]
 pub async fn get(app: web::Data<AppState>) -> impl Responder {
-    ok(SettingsBody::from(&app.service.settings()))
+    ok(SettingsView(app.service.settings()))
 }
 
 /// Changes settings. Only given fields change.
@@ -143,7 +195,7 @@ pub async fn get(app: web::Data<AppState>) -> impl Responder {
     tag = "Settings",
     request_body = Data<SettingsPatchBody>,
     responses(
-        (status = 200, description = "The settings as they are now.", body = Data<SettingsBody>),
+        (status = 200, description = "The settings as they are now.", body = Data<SettingsView>),
         (status = 401, description = "No token, or none that is active.", body = UnauthorizedBody),
         (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
         (status = 422, description = "`invalidRequest`: nothing has changed.", body = ErrorBody),
@@ -157,8 +209,8 @@ pub async fn patch(
 ) -> Result<HttpResponse, ApiError> {
     let by = admit(&app, &request, Need::Scope(Scope::AuthSettingsWrite))?;
     let patch: SettingsPatchBody = json::data(&request, &body)?;
-    let settings = app.service.patch_settings(by, patch.into()).await?;
-    Ok(ok(SettingsBody::from(&settings)))
+    let settings = app.service.patch_settings(by, patch.0).await?;
+    Ok(ok(SettingsView(settings)))
 }
 
 /// Puts the settings back to their defaults. Access control stays as it is.
@@ -167,7 +219,7 @@ pub async fn patch(
     path = "/auth/settings",
     tag = "Settings",
     responses(
-        (status = 200, description = "The settings as they are now.", body = Data<SettingsBody>),
+        (status = 200, description = "The settings as they are now.", body = Data<SettingsView>),
         (status = 401, description = "No token, or none that is active.", body = UnauthorizedBody),
         (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
     ),
@@ -179,7 +231,7 @@ pub async fn delete(
 ) -> Result<HttpResponse, ApiError> {
     let by = admit(&app, &request, Need::Scope(Scope::AuthSettingsWrite))?;
     let settings = app.service.reset_settings(by).await?;
-    Ok(ok(SettingsBody::from(&settings)))
+    Ok(ok(SettingsView(settings)))
 }
 
 /// Tells whether access control is on.

@@ -1,24 +1,29 @@
 //! Table `setting`: one row, or none while all is as on a new robot.
 
-use rusqlite::{named_params, Connection, OptionalExtension, Transaction};
+use std::time::Duration;
+
+use rusqlite::types::{Null, ToSqlOutput, Type, ValueRef};
+use rusqlite::{params_from_iter, Connection, OptionalExtension, Row, ToSql, Transaction};
 
 use crate::domain::change::Change;
-use crate::domain::settings::Settings;
+use crate::domain::settings::{Kind, Setting, Settings, Value, SETTINGS};
 use crate::domain::state::State;
 
 pub fn load(connection: &Connection, state: &mut State) -> rusqlite::Result<()> {
     let found = connection
         .query_row("SELECT * FROM setting", [], |row| {
-            let settings = Settings {
-                max_login_attempts: row.get("max_login_attempts")?,
-                password_reset_time: row.get("password_reset_time")?,
-                password_minimum_length: row.get("password_minimum_length")?,
-                password_special_characters: row.get("password_special_characters")?,
-                idle_logout: row.get("idle_logout")?,
-                admin_for_software_updates: row.get("admin_for_software_updates")?,
-                admin_for_protocols: row.get("admin_for_protocols")?,
-                admin_for_signoff: row.get("admin_for_signoff")?,
-            };
+            let mut settings = Settings::default();
+            for setting in &SETTINGS {
+                let wrong = || {
+                    let column = row
+                        .as_ref()
+                        .column_index(setting.column)
+                        .unwrap_or_default();
+                    rusqlite::Error::InvalidColumnType(column, setting.column.into(), Type::Null)
+                };
+                let value = value(row, setting)?.ok_or_else(wrong)?;
+                setting.put(&mut settings, value).map_err(|_| wrong())?;
+            }
             Ok((settings, row.get("access_control")?))
         })
         .optional()?;
@@ -29,27 +34,46 @@ pub fn load(connection: &Connection, state: &mut State) -> rusqlite::Result<()> 
     Ok(())
 }
 
+/// The value in a setting's column; `None` when it is no such value.
+fn value(row: &Row, setting: &Setting) -> rusqlite::Result<Option<Value>> {
+    if row.get_ref(setting.column)? == ValueRef::Null {
+        return Ok(Some(Value::Null));
+    }
+    Ok(match setting.kind {
+        Kind::Integer(..) => Some(Value::Integer(row.get(setting.column)?)),
+        Kind::Boolean => Some(Value::Boolean(row.get(setting.column)?)),
+        Kind::Seconds(..) => Duration::try_from_secs_f64(row.get(setting.column)?)
+            .ok()
+            .map(Value::Duration),
+    })
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self {
+            Self::Null => Null.into(),
+            Self::Integer(number) => (*number).into(),
+            Self::Duration(duration) => duration.as_secs_f64().into(),
+            Self::Boolean(on) => (*on).into(),
+        })
+    }
+}
+
 pub fn put(transaction: &Transaction, settings: &Settings) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached(
-            "INSERT INTO setting VALUES (1, 0, :attempts, :reset, :length, :special, :idle,
-                 :updates, :protocols, :signoff)
-             ON CONFLICT (id) DO UPDATE SET
-                 max_login_attempts = :attempts, password_reset_time = :reset,
-                 password_minimum_length = :length, password_special_characters = :special,
-                 idle_logout = :idle, admin_for_software_updates = :updates,
-                 admin_for_protocols = :protocols, admin_for_signoff = :signoff",
-        )?
-        .execute(named_params! {
-            ":attempts": settings.max_login_attempts,
-            ":reset": settings.password_reset_time,
-            ":length": settings.password_minimum_length,
-            ":special": settings.password_special_characters,
-            ":idle": settings.idle_logout,
-            ":updates": settings.admin_for_software_updates,
-            ":protocols": settings.admin_for_protocols,
-            ":signoff": settings.admin_for_signoff,
-        })?;
+    let columns: Vec<_> = SETTINGS.iter().map(|setting| setting.column).collect();
+    let updates: Vec<_> = columns
+        .iter()
+        .map(|column| format!("{column} = excluded.{column}"))
+        .collect();
+    let places = vec!["?"; columns.len()].join(", ");
+    let (columns, updates) = (columns.join(", "), updates.join(", "));
+    transaction.execute(
+        &format!(
+            "INSERT INTO setting (id, access_control, {columns}) VALUES (1, 0, {places})
+             ON CONFLICT (id) DO UPDATE SET {updates}"
+        ),
+        params_from_iter(SETTINGS.iter().map(|setting| setting.value(settings))),
+    )?;
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use auth_server::domain::passwords::{NewPassword, Password, PasswordHash};
 use auth_server::domain::sessions::{
     log_in, refresh, revoke, Attempt, Issued, LoginOutcome, RefreshOutcome,
 };
-use auth_server::domain::settings::{self, SettingsPatch};
+use auth_server::domain::settings::{self, Setting, SettingsPatch, Value};
 use auth_server::domain::users::rules::{self, NewUser};
 use auth_server::domain::users::AccountType;
 use auth_server::store::{AuditLog, Store, Verified, DATABASE};
@@ -40,10 +40,9 @@ fn never<T>(result: Result<T, Infallible>) -> T {
 
 /// Lets logins last for longer than this takes.
 async fn never_expire(store: &Store) {
-    let patch = SettingsPatch {
-        idle_logout: Some(86_400.0),
-        ..SettingsPatch::default()
-    };
+    let mut patch = SettingsPatch::default();
+    let day = Value::Duration(Duration::from_secs(86_400));
+    patch.add(Setting::named("idleLogout").unwrap(), day);
     store
         .write(move |state, _| settings::rules::patch(state, &caller(), &patch))
         .await

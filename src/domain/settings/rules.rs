@@ -11,14 +11,13 @@ use crate::domain::users::{ResetPasswordReason, User};
 /// Changes the settings.
 ///
 /// # Errors
-/// A value out of range.
+/// [`RuleError::OutOfRange`].
 pub fn patch(
     state: &State,
     caller: &Caller,
     patch: &SettingsPatch,
 ) -> Result<Decision<Settings>, RuleError> {
-    patch.check().map_err(RuleError::OutOfRange)?;
-    let settings = patch.applied_to(state.settings());
+    let settings = patch.applied_to(state.settings())?;
     Ok(put(state, caller, "edit CRS settings", settings))
 }
 

@@ -5,11 +5,13 @@ pub mod rules;
 
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
-use crate::domain::error::RuleError;
+use std::time::Duration;
+
+use crate::domain::error::{Field, RuleError};
 use crate::domain::passwords::{can_be_typed, PasswordHash};
 use crate::domain::scopes::{Scope, Scopes};
 use crate::domain::settings::Settings;
-use crate::domain::time::Moment;
+use crate::domain::time::{whole_seconds, Moment};
 
 /// Longest username, in characters.
 pub const MAX_USERNAME_LENGTH: usize = 20;
@@ -19,8 +21,8 @@ pub const MAX_FULL_NAME_LENGTH: usize = 256;
 pub const SERVICE_FULL_NAME: &str = "Service Account";
 /// Wrong passwords in a row that an account may be given that is slowed down, before it is.
 const FREE_ATTEMPTS: u32 = 5;
-/// The longest wait between two attempts, in milliseconds.
-const LONGEST_WAIT: i64 = 30_000;
+/// Longest wait between two attempts.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// What an account is for; it decides which scopes the account has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -140,7 +142,7 @@ impl User {
         }
         let expires = settings
             .password_reset_time
-            .map(|age| self.password_set_at.after_seconds(age));
+            .map(|age| self.password_set_at + age);
         if expires.is_some_and(|expires| expires <= now) {
             return ResetPasswordReason::PasswordExpired;
         }
@@ -196,9 +198,9 @@ impl LockPolicy {
         if !self.slows(user) {
             return None;
         }
-        let wait = 1000_i64.saturating_mul(1 << over.min(10)).min(LONGEST_WAIT);
-        let left = user.last_failed_login? + wait - now;
-        (left > 0).then_some((left as u64).div_ceil(1000))
+        let wait = Duration::from_secs(1 << over.min(10)).min(LONGEST_WAIT);
+        let left = (user.last_failed_login? + wait).since(now);
+        (!left.is_zero()).then_some(whole_seconds(left))
     }
 
     /// Whether this is an administrator who can log in.
@@ -240,7 +242,7 @@ pub fn fold(username: &str) -> String {
 /// Empty, too long, of dots alone (it would be no path segment), or with characters that cannot be
 /// typed.
 pub fn check_username(username: &str) -> Result<(), RuleError> {
-    check_length(username, "username", MAX_USERNAME_LENGTH)?;
+    check_length(username, Field::Username, MAX_USERNAME_LENGTH)?;
     if !username.chars().all(can_be_typed) || username.chars().all(|c| c == '.') {
         return Err(RuleError::UsernameContainsInvalidCharacters);
     }
@@ -253,12 +255,14 @@ pub fn check_username(username: &str) -> Result<(), RuleError> {
 /// Blank, too long, or with characters that people cannot see.
 pub fn readable_full_name(full_name: &str) -> Result<String, RuleError> {
     let trimmed = full_name.trim();
-    check_length(trimmed, "fullName", MAX_FULL_NAME_LENGTH)?;
+    check_length(trimmed, Field::FullName, MAX_FULL_NAME_LENGTH)?;
     if trimmed.chars().any(is_invisible) {
         return Err(RuleError::FullNameContainsInvalidCharacters);
     }
     if trimmed.chars().all(looks_blank) {
-        return Err(RuleError::Empty { field: "fullName" });
+        return Err(RuleError::Empty {
+            field: Field::FullName,
+        });
     }
     Ok(trimmed.to_owned())
 }
@@ -289,7 +293,7 @@ fn looks_blank(c: char) -> bool {
         )
 }
 
-fn check_length(text: &str, field: &'static str, most: usize) -> Result<(), RuleError> {
+fn check_length(text: &str, field: Field, most: usize) -> Result<(), RuleError> {
     if text.is_empty() {
         return Err(RuleError::Empty { field });
     }

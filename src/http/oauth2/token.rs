@@ -134,7 +134,7 @@ fn answer(issued: &Issued) -> HttpResponse {
         .json(TokenResponse {
             access_token: issued.access.expose(),
             token_type: "Bearer",
-            expires_in: issued.lifetime as u64,
+            expires_in: issued.lifetime.as_secs(),
             refresh_token: issued.refresh.expose(),
             scope: issued.scopes.to_string(),
         })
