@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::args::Sure;
-use super::order::{Answer, Order};
+use super::protocol::{Answer, Order};
 use super::{absolute, confirm, invoking_user, io_error, unexpected, Console, ConsoleError, Done};
 use super::{PATIENCE, RETRY};
-use crate::clock::Clock;
+use crate::cli::console::Sure;
 use crate::domain::audit::{Actor, Origin};
 use crate::domain::authority::Caller;
-use crate::state_dir::StateDir;
+use crate::os::clock::Clock;
+use crate::os::state_dir::StateDir;
 use crate::store::{self, Strictness, Summary, Survey, Takeover, DATABASE};
 
 /// What `import` was told.

@@ -3,8 +3,6 @@
 //! What changes something is done by whoever holds the database: an order to the running service,
 //! or, when none runs, the same code here. What only reads, reads the database beside it.
 
-pub mod args;
-pub mod control;
 mod import;
 pub mod journal;
 pub mod order;

@@ -9,9 +9,8 @@ use crate::domain::passwords::Password;
 use crate::domain::users::rules::UserPatch;
 use crate::http::views::{AccountType, UserView};
 use crate::logging;
-use crate::store::{Strictness, Summary, Survey};
-use crate::service::{AccountError, Accounts};
 use crate::service::{Service, ServiceError};
+use crate::store::{Strictness, Summary, Survey};
 
 /// An order, and who gives it. It may hold a password: it is never logged.
 #[derive(Serialize, Deserialize)]
@@ -177,8 +176,11 @@ async fn try_to(service: &Service, by: Request, order: Order) -> Result<Answer, 
             Ok(Answer::Restored(restored.users, restored.with_audit_log))
         }
         Order::Import { survey, strictness } => {
-            let caller = accounts.authorize(&by)?;
-            let summary = store.take_over(survey, strictness, caller).await?;
+            let caller = service.authorize(&by)?;
+            let summary = service
+                .store()
+                .take_over(survey, strictness, caller)
+                .await?;
             Ok(Answer::Imported(summary))
         }
         Order::Resend => {

@@ -10,7 +10,6 @@ mod clock;
 mod database;
 mod error;
 mod import;
-mod logins;
 mod place;
 mod restore;
 mod sessions;

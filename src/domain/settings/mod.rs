@@ -226,6 +226,22 @@ impl Setting {
         })
     }
 
+    /// The nearest value to `value` that it takes, if that is of its kind.
+    pub fn nearest(&self, value: Value) -> Value {
+        match (self.kind, value) {
+            (Kind::Integer(least, most), Value::Integer(number)) => {
+                Value::Integer(number.clamp(least, most))
+            }
+            (Kind::Seconds(least, most), Value::Duration(duration)) => {
+                Value::Duration(duration.clamp(
+                    Duration::from_secs_f64(least),
+                    Duration::from_secs_f64(most),
+                ))
+            }
+            (_, value) => value,
+        }
+    }
+
     fn accepts(&self, value: Value) -> bool {
         match (self.kind, value) {
             (_, Value::Null) => self.nullable,

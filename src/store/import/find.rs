@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::domain::audit::ChainHash;
-use crate::store::database::{beside, own_as_folder};
+use crate::os::files::own_as_folder;
+use crate::store::database::beside;
 
 /// The name of the Python server's database.
 pub const FILE: &str = "auth_server.db";

@@ -23,10 +23,12 @@ use super::error::StoreError;
 use super::{audit, settings, users};
 use crate::clock::Clock;
 use crate::domain::audit::{hex, ChainHash};
+use crate::domain::audit::{hex, AuditRow, ChainHash};
 use crate::domain::authority::Caller;
-use crate::domain::clock::Mark;
 use crate::domain::settings::Settings;
-use crate::domain::user::{AccountType, User};
+use crate::domain::time::Mark;
+use crate::domain::users::{AccountType, User};
+use crate::os::clock::Clock;
 
 /// The action of the audit event.
 const ACTION: &str = "import";
@@ -253,7 +255,7 @@ impl Takeover {
         transaction.execute_batch(
             "INSERT OR REPLACE INTO former_username
                  SELECT lower(username), id, full_name FROM user;
-             DELETE FROM login;
+             DELETE FROM session;
              DELETE FROM user;",
         )?;
         for user in &self.users {

@@ -2,15 +2,16 @@
 //! row is read here and none is written.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use argon2::password_hash;
 use serde_json::Value as Json;
 use time::{Date, Month, PrimitiveDateTime, Time, UtcOffset};
 
-use crate::domain::clock::{Mark, Moment};
-use crate::domain::password::{PasswordHash, MAX_PASSWORD_LENGTH};
-use crate::domain::settings::{Settings, IDLE_LOGOUT, MAX_LOGIN_ATTEMPTS, PASSWORD_RESET_TIME};
-use crate::domain::user::{AccountType, ResetPasswordReason, User, UserId};
+use crate::domain::passwords::PasswordHash;
+use crate::domain::settings::{Kind, Setting, Settings, Value};
+use crate::domain::time::{Mark, Moment};
+use crate::domain::users::{AccountType, ResetPasswordReason, User, UserId};
 
 /// Greatest id of a user: what JSON's readers take as a whole number.
 const MAX_ID: i64 = (1 << 53) - 1;
@@ -189,55 +190,25 @@ impl Plan {
             return Err("table setting, column key: is no text".into());
         };
         // What stands in the key may be anything: only one that is known is repeated.
-        let unknown = "table setting: a key is unknown".to_owned();
-        let Some(known) = KEYS.into_iter().find(|known| known == key) else {
-            return Err(unknown);
+        let Some(setting) = Setting::named(key) else {
+            return Err("table setting: a key is unknown".into());
         };
-        let wrong = |what: &str| format!("table setting, key {known}, column value: {what}");
+        let key = setting.name;
+        let wrong = |what: &str| format!("table setting, key {key}, column value: {what}");
         let Cell::Text(text) = value else {
             return Err(wrong("is no text"));
         };
-        let value: Json = serde_json::from_str(text).map_err(|_| wrong("is no JSON"))?;
-        let settings = &mut self.settings;
-        let mut notes = Vec::new();
-        let notes_of = &mut notes;
-        match known {
-            "maxNumberOfLoginAttempts" => {
-                settings.max_login_attempts = or_null(&value, |value| {
-                    count(known, value, MAX_LOGIN_ATTEMPTS, notes_of)
-                })
-                .map_err(wrong)?;
-            }
-            "passwordResetTime" => {
-                settings.password_reset_time = or_null(&value, |value| {
-                    seconds(known, value, PASSWORD_RESET_TIME, notes_of)
-                })
-                .map_err(wrong)?;
-            }
-            "passwordComplexityMinimumLength" => {
-                let most = MAX_PASSWORD_LENGTH as u32;
-                settings.password_minimum_length =
-                    or_null(&value, |value| count(known, value, most, notes_of)).map_err(wrong)?;
-            }
-            "passwordComplexitySpecialCharacters" => {
-                settings.password_special_characters = or_null(&value, truth).map_err(wrong)?;
-            }
-            "idleLogout" => {
-                settings.idle_logout =
-                    seconds(known, &value, IDLE_LOGOUT, notes_of).map_err(wrong)?;
-            }
-            "requireAdminCredsWhenUpdatingRobotSoftware" => {
-                settings.admin_for_software_updates = truth(&value).map_err(wrong)?;
-            }
-            "requireAdminCredsWhenSendingProtocolToRobot" => {
-                settings.admin_for_protocols = truth(&value).map_err(wrong)?;
-            }
-            "requireAdminCredsForSignoffProtocol" => {
-                settings.admin_for_signoff = truth(&value).map_err(wrong)?;
-            }
-            _ => return Err(unknown),
+        let json: Json = serde_json::from_str(text).map_err(|_| wrong("is no JSON"))?;
+        let value = value_of(setting, &json).map_err(wrong)?;
+        let nearest = setting.nearest(value);
+        setting
+            .put(&mut self.settings, nearest)
+            .map_err(|error| wrong(&error.to_string()))?;
+        if nearest != value {
+            self.notes.push(format!(
+                "{key} {value} is {nearest} now, the nearest that there is"
+            ));
         }
-        self.notes.append(&mut notes);
         self.settings_changed += 1;
         Ok(())
     }
@@ -283,18 +254,6 @@ impl Plan {
         Ok(Moment(self.now.moment.0.saturating_sub(age)))
     }
 }
-
-/// The keys of table `setting`.
-const KEYS: [&str; 8] = [
-    "maxNumberOfLoginAttempts",
-    "passwordResetTime",
-    "passwordComplexityMinimumLength",
-    "passwordComplexitySpecialCharacters",
-    "idleLogout",
-    "requireAdminCredsWhenUpdatingRobotSoftware",
-    "requireAdminCredsWhenSendingProtocolToRobot",
-    "requireAdminCredsForSignoffProtocol",
-];
 
 fn wrong(table: &str, id: &Cell, column: &str, what: &str) -> Wrong {
     let id = match id {
@@ -368,51 +327,27 @@ fn hash(cell: &Cell) -> Result<Option<PasswordHash>, &'static str> {
     Ok(Some(PasswordHash::from_phc(text.clone())))
 }
 
-fn or_null<T>(
-    value: &Json,
-    read: impl FnOnce(&Json) -> Result<T, &'static str>,
-) -> Result<Option<T>, &'static str> {
-    match value {
-        Json::Null => Ok(None),
-        value => read(value).map(Some),
+/// The value of a setting that JSON stands for.
+fn value_of(setting: &Setting, json: &Json) -> Result<Value, &'static str> {
+    match setting.kind {
+        _ if json.is_null() && setting.nullable => Ok(Value::Null),
+        Kind::Boolean => json
+            .as_bool()
+            .map(Value::Boolean)
+            .ok_or("is neither true nor false"),
+        Kind::Integer(..) => json
+            .as_f64()
+            .filter(|number| number.fract() == 0.0 && *number >= 1.0)
+            .map(|number| Value::Integer(number as u32)) // saturates
+            .ok_or("is no whole number from 1"),
+        Kind::Seconds(..) => json
+            .as_f64()
+            .filter(|seconds| *seconds > 0.0)
+            .map(|seconds| {
+                Value::Duration(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+            })
+            .ok_or("is no number above 0"),
     }
-}
-
-fn truth(value: &Json) -> Result<bool, &'static str> {
-    value.as_bool().ok_or("is neither true nor false")
-}
-
-fn count(key: &str, value: &Json, most: u32, notes: &mut Vec<String>) -> Result<u32, &'static str> {
-    let value = value
-        .as_f64()
-        .filter(|value| value.fract() == 0.0 && *value >= 1.0)
-        .ok_or("is no whole number from 1")?;
-    if value > f64::from(most) {
-        notes.push(format!(
-            "{key} {value} is {most} now, the most that there is"
-        ));
-        return Ok(most);
-    }
-    Ok(value as u32)
-}
-
-fn seconds(
-    key: &str,
-    value: &Json,
-    (least, most): (f64, f64),
-    notes: &mut Vec<String>,
-) -> Result<f64, &'static str> {
-    let value = value
-        .as_f64()
-        .filter(|value| *value > 0.0)
-        .ok_or("is no number above 0")?;
-    let within = value.clamp(least, most);
-    if within.to_bits() != value.to_bits() {
-        notes.push(format!(
-            "{key} {value} is {within} now, the nearest that there is"
-        ));
-    }
-    Ok(within)
 }
 
 /// Milliseconds since 1970 of a date and time: `YYYY-MM-DD HH:MM:SS`, or with `T`; then a fraction
