@@ -214,7 +214,7 @@ async fn keep_house(store: Arc<Store>) {
 async fn sum_up_refusals(store: Arc<Store>) {
     loop {
         match store.sum_up_refusals().await {
-            Ok(Some(wait)) => tokio::time::sleep(Duration::from_millis(wait)).await,
+            Ok(Some(wait)) => tokio::time::sleep(wait).await,
             Ok(None) => store.wait_for_counted().await,
             Err(error) => {
                 log::error!("{}", logging::chain(&error));

@@ -11,11 +11,8 @@ use env_logger::{Builder, Env};
 use log::{Level, LevelFilter};
 use serde::Serialize;
 
-use crate::cli::LogLevel;
-use crate::clock::rfc_3339;
-use crate::domain::audit::{hex, AuditRow, ChainedRow};
 use crate::config::LogLevel;
-use crate::domain::audit::AuditRow;
+use crate::domain::audit::{hex, ChainedRow, Origin};
 use crate::os::clock::rfc_3339;
 
 /// Target of the lines that are audit events.
@@ -71,13 +68,40 @@ pub fn init(level: LogLevel) {
     std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
 }
 
-/// What a line says of a row.
+/// A row of the audit log, as the journal and an export have it.
 #[derive(Serialize)]
-struct AuditLine<'a> {
-    #[serde(flatten)]
-    row: &'a AuditRow,
+#[serde(rename_all = "camelCase")]
+pub struct AuditLine<'a> {
+    seq: i64,
+    time: &'a str,
+    action: &'a str,
+    account_name: &'a str,
+    legal_name: &'a str,
+    message: &'a str,
+    reason: Option<&'a str>,
+    origin: Option<&'static str>,
     hash: String,
-    chain: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chain: Option<&'a str>,
+}
+
+impl<'a> AuditLine<'a> {
+    /// The line of a row; `chain`: which chain it is of, where that is told.
+    pub fn new(ChainedRow { row, hash }: &'a ChainedRow, chain: Option<&'a str>) -> Self {
+        let event = &row.event;
+        Self {
+            seq: row.seq,
+            time: &row.time,
+            action: &event.action,
+            account_name: &event.account_name,
+            legal_name: &event.legal_name,
+            message: &event.message,
+            reason: event.reason.as_deref(),
+            origin: event.origin.map(Origin::name),
+            hash: hex(hash),
+            chain,
+        }
+    }
 }
 
 /// Logs an audit event: one line, `audit` and the row as JSON, with its hash and the chain that it
@@ -87,9 +111,8 @@ pub fn audit(row: &ChainedRow, chain: &str) {
 }
 
 /// What [`audit`] logs.
-pub(crate) fn audit_message(ChainedRow { row, hash }: &ChainedRow, chain: &str) -> String {
-    let hash = hex(hash);
-    let json = serde_json::to_string(&AuditLine { row, hash, chain })
+pub(crate) fn audit_message(row: &ChainedRow, chain: &str) -> String {
+    let json = serde_json::to_string(&AuditLine::new(row, Some(chain)))
         .expect("an audit row is made of strings");
     let message = format!("audit {json}");
     if !message.contains(char::is_control) {

@@ -5,9 +5,8 @@ use std::process::ExitCode;
 
 use auth_server::cli::{Action, Cli};
 use auth_server::console::{self, remote_access};
-use auth_server::{logging, memory, service};
 use auth_server::os::allocator;
-use auth_server::{console, daemon, logging};
+use auth_server::{daemon, logging};
 
 fn main() -> ExitCode {
     allocator::give_back_early();

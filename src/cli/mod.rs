@@ -15,12 +15,9 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, Value
 use clap_complete::Shell;
 use hyper::Uri;
 
-use crate::console::args::ConsoleCommand;
-use crate::console::remote_access::RemoteAccess;
-use crate::delivery::{parse_url, AuditServer};
-use crate::manual;
 use self::console::ConsoleCommand;
 use crate::config::{Address, AuditServer, Config, LogLevel};
+use crate::console::remote_access::RemoteAccess;
 
 /// Most workers that are started when `--workers` is not given: the robot has four cores.
 const MAX_DEFAULT_WORKERS: usize = 4;

@@ -5,9 +5,8 @@
 
 mod import;
 pub mod journal;
-pub mod order;
-pub mod remote_access;
 pub mod protocol;
+pub mod remote_access;
 pub mod socket;
 
 use std::error::Error as StdError;
@@ -21,26 +20,20 @@ use nix::unistd::{getuid, User};
 use serde_json::{json, Value};
 use thiserror::Error;
 
+use self::journal::JournalError;
 use self::protocol::{carry_out, Answer, NotedAction, Order, Signed};
 use crate::cli::console::{
     AccessControlCommand, AuditCommand, Common, ConsoleCommand, ExportFormat, GivePassword, Sure,
     UserCommand,
 };
-use self::journal::JournalError;
-use self::order::{carry_out, Answer, NotedAction, Order, Signed};
-use crate::accounts::Accounts;
 use crate::domain::audit::{hex, ChainedRow, Origin};
-use crate::domain::user::UserView;
-use crate::hashing::Hasher;
-use crate::state_dir::{StateDir, StateDirError};
-use crate::store::{self, AuditLog, DeliveryStatus, Store, StoreError, Verified};
-use crate::domain::audit::{hex, AuditRow, ChainHash, Origin};
 use crate::http::views::{ResetPasswordReason, UserView};
+use crate::logging::AuditLine;
 use crate::os::files;
 use crate::os::state_dir::{StateDir, StateDirError};
 use crate::service::hashing::Hasher;
 use crate::service::Service;
-use crate::store::{self, AuditLog, Store, StoreError, Verified};
+use crate::store::{self, AuditLog, DeliveryStatus, Store, StoreError, Verified};
 
 /// How long to wait for a service that starts or stops.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -610,11 +603,10 @@ fn reason(user: &UserView) -> String {
 
 fn export_jsonl(log: &AuditLog, mut out: impl Write) -> Done<i64> {
     let mut rows = 0;
-    log.each(|ChainedRow { row, hash }| {
-        rows = row.seq;
-        let mut value = json!(row);
-        value["hash"] = hex(&hash).into();
-        writeln!(out, "{value}")
+    log.each(|row| {
+        rows = row.row.seq;
+        serde_json::to_writer(&mut out, &AuditLine::new(&row, None))?;
+        writeln!(out)
     })?
     .and_then(|()| out.flush())
     .map_err(io_error("write to standard output"))?;

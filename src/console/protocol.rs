@@ -184,8 +184,8 @@ async fn try_to(service: &Service, by: Request, order: Order) -> Result<Answer, 
             Ok(Answer::Imported(summary))
         }
         Order::Resend => {
-            let caller = accounts.authorize(&by)?;
-            Ok(Answer::Resent(store.send_again(caller).await?))
+            let caller = service.authorize(&by)?;
+            Ok(Answer::Resent(service.store().send_again(caller).await?))
         }
         Order::Note { action, message } => {
             let action = match action {

@@ -1,14 +1,33 @@
 //! Audit events, and the chain of hashes that holds them together.
 
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::refusals::RefusalKind;
-use super::user::User;
 use super::users::User;
 
 /// What turns access control on is reported to the audit server in a request of its own, too.
 pub const ENABLE_ACCESS_CONTROL: &str = "update CRS enabled";
+
+/// Action of the events that are refused logins.
+pub const LOGIN_FAILED: &str = "login failed";
+/// Action of the events that are sessions which a stolen refresh token has ended.
+pub const SESSION_ENDED: &str = "login ended";
+
+/// Why something was refused that anybody may try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RefusalKind {
+    /// A login: nobody has the name.
+    UnknownUser,
+    /// A login: the password is wrong.
+    WrongPassword,
+    /// A login: the account is locked.
+    LockedAccount,
+    /// A login: the account is slowed down.
+    SlowedAccount,
+    /// A login: it asked for more than the account may have.
+    ExcessiveScope,
+    /// A refresh: the token was used before.
+    ReusedRefreshToken,
+}
 
 /// Who does something.
 #[derive(Clone, Debug)]
@@ -46,8 +65,7 @@ impl Actor {
 }
 
 /// Where a request came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// A client, over HTTP.
     Http,
@@ -77,8 +95,7 @@ impl Origin {
 }
 
 /// One event. It never holds a password, a token or a hash of one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// What was done, in words that do not change.
     pub action: String,
@@ -93,7 +110,6 @@ pub struct Event {
     /// Where the request came from; `None` in rows of the first edition.
     pub origin: Option<Origin>,
     /// Which kind of refusal it is, so that a storm of them can be counted. It is not written down.
-    #[serde(skip)]
     pub refusal: Option<RefusalKind>,
 }
 
@@ -115,15 +131,13 @@ pub type ChainHash = [u8; 32];
 pub const CHAIN_START: ChainHash = [0; 32];
 
 /// A row of the audit log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditRow {
     /// Its number; the first is 1, and none is left out.
     pub seq: i64,
     /// When it was written, by the wall clock (RFC 3339, UTC).
     pub time: String,
     /// The event.
-    #[serde(flatten)]
     pub event: Event,
 }
 

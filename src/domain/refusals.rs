@@ -1,32 +1,15 @@
 //! How many refusals get an event of their own: strangers cannot fill the disk.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use super::audit::{Actor, Event, Origin};
-use super::clock::Moment;
-use super::logins::{ENDED, FAILED};
+use super::audit::{Actor, Event, Origin, RefusalKind, LOGIN_FAILED, SESSION_ENDED};
+use super::time::Moment;
 
 /// Refusals of one kind that are written each, in a [`PERIOD`]. Further ones are counted.
 pub const MOST: u32 = 20;
-/// From the first refusal of a kind on, in milliseconds.
-pub const PERIOD: i64 = 60_000;
-
-/// Why something was refused that anybody may try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum RefusalKind {
-    /// A login: nobody has the name.
-    UnknownUser,
-    /// A login: the password is wrong.
-    WrongPassword,
-    /// A login: the account is locked.
-    LockedAccount,
-    /// A login: the account is slowed down.
-    SlowedAccount,
-    /// A login: it asked for more than the account may have.
-    ExcessiveScope,
-    /// A refresh: the token was used before.
-    ReusedRefreshToken,
-}
+/// From the first refusal of a kind on.
+pub const PERIOD: Duration = Duration::from_secs(60);
 
 impl RefusalKind {
     /// The one event of `further` refusals.
@@ -42,18 +25,18 @@ impl RefusalKind {
             Self::SlowedAccount => format!("{logins}: too many wrong passwords before."),
             Self::ExcessiveScope => format!("{logins}: it asked for scopes beyond the account's."),
             Self::ReusedRefreshToken => match further {
-                1 => "1 further refresh token was used a second time within a minute: its login \
+                1 => "1 further refresh token was used a second time within a minute: its session \
                       has ended."
                     .into(),
                 _ => format!(
                     "{further} further refresh tokens were used a second time within a minute: \
-                     their logins have ended."
+                     their sessions have ended."
                 ),
             },
         };
         let action = match self {
-            Self::ReusedRefreshToken => ENDED,
-            _ => FAILED,
+            Self::ReusedRefreshToken => SESSION_ENDED,
+            _ => LOGIN_FAILED,
         };
         let actor = Actor::server();
         Event {
@@ -110,7 +93,7 @@ impl Refusals {
 
     /// Ends the periods that are over; returns an event of each that has counted.
     pub fn over(&mut self, now: Moment) -> Vec<Event> {
-        self.end(|period| now - period.since >= PERIOD)
+        self.end(|period| now.since(period.since) >= PERIOD)
     }
 
     /// Ends all periods, as the service stops; returns an event of each that has counted.
@@ -141,6 +124,9 @@ impl Refusals {
 mod tests {
     use super::*;
 
+    /// In milliseconds.
+    const MINUTE: i64 = 60_000;
+
     use RefusalKind::{ExcessiveScope, LockedAccount, ReusedRefreshToken, UnknownUser};
 
     fn event(refusal: Option<RefusalKind>) -> Event {
@@ -164,7 +150,7 @@ mod tests {
         let mut refusals = Refusals::default();
         assert_eq!(refuse(&mut refusals, UnknownUser, 20, 5), ["own"; 20]);
         assert_eq!(refusals.next_due(), None);
-        assert_eq!(refusals.over(Moment(5 + PERIOD)), []);
+        assert_eq!(refusals.over(Moment(5 + MINUTE)), []);
         assert_eq!(refusals.all(), []);
     }
 
@@ -172,9 +158,9 @@ mod tests {
     fn twenty_first_is_counted_and_told_when_the_minute_is_over() {
         let mut refusals = Refusals::default();
         assert_eq!(refuse(&mut refusals, UnknownUser, 21, 5), ["own"; 20]);
-        assert_eq!(refusals.next_due(), Some(Moment(5 + PERIOD)));
-        assert_eq!(refusals.over(Moment(5 + PERIOD - 1)), []);
-        let told = refusals.over(Moment(5 + PERIOD));
+        assert_eq!(refusals.next_due(), Some(Moment(5 + MINUTE)));
+        assert_eq!(refusals.over(Moment(5 + MINUTE - 1)), []);
+        let told = refusals.over(Moment(5 + MINUTE));
         assert_eq!(
             told[0].message,
             "1 further login was refused within a minute: there is no such user."
@@ -182,10 +168,10 @@ mod tests {
         assert_eq!(told.len(), 1);
         assert_eq!(
             (&*told[0].action, told[0].origin),
-            (FAILED, Some(Origin::Server))
+            (LOGIN_FAILED, Some(Origin::Server))
         );
         // Once.
-        assert_eq!(refusals.over(Moment(5 + PERIOD)), []);
+        assert_eq!(refusals.over(Moment(5 + MINUTE)), []);
         assert_eq!(refusals.next_due(), None);
     }
 
@@ -193,16 +179,16 @@ mod tests {
     fn next_one_after_the_minute_is_written_after_what_was_counted() {
         let mut refusals = Refusals::default();
         refuse(&mut refusals, LockedAccount, 37, 0);
-        assert_eq!(refuse(&mut refusals, LockedAccount, 1, PERIOD - 1), [""; 0]);
+        assert_eq!(refuse(&mut refusals, LockedAccount, 1, MINUTE - 1), [""; 0]);
         assert_eq!(
-            refuse(&mut refusals, LockedAccount, 21, PERIOD)[..2],
+            refuse(&mut refusals, LockedAccount, 21, MINUTE)[..2],
             [
                 "18 further logins were refused within a minute: the account is locked.",
                 "own"
             ]
         );
         // A minute of its own.
-        assert_eq!(refusals.next_due(), Some(Moment(2 * PERIOD)));
+        assert_eq!(refusals.next_due(), Some(Moment(2 * MINUTE)));
     }
 
     #[test]
@@ -216,8 +202,8 @@ mod tests {
         for _ in 0..100 {
             assert_eq!(refusals.limit(vec![event(None)], Moment(1)).len(), 1);
         }
-        assert_eq!(refusals.over(Moment(PERIOD)).len(), 1);
-        assert_eq!(refusals.next_due(), Some(Moment(30_000 + PERIOD)));
+        assert_eq!(refusals.over(Moment(MINUTE)).len(), 1);
+        assert_eq!(refusals.next_due(), Some(Moment(30_000 + MINUTE)));
     }
 
     #[test]
@@ -237,10 +223,10 @@ mod tests {
         assert_eq!(told.len(), 2);
         assert_eq!(
             told[1].message,
-            "3 further refresh tokens were used a second time within a minute: their logins have \
+            "3 further refresh tokens were used a second time within a minute: their sessions have \
              ended."
         );
-        assert_eq!(told[1].action, ENDED);
+        assert_eq!(told[1].action, SESSION_ENDED);
         assert_eq!(refusals, Refusals::default());
     }
 }

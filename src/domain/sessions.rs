@@ -2,13 +2,8 @@
 
 use std::time::Duration;
 
-use super::audit::Actor;
+use super::audit::{Actor, RefusalKind, LOGIN_FAILED, SESSION_ENDED};
 use super::authority::Caller;
-use super::clock::Moment;
-use super::password::PasswordHash;
-use super::plan::{Context, Plan};
-use super::refusals::RefusalKind;
-use super::scope::Scopes;
 use super::change::Change;
 use super::decision::{Context, Decision};
 use super::passwords::PasswordHash;
@@ -22,10 +17,6 @@ use super::users::{User, UserId};
 pub const REFRESH_GRACE: Duration = Duration::from_secs(10);
 
 const SUCCEEDED: &str = "login succeeded";
-/// Action of the events that are refused logins.
-pub const FAILED: &str = "login failed";
-/// Action of the events that are logins which a stolen refresh token has ended.
-pub const ENDED: &str = "login ended";
 
 /// A new pair of tokens.
 #[derive(Debug)]
@@ -97,7 +88,7 @@ pub fn log_in(
         return Decision {
             changes: Vec::new(),
             events: vec![caller
-                .event(FAILED, message)
+                .event(LOGIN_FAILED, message)
                 .refused(RefusalKind::UnknownUser)],
             reply: LoginOutcome::Refused {
                 attempts_remaining: None,
@@ -107,10 +98,9 @@ pub fn log_in(
     };
     let caller = &as_user(caller, user);
     let policy = state.lock_policy();
-    let refused = |kind, changes, message: String, reply| Plan {
-    let refused = |changes, message: String, reply| Decision {
+    let refused = |kind, changes, message: String, reply| Decision {
         changes,
-        events: vec![caller.event(FAILED, message).refused(kind)],
+        events: vec![caller.event(LOGIN_FAILED, message).refused(kind)],
         reply,
     };
     if let Some(seconds) = policy.must_wait(user, context.now) {
@@ -222,14 +212,11 @@ pub fn refresh(
             "A refresh token of {:?} was used a second time: the session has ended.",
             user.username
         );
-        return Plan {
-            changes: vec![Change::EndLogin(login.id)],
-            events: vec![as_user(caller, user)
-                .event(ENDED, message)
-                .refused(RefusalKind::ReusedRefreshToken)],
         return Decision {
             changes: vec![Change::EndSession(session.id)],
-            events: vec![as_user(caller, user).event("session ended", message)],
+            events: vec![as_user(caller, user)
+                .event(SESSION_ENDED, message)
+                .refused(RefusalKind::ReusedRefreshToken)],
             reply: RefreshOutcome::Refused,
         };
     }

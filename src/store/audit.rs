@@ -8,9 +8,7 @@ use rusqlite::{params, Connection, OpenFlags, Row, Transaction};
 
 use super::database::{check_version, connect, DATABASE};
 use super::error::StoreError;
-use crate::clock::rfc_3339;
 use crate::domain::audit::{AuditRow, ChainHash, ChainedRow, Event, Origin, CHAIN_START};
-use crate::domain::audit::{AuditRow, ChainHash, Event, Origin, CHAIN_START};
 use crate::os::clock::rfc_3339;
 
 const COLUMNS: &str = "seq, time, action, account_name, legal_name, message, reason, hash, origin";

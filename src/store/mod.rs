@@ -20,31 +20,23 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, Notify};
 
 pub use audit::{AuditLog, DeliveryStatus, Verified};
-pub use database::{backup, copy, is_damaged, move_aside, own_as_folder, DATABASE};
-pub use audit::{AuditLog, Verified};
 pub use database::{backup, copy, is_damaged, move_aside, DATABASE};
 pub use error::StoreError;
 pub use import::{clean_stage_folder, stage_folder, Strictness, Summary, Survey, Takeover};
 pub use restore::{check_backup, Restored};
 
 use self::place::Place;
-use crate::clock::Clock;
 use crate::domain::audit::{AuditRow, Event, Origin};
-use crate::domain::authority::Caller;
-use crate::domain::clock::Moment;
-use crate::domain::plan::{Context, Plan, Random};
-use crate::domain::refusals::Refusals;
-use crate::domain::audit::{AuditRow, Origin};
-use crate::domain::audit::AuditRow;
-use crate::domain::plan::{Context, Plan};
 use crate::domain::authority::Caller;
 use crate::domain::change::Change;
 use crate::domain::decision::{Context, Decision};
+use crate::domain::refusals::Refusals;
 use crate::domain::state::State;
 use crate::domain::time::Moment;
 use crate::os::clock::Clock;
@@ -294,16 +286,16 @@ impl Store {
     }
 
     /// Writes an event of the refusals that were counted in each minute that is over. Returns in
-    /// how many milliseconds the next one is over; `None`: nothing is counted.
+    /// how long the next one is over; `None`: nothing is counted.
     ///
     /// # Errors
     /// It could not be written; the refusals stay counted.
-    pub async fn sum_up_refusals(&self) -> Result<Option<u64>, StoreError> {
+    pub async fn sum_up_refusals(&self) -> Result<Option<Duration>, StoreError> {
         self.run(|writer| {
             let now = writer.shared.clock.now();
             writer.sum_up_refusals(|refusals| refusals.over(now))?;
             let due = writer.refusals.next_due();
-            Ok(due.map(|due| u64::try_from(due - now).unwrap_or(0)))
+            Ok(due.map(|due| due.since(now)))
         })
         .await?
     }
