@@ -3,6 +3,7 @@
 
 pub mod console;
 mod manual;
+pub mod remote_access;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -16,8 +17,8 @@ use clap_complete::Shell;
 use hyper::Uri;
 
 use self::console::ConsoleCommand;
+use self::remote_access::RemoteAccess;
 use crate::config::{Address, AuditServer, Config, LogLevel};
-use crate::console::remote_access::RemoteAccess;
 
 /// Most workers that are started when `--workers` is not given: the robot has four cores.
 const MAX_DEFAULT_WORKERS: usize = 4;

@@ -12,9 +12,10 @@ use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use clap::Args;
 use serde_json::Value;
 use socket2::{Domain, SockAddr, Socket, Type};
+
+use crate::cli::remote_access::RemoteAccess;
 
 /// The route that tells whether access control is on.
 const REQUEST: &[u8] = b"GET /auth/settings/accessControlEnabled HTTP/1.1\r\n\
@@ -27,31 +28,6 @@ const LONGEST_TRY: Duration = Duration::from_secs(5);
 const SHORTEST_TRY: Duration = Duration::from_millis(100);
 /// Bytes of an answer that are read at most; the server's has some hundred.
 const LONGEST_ANSWER: usize = 16 * 1024;
-
-/// What the check is told on the command line, and nowhere else: what comes with the environment
-/// must not let anybody in.
-#[derive(Debug, Args)]
-pub struct RemoteAccess {
-    /// Seconds to wait for the server; without it, for as long as it takes.
-    #[arg(value_name = "TIMEOUT", value_parser = clap::value_parser!(u32).range(1..))]
-    timeout: Option<u32>,
-
-    /// Unix socket of the server.
-    #[arg(
-        long,
-        value_name = "PATH",
-        default_value = "/run/opentrons-auth-server.sock"
-    )]
-    uds: PathBuf,
-
-    /// File that allows remote access whatever the server says, by being there.
-    #[arg(
-        long,
-        value_name = "PATH",
-        default_value = "/etc/opentrons-allow-remote-access"
-    )]
-    override_file: PathBuf,
-}
 
 /// What the check found.
 #[derive(Debug)]

@@ -63,11 +63,9 @@ pub struct UserList {
 pub struct Page {
     /// Position of the first item, from 0.
     #[param(minimum = 0, maximum = 2_147_483_647, value_type = i32, required = false)]
-    #[allow(dead_code)] // read by `Page::parse`; utoipa wants the field
     cursor: usize,
     /// Most items to answer with; all when it is left out.
     #[param(minimum = 1, maximum = 2_147_483_647, value_type = i32, required = false)]
-    #[allow(dead_code)]
     page_length: Option<usize>,
 }
 

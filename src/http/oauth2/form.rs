@@ -6,84 +6,79 @@ use actix_web::http::header;
 use actix_web::HttpRequest;
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
-use serde::Deserialize;
-use utoipa::ToSchema;
+use serde::de::value::{Error, MapDeserializer};
+use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::error::OAuthError;
 
-/// The only client: a public one.
+/// The only registered client, a public one.
 pub const CLIENT: &str = "opentrons_app";
-/// The same, for the document.
-#[derive(Deserialize, ToSchema)]
-#[allow(dead_code)]
-pub enum ClientId {
-    /// The apps.
-    #[serde(rename = "opentrons_app")]
-    OpentronsApp,
-}
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// A request's parameters. One without a value counts as left out (RFC 6749 §3.2).
-pub struct Form<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
-
-impl<'a> Form<'a> {
-    /// Reads the parameters of a request by the known client.
-    ///
-    /// # Errors
-    /// It is no form, a parameter is given twice, or the client is missing or unknown.
-    pub fn of_client(request: &HttpRequest, body: &'a [u8]) -> Result<Self, OAuthError> {
-        let kind = request.headers().get(header::CONTENT_TYPE);
-        let is_form = kind.is_some_and(|kind| {
-            kind.to_str().is_ok_and(|kind| {
-                let kind = kind.split(';').next().unwrap_or_default().trim();
-                kind.eq_ignore_ascii_case(FORM)
-            })
-        });
-        if !is_form {
-            return Err(OAuthError::InvalidRequest(format!(
-                "Content-Type must be {FORM}."
-            )));
-        }
-        let mut form = Self(Vec::with_capacity(6));
-        for (name, value) in form_urlencoded::parse(body) {
-            if form.0.iter().any(|(seen, _)| *seen == name) {
-                return Err(OAuthError::InvalidRequest(
-                    "A parameter is given twice.".into(),
-                ));
-            }
-            form.0.push((name, value));
-        }
-        match basic_client(request)? {
-            Some(client) if form.optional("client_id").unwrap_or(&client) != client => {
-                return Err(OAuthError::InvalidRequest(
-                    "The client is named twice, by different names.".into(),
-                ));
-            }
-            Some(client) if client == CLIENT => {}
-            None if form.required("client_id")? == CLIENT => {}
-            _ => return Err(OAuthError::InvalidClient),
-        }
-        Ok(form)
+/// The parameters of a request by the known client. One without a value counts as left out (RFC
+/// 6749 §3.2).
+///
+/// # Errors
+/// [`OAuthError::InvalidRequest`]: the body is no form, a parameter is given twice or missing.
+/// [`OAuthError::InvalidClient`]: the client is unknown.
+pub fn parameters<T: DeserializeOwned>(
+    request: &HttpRequest,
+    body: &[u8],
+) -> Result<T, OAuthError> {
+    let kind = request.headers().get(header::CONTENT_TYPE);
+    let is_form = kind.is_some_and(|kind| {
+        kind.to_str().is_ok_and(|kind| {
+            let kind = kind.split(';').next().unwrap_or_default().trim();
+            kind.eq_ignore_ascii_case(FORM)
+        })
+    });
+    if !is_form {
+        return Err(OAuthError::InvalidRequest(format!(
+            "Content-Type must be {FORM}."
+        )));
     }
-
-    /// A parameter, or `None` when it is left out.
-    pub fn optional(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(found, _)| found == name)
-            .map(|(_, value)| &**value)
-            .filter(|value| !value.is_empty())
+    let mut pairs: Vec<(Cow<str>, Cow<str>)> = Vec::with_capacity(6);
+    for (name, value) in form_urlencoded::parse(body) {
+        if pairs.iter().any(|(seen, _)| *seen == name) {
+            return Err(OAuthError::InvalidRequest(
+                "A parameter is given twice.".into(),
+            ));
+        }
+        pairs.push((name, value));
     }
+    pairs.retain(|(_, value)| !value.is_empty());
+    check_client(request, &pairs)?;
+    let pairs = pairs.iter().map(|(name, value)| (&**name, &**value));
+    T::deserialize(MapDeserializer::<_, Error>::new(pairs))
+        .map_err(|error| OAuthError::InvalidRequest(reason(&error)))
+}
 
-    /// A parameter.
-    ///
-    /// # Errors
-    /// It is left out.
-    pub fn required(&self, name: &str) -> Result<&str, OAuthError> {
-        self.optional(name)
-            .ok_or_else(|| OAuthError::InvalidRequest(format!("The parameter {name} is missing.")))
+/// That a parameter is missing; nothing else can be wrong with texts.
+fn reason(error: &Error) -> String {
+    let text = error.to_string();
+    match text.split('`').nth(1) {
+        Some(name) => missing(name),
+        None => text,
+    }
+}
+
+/// What is said of a parameter that is left out.
+pub fn missing(name: &str) -> String {
+    format!("The parameter {name} is missing.")
+}
+
+fn check_client(request: &HttpRequest, pairs: &[(Cow<str>, Cow<str>)]) -> Result<(), OAuthError> {
+    let named = pairs.iter().find(|(name, _)| name == "client_id");
+    let named = named.map(|(_, value)| &**value);
+    match (basic_client(request)?.as_deref(), named) {
+        (Some(one), Some(other)) if one != other => Err(OAuthError::InvalidRequest(
+            "The client is named twice, by different names.".into(),
+        )),
+        (Some(CLIENT), _) | (None, Some(CLIENT)) => Ok(()),
+        (None, None) => Err(OAuthError::InvalidRequest(missing("client_id"))),
+        _ => Err(OAuthError::InvalidClient),
     }
 }
 

@@ -7,46 +7,46 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::error::{OAuthError, OAuthErrorBody};
-use super::form::{ClientId, Form, CLIENT};
+use super::form::{self, CLIENT};
 use crate::domain::tokens::TokenDigest;
 use crate::http::views::AccountType;
 use crate::http::AppState;
 use crate::service::ActiveToken;
 
-/// What is known of a token. Of one that is not active there is nothing but that.
+/// Introspection of a token. An inactive token yields only `active: false` (RFC 7662 §2.2).
 #[derive(Default, Serialize, ToSchema)]
 pub struct Introspection {
-    /// Whether it is an access token that lets requests in now.
+    /// Whether it is an access token that is valid now.
     active: bool,
-    /// What it may do now: names, sorted, with a space between.
+    /// Scopes that it has now: names, sorted, separated by spaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     scope: Option<String>,
-    /// Whose it is.
+    /// Username of the account.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     username: Option<String>,
-    /// That user's name in the world.
+    /// Full name of the person.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     ot_fullname: Option<String>,
-    /// That user's type of account.
+    /// Type of the account.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = AccountType, required = false)]
     ot_account_type: Option<AccountType>,
-    /// The client that it was issued to.
+    /// Client that it was issued to.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false, example = "opentrons_app")]
     client_id: Option<&'static str>,
-    /// When it expires, in seconds since 1970 by the robot's wall clock as it is now.
+    /// Time of expiry, in seconds since 1970 by the robot's wall clock as it is now.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = i64, required = false)]
     exp: Option<i64>,
-    /// When it was issued, likewise.
+    /// Time of issue, in seconds since 1970 by the robot's wall clock as it is now.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = i64, required = false)]
     iat: Option<i64>,
-    /// How it is used: `Bearer`.
+    /// Token type: `Bearer` (RFC 6750).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false, example = "Bearer")]
     token_type: Option<&'static str>,
@@ -68,18 +68,20 @@ impl From<ActiveToken> for Introspection {
     }
 }
 
-/// The parameters of requests about one token.
+/// Parameters of a request about a token.
 #[derive(Deserialize, ToSchema)]
-#[allow(dead_code)] // for the document; `Form` reads the parameters
 pub struct AboutToken {
-    /// Always `opentrons_app`.
-    client_id: ClientId,
+    /// Client identifier: always `opentrons_app`. It may come by HTTP Basic with an empty secret
+    /// instead.
+    #[serde(rename = "client_id")]
+    #[schema(pattern = "^opentrons_app$", example = "opentrons_app")]
+    _client_id: Option<String>,
     /// The token.
     #[schema(min_length = 1)]
-    token: String,
+    pub token: String,
 }
 
-/// Tells whether an access token is active, and what it may do now.
+/// Introspects a token: whether it is active, and what it may do now.
 #[utoipa::path(
     post,
     path = "/auth/oauth2/introspect",
@@ -96,8 +98,8 @@ pub async fn post(
     request: HttpRequest,
     body: Bytes,
 ) -> Result<HttpResponse, OAuthError> {
-    let form = Form::of_client(&request, &body)?;
-    let digest = TokenDigest::of(form.required("token")?);
+    let parameters: AboutToken = form::parameters(&request, &body)?;
+    let digest = TokenDigest::of(&parameters.token);
     let found = app.service.introspect(&digest).map(Introspection::from);
     Ok(HttpResponse::Ok().json(found.unwrap_or_default()))
 }

@@ -4,20 +4,20 @@ use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::error::{OAuthError, OAuthErrorBody};
-use super::form::Form;
+use super::form;
 use super::introspect::AboutToken;
 use crate::domain::tokens::TokenDigest;
 use crate::http::auth;
 use crate::http::{nothing, AppState, Empty};
 
-/// Ends the login that a token of either kind belongs to. An unknown token is no error.
+/// Ends the session that a token of either kind belongs to. An unknown token is no error.
 #[utoipa::path(
     post,
     path = "/auth/oauth2/revoke",
     tag = "OAuth 2",
     request_body(content = AboutToken, content_type = "application/x-www-form-urlencoded"),
     responses(
-        (status = 200, description = "The login has ended.", body = Empty),
+        (status = 200, description = "The session has ended.", body = Empty),
         (status = 400, description = "`invalid_request`.", body = OAuthErrorBody),
         (status = 401, description = "`invalid_client`.", body = OAuthErrorBody),
     )
@@ -27,8 +27,8 @@ pub async fn post(
     request: HttpRequest,
     body: Bytes,
 ) -> Result<HttpResponse, OAuthError> {
-    let form = Form::of_client(&request, &body)?;
-    let digest = TokenDigest::of(form.required("token")?);
+    let parameters: AboutToken = form::parameters(&request, &body)?;
+    let digest = TokenDigest::of(&parameters.token);
     app.service.revoke(auth::open(&request)?, digest).await?;
     Ok(nothing())
 }

@@ -1,0 +1,117 @@
+//! `POST /auth/oauth2/token`: a pair of tokens for a grant (RFC 6749 §4.3, §6).
+
+mod password;
+mod refresh_token;
+
+use actix_web::http::header;
+use actix_web::web::{self, Bytes};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::error::{OAuthError, OAuthErrorBody};
+use super::form;
+use crate::domain::scopes::Scopes;
+use crate::domain::sessions::Issued;
+use crate::http::auth;
+use crate::http::json::PasswordText;
+use crate::http::AppState;
+
+/// A new pair of tokens.
+#[derive(Serialize, ToSchema)]
+pub struct TokenResponse<'a> {
+    /// Access token.
+    access_token: &'a str,
+    /// Token type: `Bearer` (RFC 6750).
+    #[schema(example = "Bearer")]
+    token_type: &'static str,
+    /// Lifetime of both tokens, in seconds.
+    expires_in: u64,
+    /// Refresh token: exchange it for a new pair.
+    refresh_token: &'a str,
+    /// Scopes that the access token has now: names, sorted, separated by spaces.
+    scope: String,
+}
+
+/// Parameters of a token request; each grant says which of them it needs.
+#[derive(Deserialize, ToSchema)]
+pub struct TokenRequest {
+    /// Client identifier: always `opentrons_app`. It may come by HTTP Basic with an empty secret
+    /// instead.
+    #[serde(rename = "client_id")]
+    #[schema(pattern = "^opentrons_app$", example = "opentrons_app")]
+    _client_id: Option<String>,
+    /// Grant type: `password` (RFC 6749 §4.3) or `refresh_token` (§6).
+    #[schema(pattern = "^(password|refresh_token)$", example = "password")]
+    grant_type: String,
+    /// Username of the account; for `password`.
+    #[schema(value_type = String, required = false)]
+    username: Option<String>,
+    /// Password of the account; for `password`.
+    #[schema(value_type = String, required = false, format = Password)]
+    password: Option<PasswordText>,
+    /// Refresh token to exchange for a new pair; for `refresh_token`.
+    #[schema(value_type = String, required = false)]
+    refresh_token: Option<String>,
+    /// Scopes to narrow the tokens to: names, separated by spaces.
+    #[schema(value_type = String, required = false)]
+    scope: Option<String>,
+}
+
+impl TokenRequest {
+    /// The scopes that are asked for.
+    fn scopes(&self) -> Result<Option<Scopes>, OAuthError> {
+        self.scope
+            .as_deref()
+            .map(|names| Scopes::parse(names).ok_or(OAuthError::InvalidScope))
+            .transpose()
+    }
+}
+
+/// A parameter that a grant needs.
+fn needed<T>(parameter: Option<T>, name: &str) -> Result<T, OAuthError> {
+    parameter.ok_or_else(|| OAuthError::InvalidRequest(form::missing(name)))
+}
+
+/// Issues a pair of tokens for a password or a refresh token.
+#[utoipa::path(
+    post,
+    path = "/auth/oauth2/token",
+    tag = "OAuth 2",
+    request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "A pair of tokens.", body = TokenResponse),
+        (status = 400, description = "`invalid_request`, `invalid_grant`, `invalid_scope`, \
+            `unsupported_grant_type`.", body = OAuthErrorBody),
+        (status = 401, description = "`invalid_client`.", body = OAuthErrorBody),
+        (status = 429, description = "`temporarily_unavailable`: a service account failed too often; see `Retry-After`.", body = OAuthErrorBody),
+        (status = 503, description = "`temporarily_unavailable`: see `Retry-After`.", body = OAuthErrorBody),
+    )
+)]
+pub async fn post(
+    app: web::Data<AppState>,
+    request: HttpRequest,
+    body: Bytes,
+) -> Result<HttpResponse, OAuthError> {
+    let parameters: TokenRequest = form::parameters(&request, &body)?;
+    let by = auth::open(&request)?;
+    let issued = match parameters.grant_type.as_str() {
+        "password" => password::grant(&app.service, by, parameters).await?,
+        "refresh_token" => refresh_token::grant(&app.service, by, parameters).await?,
+        _ => return Err(OAuthError::UnsupportedGrantType),
+    };
+    Ok(answer(&issued))
+}
+
+/// RFC 6749 §5.1. The header `Cache-Control: no-store` is on every answer of the server.
+fn answer(issued: &Issued) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::PRAGMA, "no-cache"))
+        .json(TokenResponse {
+            access_token: issued.access.expose(),
+            token_type: "Bearer",
+            expires_in: issued.lifetime.as_secs(),
+            refresh_token: issued.refresh.expose(),
+            scope: issued.scopes.to_string(),
+        })
+}
