@@ -76,6 +76,12 @@ _opentrons-auth-server() {
             opentrons__auth__server__audit,help)
                 cmd="opentrons__auth__server__audit__help"
                 ;;
+            opentrons__auth__server__audit,resend)
+                cmd="opentrons__auth__server__audit__resend"
+                ;;
+            opentrons__auth__server__audit,status)
+                cmd="opentrons__auth__server__audit__status"
+                ;;
             opentrons__auth__server__audit,verify)
                 cmd="opentrons__auth__server__audit__verify"
                 ;;
@@ -84,6 +90,12 @@ _opentrons-auth-server() {
                 ;;
             opentrons__auth__server__audit__help,help)
                 cmd="opentrons__auth__server__audit__help__help"
+                ;;
+            opentrons__auth__server__audit__help,resend)
+                cmd="opentrons__auth__server__audit__help__resend"
+                ;;
+            opentrons__auth__server__audit__help,status)
+                cmd="opentrons__auth__server__audit__help__status"
                 ;;
             opentrons__auth__server__audit__help,verify)
                 cmd="opentrons__auth__server__audit__help__verify"
@@ -129,6 +141,12 @@ _opentrons-auth-server() {
                 ;;
             opentrons__auth__server__help__audit,export)
                 cmd="opentrons__auth__server__help__audit__export"
+                ;;
+            opentrons__auth__server__help__audit,resend)
+                cmd="opentrons__auth__server__help__audit__resend"
+                ;;
+            opentrons__auth__server__help__audit,status)
+                cmd="opentrons__auth__server__help__audit__status"
                 ;;
             opentrons__auth__server__help__audit,verify)
                 cmd="opentrons__auth__server__help__audit__verify"
@@ -383,7 +401,7 @@ _opentrons-auth-server() {
             return 0
             ;;
         opentrons__auth__server__audit)
-            opts="-h --help verify export help"
+            opts="-h --help verify status resend export help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -419,7 +437,7 @@ _opentrons-auth-server() {
             return 0
             ;;
         opentrons__auth__server__audit__help)
-            opts="verify export help"
+            opts="verify status resend export help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -460,6 +478,34 @@ _opentrons-auth-server() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        opentrons__auth__server__audit__help__resend)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__audit__help__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         opentrons__auth__server__audit__help__verify)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
@@ -474,13 +520,53 @@ _opentrons-auth-server() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        opentrons__auth__server__audit__verify)
+        opentrons__auth__server__audit__resend)
             opts="-h --persistence-directory --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --persistence-directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__audit__status)
+            opts="-h --persistence-directory --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --persistence-directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__audit__verify)
+            opts="-h --journal --persistence-directory --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --persistence-directory)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -595,7 +681,7 @@ _opentrons-auth-server() {
             return 0
             ;;
         opentrons__auth__server__help__audit)
-            opts="verify export"
+            opts="verify status resend export"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -609,6 +695,34 @@ _opentrons-auth-server() {
             return 0
             ;;
         opentrons__auth__server__help__audit__export)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__help__audit__resend)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__help__audit__status)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -122,19 +122,30 @@ complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcomm
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand import" -l yes -d 'Do not ask'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand import" -l json -d 'Print JSON, for programs'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand import" -s h -l help -d 'Print help'
-complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and not __fish_seen_subcommand_from verify export help" -s h -l help -d 'Print help'
-complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and not __fish_seen_subcommand_from verify export help" -f -a "verify" -d 'Check that no row of the audit log is missing or was changed'
-complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and not __fish_seen_subcommand_from verify export help" -f -a "export" -d 'Write the whole audit log to standard output'
-complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and not __fish_seen_subcommand_from verify export help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and not __fish_seen_subcommand_from verify status resend export help" -s h -l help -d 'Print help'
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and not __fish_seen_subcommand_from verify status resend export help" -f -a "verify" -d 'Check that no row of the audit log is missing or was changed'
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and not __fish_seen_subcommand_from verify status resend export help" -f -a "status" -d 'Tell how many events wait for the audit server, and which it has refused'
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and not __fish_seen_subcommand_from verify status resend export help" -f -a "resend" -d 'Send the events again that the audit server has refused'
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and not __fish_seen_subcommand_from verify status resend export help" -f -a "export" -d 'Write the whole audit log to standard output'
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and not __fish_seen_subcommand_from verify status resend export help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from verify" -l journal -d 'Compare with the lines that the journal has of the rows; with FILE, with those lines in it, - is standard input' -r -F
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from verify" -l persistence-directory -d 'Folder that keeps the server\'s state' -r -F
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from verify" -l json -d 'Print JSON, for programs'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from status" -l persistence-directory -d 'Folder that keeps the server\'s state' -r -F
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from status" -l json -d 'Print JSON, for programs'
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from resend" -l persistence-directory -d 'Folder that keeps the server\'s state' -r -F
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from resend" -l json -d 'Print JSON, for programs'
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from resend" -s h -l help -d 'Print help'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from export" -l format -d 'How' -r -f -a "jsonl\t'A JSON object a line'
 csv\t'Comma-separated values with a header (RFC 4180)'"
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from export" -l persistence-directory -d 'Folder that keeps the server\'s state' -r -F
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from export" -l json -d 'Print JSON, for programs'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from help" -f -a "verify" -d 'Check that no row of the audit log is missing or was changed'
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from help" -f -a "status" -d 'Tell how many events wait for the audit server, and which it has refused'
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from help" -f -a "resend" -d 'Send the events again that the audit server has refused'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from help" -f -a "export" -d 'Write the whole audit log to standard output'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand help; and not __fish_seen_subcommand_from completions man remote-access-allowed user access-control backup restore import audit help" -f -a "completions" -d 'Print a completion script for a shell'
@@ -156,4 +167,6 @@ complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcomm
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand help; and __fish_seen_subcommand_from access-control" -f -a "enable" -d 'Turn it on: protected requests need a token from then on'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand help; and __fish_seen_subcommand_from access-control" -f -a "disable" -d 'Turn it off: whoever reaches the robot may do everything'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand help; and __fish_seen_subcommand_from audit" -f -a "verify" -d 'Check that no row of the audit log is missing or was changed'
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand help; and __fish_seen_subcommand_from audit" -f -a "status" -d 'Tell how many events wait for the audit server, and which it has refused'
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand help; and __fish_seen_subcommand_from audit" -f -a "resend" -d 'Send the events again that the audit server has refused'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand help; and __fish_seen_subcommand_from audit" -f -a "export" -d 'Write the whole audit log to standard output'
