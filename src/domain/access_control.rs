@@ -58,7 +58,7 @@ fn accounts_of(state: &State, account_type: AccountType) -> String {
     let all: Vec<_> = state
         .users()
         .filter(|user| user.account_type == account_type)
-        .map(|user| format!("{:?} ({:?})", user.username, user.full_name))
+        .map(ToString::to_string)
         .collect();
     if all.is_empty() {
         return "none".into();

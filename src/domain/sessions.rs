@@ -131,6 +131,14 @@ pub fn log_in(
             locked,
         };
         let changes = vec![Change::PutUser(failed)];
+        if locked {
+            // A change of its own: no storm of refusals may hide it.
+            return Decision {
+                changes,
+                events: vec![caller.event(LOGIN_FAILED, message)],
+                reply,
+            };
+        }
         return refused(RefusalKind::WrongPassword, changes, message, reply);
     }
     let may_ever = may_ask_for(state, user, context.now);
@@ -160,7 +168,7 @@ pub fn log_in(
     }
     Decision {
         changes,
-        events: vec![caller.event(SUCCEEDED, format!("{:?} logged in.", user.username))],
+        events: vec![caller.event(SUCCEEDED, format!("{user} logged in."))],
         reply: LoginOutcome::Granted(issued),
     }
 }
@@ -208,10 +216,8 @@ pub fn refresh(
         .superseded
         .is_some_and(|used| used + REFRESH_GRACE <= context.now)
     {
-        let message = format!(
-            "A refresh token of {:?} was used a second time: the session has ended.",
-            user.username
-        );
+        let message =
+            format!("A refresh token of {user} was used a second time: the session has ended.");
         return Decision {
             changes: vec![Change::EndSession(session.id)],
             events: vec![as_user(caller, user)
@@ -254,7 +260,7 @@ pub fn revoke(state: &State, caller: &Caller, digest: &TokenDigest) -> Decision<
     let Some((session, user)) = found else {
         return Decision::reply(());
     };
-    let message = format!("{:?} logged out.", user.username);
+    let message = format!("{user} logged out.");
     Decision {
         changes: vec![Change::EndSession(session.id)],
         events: vec![as_user(caller, user).event("logout", message)],

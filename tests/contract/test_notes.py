@@ -61,6 +61,13 @@ def test_notes_have_at_most_2000_characters_when_decoded(start, tmp_path, charac
     assert rows(tmp_path)[0]["reason"] == character * 2000
 
 
+@pytest.mark.parametrize("character", ["x", "ü", "李"])
+def test_longest_notes_pass_by_every_way(api, character):
+    notes = {"Opentrons-User-Notes": quote(character * 2000)}
+    data = {"maxNumberOfLoginAttempts": 3}
+    assert api.request("PATCH", "/auth/settings", data, headers=notes).status == 200
+
+
 def test_notes_over_2000_characters_are_422_and_change_nothing(start, tmp_path):
     _, api = start()
     api.create("ada")

@@ -5,6 +5,7 @@ pub mod rules;
 
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::domain::error::{Field, RuleError};
@@ -132,6 +133,13 @@ pub struct User {
     pub failed_logins: u32,
     /// When the last of them was.
     pub last_failed_login: Option<Moment>,
+}
+
+impl fmt::Display for User {
+    /// Username and full name, as the audit log tells a person: `"ada" ("Ada Lovelace")`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} ({:?})", self.username, self.full_name)
+    }
 }
 
 impl User {

@@ -79,9 +79,8 @@ pub fn create(
         last_failed_login: None,
     };
     let message = format!(
-        "Created the {} {:?}{}.",
+        "Created the {} {user}{}.",
         user.account_type.name(),
-        user.username,
         if new.temporary {
             " with a temporary password"
         } else {
@@ -187,11 +186,7 @@ pub fn delete(state: &State, caller: &Caller, username: &str) -> Result<Decision
     {
         return Err(RuleError::LastAdmin);
     }
-    let message = format!(
-        "Deleted the {} {username:?} ({:?}).",
-        user.account_type.name(),
-        user.full_name
-    );
+    let message = format!("Deleted the {} {user}.", user.account_type.name());
     Ok(Decision {
         changes: vec![
             Change::PutFormerUsername(FormerUsername::of(user)),
@@ -408,9 +403,9 @@ impl<'a> Edit<'a> {
             });
         }
         let message = format!(
-            "Changed the {} {:?}: {}.",
+            "Changed the {} {}: {}.",
             self.old.account_type.name(),
-            self.old.username,
+            self.old,
             self.said.join(", ")
         );
         Ok(Decision {

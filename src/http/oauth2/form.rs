@@ -7,7 +7,8 @@ use actix_web::HttpRequest;
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
 use serde::de::value::{Error, MapDeserializer};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
+use serde::forward_to_deserialize_any;
 use zeroize::Zeroizing;
 
 use super::error::OAuthError;
@@ -50,9 +51,39 @@ pub fn parameters<T: DeserializeOwned>(
     }
     pairs.retain(|(_, value)| !value.is_empty());
     check_client(request, &pairs)?;
-    let pairs = pairs.iter().map(|(name, value)| (&**name, &**value));
+    let pairs = pairs
+        .iter()
+        .map(|(name, value)| (&**name, Parameter(value)));
     T::deserialize(MapDeserializer::<_, Error>::new(pairs))
         .map_err(|error| OAuthError::InvalidRequest(reason(&error)))
+}
+
+/// The value of a parameter: a text, also where a structure has it as an `Option`.
+struct Parameter<'a>(&'a str);
+
+impl<'de> IntoDeserializer<'de, Error> for Parameter<'_> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl<'de> Deserializer<'de> for Parameter<'_> {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_str(self.0)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_some(self)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
+        unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
 }
 
 /// That a parameter is missing; nothing else can be wrong with texts.

@@ -44,7 +44,7 @@ pub enum HashError {
     #[error("cannot hash a password: {0}")]
     Failed(password_hash::Error),
     /// A stored hash asks for more memory or time than a hash may.
-    #[error("cannot check a password: its hash asks for more than m={}, t={}, p={}", BOUNDS.0, BOUNDS.1, BOUNDS.2)]
+    #[error("it asks for more than m={}, t={}, p={}", BOUNDS.0, BOUNDS.1, BOUNDS.2)]
     OutOfBounds,
 }
 
@@ -139,17 +139,25 @@ impl Hasher {
         .await
     }
 
-    /// Whether a hash is this password's, whichever parameters it has.
+    /// Whether a hash is this password's, whichever parameters it has. One that is no hash, or asks
+    /// for more memory or time than a hash may, is that of no password.
     ///
     /// # Errors
-    /// [`HashError`].
+    /// [`HashError::Busy`] or [`HashError::Failed`].
     pub async fn verify(
         &self,
         share: Share,
         password: Password,
         hash: PasswordHash,
     ) -> Result<bool, HashError> {
-        let params = params_of(&hash)?;
+        // One that cannot be checked is that of no password, and takes as long as any.
+        let (hash, params) = match params_of(&hash) {
+            Ok(params) => (hash, params),
+            Err(error) => {
+                log::error!("a stored hash fits no password: {error}");
+                (Self::nobodys(None), our_params())
+            }
+        };
         self.run(share, params.m_cost(), move |argon2| {
             let parsed = password_hash::PasswordHash::new(hash.as_phc())?;
             match argon2.verify_password(password.expose().as_bytes(), &parsed) {
