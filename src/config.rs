@@ -43,7 +43,7 @@ pub struct Config {
     pub address: Address,
     /// Least severe message that is logged.
     pub log_level: LogLevel,
-    /// Folder that keeps state; `None` is a temporary one.
+    /// Directory that keeps state; `None` is a temporary one.
     pub persistence_directory: Option<PathBuf>,
     /// Threads that answer requests.
     pub workers: usize,

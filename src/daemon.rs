@@ -36,7 +36,7 @@ const HOUSEKEEPING: Duration = Duration::from_secs(60);
 /// Why the service could not start.
 #[derive(Debug, Error)]
 pub enum ServiceError {
-    /// The state folder.
+    /// The state directory.
     #[error(transparent)]
     StateDir(#[from] StateDirError),
     /// The database.
@@ -52,7 +52,7 @@ pub enum ServiceError {
     #[error("cannot start the server")]
     Start(#[source] io::Error),
     /// The first request.
-    #[error("the server started and does not work")]
+    #[error("the server started but failed its health check")]
     FirstAnswer(#[from] Hung),
 }
 
@@ -234,7 +234,7 @@ async fn feed_watchdog(server: &Server) -> std::convert::Infallible {
         ticks.tick().await;
         match server.check(period).await {
             Ok(()) => systemd::alive(),
-            Err(hung) => log::error!("the watchdog goes hungry: {hung}"),
+            Err(hung) => log::error!("watchdog not notified: {hung}"),
         }
     }
 }

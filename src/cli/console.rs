@@ -15,7 +15,7 @@ const STATE: &str = "/var/lib/opentrons-auth-server";
 /// What all commands take.
 #[derive(Debug, Args)]
 pub struct Common {
-    /// Folder that keeps the server's state.
+    /// Directory that keeps the server's state.
     #[arg(
         long,
         value_name = "PATH",
@@ -71,8 +71,8 @@ pub enum ConsoleCommand {
     /// access control is on. Its files stay as they are. Without options all or nothing, and only
     /// where there are no accounts yet, as at the first start.
     Import {
-        /// Folder of the Python server's state; without it the one that keeps ours.
-        folder: Option<PathBuf>,
+        /// Directory of the Python server's state; without it the one that keeps ours.
+        directory: Option<PathBuf>,
         /// Tell what would be taken over and what stands in the way, and change nothing.
         #[arg(long, conflicts_with_all = ["again", "yes"])]
         dry_run: bool,
@@ -105,12 +105,12 @@ pub enum UserCommand {
     },
     /// Create a user, with a temporary password unless one is given.
     Add {
-        /// The name to log in with.
+        /// Username of the account.
         username: String,
-        /// The user's name in the world.
+        /// Full name of the person.
         #[arg(long, value_name = "NAME")]
         full_name: String,
-        /// What the account is for.
+        /// Type of the account.
         #[arg(long, value_name = "TYPE", default_value = "user")]
         account_type: AccountType,
         #[command(flatten)]
@@ -120,7 +120,7 @@ pub enum UserCommand {
     },
     /// Give a user a new temporary password, or the one that is given, and unlock the account.
     ResetPassword {
-        /// Whose.
+        /// Username of the account.
         username: String,
         #[command(flatten)]
         password: GivePassword,
@@ -129,14 +129,14 @@ pub enum UserCommand {
     },
     /// Unlock an account, and forget its failed logins.
     Unlock {
-        /// Whose.
+        /// Username of the account.
         username: String,
         #[command(flatten)]
         common: Common,
     },
     /// Delete a user.
     Delete {
-        /// Whom.
+        /// Username of the account.
         username: String,
         #[command(flatten)]
         sure: Sure,

@@ -81,8 +81,8 @@ pub struct Cli {
     )]
     log_level: LogLevel,
 
-    /// Folder that keeps the server's state. Made when missing. Without it the state lives in a
-    /// temporary folder and is gone with the server.
+    /// Directory that keeps the server's state. Made when missing. Without it the state lives in a
+    /// temporary directory and is gone with the server.
     #[arg(
         long,
         value_name = "PATH",

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::protocol::{Answer, Order};
+use super::protocol::{ConsoleRequest, ConsoleResponse};
 use super::{absolute, confirm, invoking_user, io_error, unexpected, Console, ConsoleError, Done};
 use super::{PATIENCE, RETRY};
 use crate::cli::console::Sure;
@@ -17,7 +17,7 @@ use crate::store::{self, Strictness, Summary, Survey, Takeover, DATABASE};
 
 /// What `import` was told.
 pub struct Import<'a> {
-    pub folder: Option<&'a PathBuf>,
+    pub directory: Option<&'a PathBuf>,
     pub dry_run: bool,
     pub force: bool,
     pub again: bool,
@@ -34,11 +34,11 @@ impl Import<'_> {
     }
 
     fn survey(&self, ours: &Path, into: &Path) -> Done<Survey> {
-        let folder = absolute(self.folder.map_or(ours, PathBuf::as_path));
-        Survey::of(&folder, into).ok_or_else(|| {
-            let folder = folder.display();
+        let directory = absolute(self.directory.map_or(ours, PathBuf::as_path));
+        Survey::of(&directory, into).ok_or_else(|| {
+            let directory = directory.display();
             ConsoleError::Refused(format!(
-                "there is no state of the Python server in {folder}"
+                "there is no state of the Python server in {directory}"
             ))
         })
     }
@@ -46,12 +46,12 @@ impl Import<'_> {
 
 impl Console<'_> {
     pub(super) fn import(&self, import: &Import) -> Done {
-        let has_accounts = self.folder().join(DATABASE).exists();
+        let has_accounts = self.directory().join(DATABASE).exists();
         if import.dry_run {
             return self.try_out(import);
         }
         if has_accounts && !import.again {
-            return Err(already_there(self.folder()));
+            return Err(already_there(self.directory()));
         }
         let summary = if has_accounts {
             self.replace(import)?
@@ -66,8 +66,8 @@ impl Console<'_> {
         let stage = tempfile::Builder::new()
             .prefix("opentrons-auth-server-")
             .tempdir()
-            .map_err(io_error("make a temporary folder"))?;
-        let survey = import.survey(self.folder(), stage.path())?;
+            .map_err(io_error("make a temporary directory"))?;
+        let survey = import.survey(self.directory(), stage.path())?;
         let takeover = Takeover::read(&survey, Clock::resume(None).1);
         let in_the_way = match import.strictness() {
             Strictness::All => "in the way",
@@ -77,23 +77,23 @@ impl Console<'_> {
         Ok(takeover.check(import.strictness())?)
     }
 
-    /// Does what the first start would, in a folder without a database of ours.
+    /// Does what the first start would, in a directory without a database of ours.
     fn take_over_first(&self, import: &Import) -> Done<Summary> {
-        let folder = self.folder();
+        let directory = self.directory();
         let deadline = Instant::now() + PATIENCE;
         // A service that cannot take the state over starts again and again.
         let state_dir = loop {
-            match StateDir::open_if_free(folder)? {
+            match StateDir::open_if_free(directory)? {
                 Some(state_dir) => break state_dir,
                 None if Instant::now() < deadline => std::thread::sleep(RETRY),
-                None => return Err(already_there(folder)),
+                None => return Err(already_there(directory)),
             }
         };
-        if folder.join(DATABASE).exists() {
-            return Err(already_there(folder));
+        if directory.join(DATABASE).exists() {
+            return Err(already_there(directory));
         }
-        let stage = store::clean_stage_folder(state_dir.path())?;
-        let survey = import.survey(folder, stage.path())?;
+        let stage = store::clean_stage_directory(state_dir.path())?;
+        let survey = import.survey(directory, stage.path())?;
         let takeover = Takeover::read(&survey, Clock::resume(None).1);
         takeover.check(import.strictness())?;
         drop(stage);
@@ -107,9 +107,9 @@ impl Console<'_> {
     /// Replaces the accounts that there are.
     fn replace(&self, import: &Import) -> Done<Summary> {
         // The service, which works elsewhere, is told where the copy is.
-        let folder = absolute(self.folder());
-        let stage = store::stage_folder(&folder)?;
-        let survey = import.survey(&folder, stage.path())?;
+        let directory = absolute(self.directory());
+        let stage = store::stage_directory(&directory)?;
+        let survey = import.survey(&directory, stage.path())?;
         let takeover = Takeover::read(&survey, Clock::resume(None).1);
         takeover.check(import.strictness())?;
         confirm(
@@ -120,8 +120,8 @@ impl Console<'_> {
             ),
         )?;
         let strictness = import.strictness();
-        match self.order(Order::Import { survey, strictness })? {
-            Answer::Imported(summary) => Ok(summary),
+        match self.request(ConsoleRequest::Import { survey, strictness })? {
+            ConsoleResponse::Imported(summary) => Ok(summary),
             _ => Err(unexpected()),
         }
     }
@@ -142,9 +142,9 @@ impl Console<'_> {
     }
 }
 
-fn already_there(folder: &Path) -> ConsoleError {
+fn already_there(directory: &Path) -> ConsoleError {
     ConsoleError::Refused(format!(
         "there are accounts in {} already: to replace them, say --again",
-        folder.display()
+        directory.display()
     ))
 }

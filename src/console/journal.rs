@@ -241,7 +241,7 @@ mod tests {
             "audit {",
             "audit {\"seq\":7}",
             &format!("audit {{\"seq\":7,\"hash\":\"{hash}\",\"chain\":\"c0ffee\"}}"),
-            &format!("ignores a field that it does not know: {message} and more"),
+            &format!("ignoring unknown field: {message} and more"),
             &format!("xaudit {message}").replace("audit audit", "audit"),
             &message.replace("a5", "zz"),
             &message.replace(&hash, ""),

@@ -1,6 +1,6 @@
 //! The robot's console, for the day nobody can log in: accounts, access control, backups, audit log.
 //!
-//! What changes something is done by whoever holds the database: an order to the running service,
+//! What changes something is done by whoever holds the database: a request to the running service,
 //! or, when none runs, the same code here. What only reads, reads the database beside it.
 
 mod import;
@@ -21,7 +21,7 @@ use serde_json::{json, Value};
 use thiserror::Error;
 
 use self::journal::JournalError;
-use self::protocol::{carry_out, Answer, NotedAction, Order, Signed};
+use self::protocol::{carry_out, ConsoleRequest, ConsoleResponse, Envelope, NotedAction};
 use crate::cli::console::{
     AccessControlCommand, AuditCommand, Common, ConsoleCommand, ExportFormat, GivePassword, Sure,
     UserCommand,
@@ -43,7 +43,7 @@ const RETRY: Duration = Duration::from_millis(20);
 /// Why a command failed.
 #[derive(Debug, Error)]
 pub enum ConsoleError {
-    /// The state folder.
+    /// The state directory.
     #[error(transparent)]
     StateDir(#[from] StateDirError),
     /// The database.
@@ -53,10 +53,10 @@ pub enum ConsoleError {
     #[error("{0}")]
     Refused(String),
     /// The service does not answer.
-    #[error("the service that works in {} does not answer", folder.display())]
+    #[error("the service that works in {} does not answer", directory.display())]
     Service {
-        /// The state folder.
-        folder: PathBuf,
+        /// The state directory.
+        directory: PathBuf,
         /// Why, as far as is known.
         source: Option<io::Error>,
     },
@@ -114,14 +114,14 @@ pub fn run(command: &ConsoleCommand) -> Done {
         ConsoleCommand::Backup { file, .. } => console.backup(file),
         ConsoleCommand::Restore { file, sure, .. } => console.restore(file, sure),
         ConsoleCommand::Import {
-            folder,
+            directory,
             dry_run,
             force,
             again,
             sure,
             ..
         } => console.import(&import::Import {
-            folder: folder.as_ref(),
+            directory: directory.as_ref(),
             dry_run: *dry_run,
             force: *force,
             again: *again,
@@ -142,15 +142,15 @@ struct Console<'a> {
 }
 
 impl Console<'_> {
-    fn folder(&self) -> &Path {
+    fn directory(&self) -> &Path {
         &self.common.persistence_directory
     }
 
     fn user(&self, command: &UserCommand) -> Done {
         match command {
-            UserCommand::List { .. } => match self.order(Order::ListUsers)? {
-                Answer::Users(users) if self.common.json => self.print_json(&json!(users)),
-                Answer::Users(users) => self.print(&table(&users)),
+            UserCommand::List { .. } => match self.request(ConsoleRequest::ListUsers)? {
+                ConsoleResponse::Users(users) if self.common.json => self.print_json(&json!(users)),
+                ConsoleResponse::Users(users) => self.print(&table(&users)),
                 _ => Err(unexpected()),
             },
             UserCommand::Add {
@@ -160,39 +160,39 @@ impl Console<'_> {
                 password,
                 ..
             } => {
-                let order = Order::AddUser {
+                let request = ConsoleRequest::AddUser {
                     username: username.clone(),
                     full_name: full_name.clone(),
                     account_type: (*account_type).into(),
                     password: given(password)?,
                 };
-                self.tell_user("created", order)
+                self.tell_user("created", request)
             }
             UserCommand::ResetPassword {
                 username, password, ..
             } => {
-                let order = Order::ResetPassword {
+                let request = ConsoleRequest::ResetPassword {
                     username: username.clone(),
                     password: given(password)?,
                 };
-                self.tell_user("gave a new password to", order)
+                self.tell_user("gave a new password to", request)
             }
             UserCommand::Unlock { username, .. } => {
                 let username = username.clone();
-                self.tell_user("unlocked", Order::Unlock { username })
+                self.tell_user("unlocked", ConsoleRequest::Unlock { username })
             }
             UserCommand::Delete { username, sure, .. } => {
                 confirm(sure, &format!("Delete the user {username:?}?"))?;
                 let username = username.clone();
                 let said = format!("deleted {}\n", printable(&username));
-                self.order(Order::DeleteUser { username })?;
+                self.request(ConsoleRequest::DeleteUser { username })?;
                 self.print_either(&json!({}), &said)
             }
         }
     }
 
-    fn tell_user(&self, done: &str, order: Order) -> Done {
-        let Answer::User(user, temporary) = self.order(order)? else {
+    fn tell_user(&self, done: &str, request: ConsoleRequest) -> Done {
+        let ConsoleResponse::User(user, temporary) = self.request(request)? else {
             return Err(unexpected());
         };
         let mut value = json!(user);
@@ -205,18 +205,18 @@ impl Console<'_> {
     }
 
     fn access_control(&self, command: &AccessControlCommand) -> Done {
-        let order = match command {
-            AccessControlCommand::Status { .. } => Order::AccessControl,
-            AccessControlCommand::Enable { .. } => Order::SetAccessControl(true),
+        let request = match command {
+            AccessControlCommand::Status { .. } => ConsoleRequest::AccessControl,
+            AccessControlCommand::Enable { .. } => ConsoleRequest::SetAccessControl(true),
             AccessControlCommand::Disable { sure, .. } => {
                 confirm(
                     sure,
                     "Turn access control off? Whoever reaches the robot may then do everything.",
                 )?;
-                Order::SetAccessControl(false)
+                ConsoleRequest::SetAccessControl(false)
             }
         };
-        let Answer::AccessControl(on) = self.order(order)? else {
+        let ConsoleResponse::AccessControl(on) = self.request(request)? else {
             return Err(unexpected());
         };
         let said = format!("access control is {}\n", if on { "on" } else { "off" });
@@ -224,9 +224,9 @@ impl Console<'_> {
     }
 
     fn backup(&self, file: &Path) -> Done {
-        store::backup(self.folder(), file)?;
+        store::backup(self.directory(), file)?;
         let path = absolute(file);
-        self.order(Order::Note {
+        self.request(ConsoleRequest::Note {
             action: NotedAction::Backup,
             message: format!("Copied all accounts to {path:?}."),
         })?;
@@ -241,19 +241,19 @@ impl Console<'_> {
             "Replace all accounts and settings by the backup's? Every login ends.",
         )?;
         let copy = self
-            .folder()
+            .directory()
             .join(format!("restore-{}", std::process::id()));
         store::copy(file, &copy)?;
-        let restored = files::own_as_folder(&copy)
+        let restored = files::own_as_directory(&copy)
             .map_err(io_error("give the copy of the backup to the service"))
-            .and_then(|()| self.carry_out(Order::Restore(copy.clone()), true));
+            .and_then(|()| self.carry_out(ConsoleRequest::Restore(copy.clone()), true));
         for suffix in ["", "-wal", "-shm"] {
             let mut left = copy.clone().into_os_string();
             left.push(suffix);
             // Not there as a rule; a copy that stays is closed to others and does no harm.
             let _kept = std::fs::remove_file(left);
         }
-        let Answer::Restored(users, with_log) = restored? else {
+        let ConsoleResponse::Restored(users, with_log) = restored? else {
             return Err(unexpected());
         };
         let log = if with_log { "came along" } else { "stays" };
@@ -263,7 +263,7 @@ impl Console<'_> {
     }
 
     fn verify(&self) -> Done {
-        let (value, said) = self.whole(&AuditLog::open(self.folder())?)?;
+        let (value, said) = self.whole(&AuditLog::open(self.directory())?)?;
         self.print_either(&value, &said)
     }
 
@@ -290,7 +290,7 @@ impl Console<'_> {
     fn verify_by_journal(&self, file: Option<&Path>) -> Done {
         // A row is in the table before its line is in the journal: so the journal is read first.
         let mut journal = journal::read(file)?;
-        let log = AuditLog::open(self.folder())?;
+        let log = AuditLog::open(self.directory())?;
         let (mut value, mut said) = self.whole(&log)?;
         let chain = log.chain()?;
         let told = journal.remove(&chain).unwrap_or_default();
@@ -336,7 +336,7 @@ impl Console<'_> {
     }
 
     fn audit_status(&self) -> Done {
-        let status = AuditLog::open(self.folder())?.delivery_status()?;
+        let status = AuditLog::open(self.directory())?.delivery_status()?;
         let DeliveryStatus {
             rows,
             configured,
@@ -373,7 +373,7 @@ impl Console<'_> {
     }
 
     fn resend(&self) -> Done {
-        let Answer::Resent(number) = self.order(Order::Resend)? else {
+        let ConsoleResponse::Resent(number) = self.request(ConsoleRequest::Resend)? else {
             return Err(unexpected());
         };
         let said = match number {
@@ -385,42 +385,42 @@ impl Console<'_> {
     }
 
     fn export(&self, format: ExportFormat) -> Done {
-        let log = AuditLog::open(self.folder())?;
+        let log = AuditLog::open(self.directory())?;
         let out = io::BufWriter::new(io::stdout().lock());
         let rows = match format {
             ExportFormat::Jsonl => export_jsonl(&log, out)?,
             ExportFormat::Csv => export_csv(&log, out)?,
         };
         drop(log);
-        self.order(Order::Note {
+        self.request(ConsoleRequest::Note {
             action: NotedAction::Export,
             message: format!("Wrote out {rows} rows of the audit log."),
         })?;
         Ok(())
     }
 
-    fn order(&self, order: Order) -> Done<Answer> {
-        self.carry_out(order, false)
+    fn request(&self, request: ConsoleRequest) -> Done<ConsoleResponse> {
+        self.carry_out(request, false)
     }
 
-    /// Has an order carried out. `replaces`: what the database holds now is about to be replaced, so
+    /// Has a request carried out. `replaces`: what the database holds now is about to be replaced, so
     /// a damaged one is moved out of the way.
-    fn carry_out(&self, order: Order, replaces: bool) -> Done<Answer> {
-        let folder = self.folder();
-        let signed = Signed {
+    fn carry_out(&self, request: ConsoleRequest, replaces: bool) -> Done<ConsoleResponse> {
+        let directory = self.directory();
+        let envelope = Envelope {
             user: invoking_user(),
-            order,
+            request,
         };
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(state_dir) = StateDir::open_if_free(folder)? {
-                return here(&state_dir, signed, replaces);
+            if let Some(state_dir) = StateDir::open_if_free(directory)? {
+                return here(&state_dir, envelope, replaces);
             }
             let service = |source| ConsoleError::Service {
-                folder: folder.to_owned(),
+                directory: directory.to_owned(),
                 source,
             };
-            match socket::order(folder, &signed) {
+            match socket::request(directory, &envelope) {
                 Ok(Some(answer)) => return answer.map_err(ConsoleError::Refused),
                 // It starts or stops just now.
                 Ok(None) if Instant::now() < deadline => std::thread::sleep(RETRY),
@@ -449,8 +449,8 @@ impl Console<'_> {
     }
 }
 
-/// Carries an order out in this process, for no service runs.
-fn here(state_dir: &StateDir, signed: Signed, replaces: bool) -> Done<Answer> {
+/// Carries a request out in this process, for no service runs.
+fn here(state_dir: &StateDir, envelope: Envelope, replaces: bool) -> Done<ConsoleResponse> {
     let opened = if replaces {
         Store::open(state_dir.path())
     } else {
@@ -471,7 +471,7 @@ fn here(state_dir: &StateDir, signed: Signed, replaces: bool) -> Done<Answer> {
         .build()
         .map_err(io_error("start"))?;
     runtime
-        .block_on(carry_out(&accounts, signed))
+        .block_on(carry_out(&accounts, envelope))
         .map_err(ConsoleError::Refused)
 }
 
@@ -496,7 +496,7 @@ fn confirm(sure: &Sure, question: &str) -> Done {
     }
     if !io::stdin().is_terminal() {
         return Err(ConsoleError::Refused(
-            "standard input is no terminal to ask at: say --yes".into(),
+            "standard input is not a terminal; pass --yes to confirm".into(),
         ));
     }
     eprint!("{question} [y/N] ");

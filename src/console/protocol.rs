@@ -12,55 +12,55 @@ use crate::logging;
 use crate::service::{Service, ServiceError};
 use crate::store::{Strictness, Summary, Survey};
 
-/// An order, and who gives it. It may hold a password: it is never logged.
+/// A request, and who gives it. It may hold a password: it is never logged.
 #[derive(Serialize, Deserialize)]
-pub struct Signed {
+pub struct Envelope {
     /// The user at the console.
     pub user: String,
     /// What to do.
-    pub order: Order,
+    pub request: ConsoleRequest,
 }
 
 /// What to do.
 #[derive(Serialize, Deserialize)]
-pub enum Order {
+pub enum ConsoleRequest {
     /// List all users.
     ListUsers,
     /// Create a user.
     AddUser {
-        /// The name to log in with.
+        /// Username of the account.
         username: String,
-        /// The user's name in the world.
+        /// Full name of the person.
         full_name: String,
-        /// What the account is for.
+        /// Type of the account.
         account_type: AccountType,
         /// The password; without one a temporary one is made.
         password: Option<String>,
     },
     /// Give a user a new password and unlock the account.
     ResetPassword {
-        /// Whose.
+        /// Username of the account.
         username: String,
         /// The password; without one a temporary one is made.
         password: Option<String>,
     },
     /// Unlock an account.
     Unlock {
-        /// Whose.
+        /// Username of the account.
         username: String,
     },
     /// Delete a user.
     DeleteUser {
-        /// Whom.
+        /// Username of the account.
         username: String,
     },
     /// Tell whether access control is on.
     AccessControl,
     /// Turn access control on or off.
     SetAccessControl(bool),
-    /// Restore from a copy of a backup in the state folder.
+    /// Restore from a copy of a backup in the state directory.
     Restore(PathBuf),
-    /// Take over a copy of the Python server's state, which lies in our state folder.
+    /// Take over a copy of the Python server's state, which lies in our state directory.
     Import {
         /// The copy.
         survey: Survey,
@@ -87,9 +87,9 @@ pub enum NotedAction {
     Export,
 }
 
-/// What came of an order.
+/// What came of a request.
 #[derive(Serialize, Deserialize)]
-pub enum Answer {
+pub enum ConsoleResponse {
     /// All users.
     Users(Vec<UserView>),
     /// A user, and a temporary password if one was made.
@@ -106,26 +106,30 @@ pub enum Answer {
     Done,
 }
 
-/// Carries an order out.
+/// Carries a request out.
 ///
 /// # Errors
 /// A sentence for the user.
-pub async fn carry_out(service: &Service, signed: Signed) -> Result<Answer, String> {
-    let by = Request::console(signed.user, None);
-    try_to(service, by, signed.order)
+pub async fn carry_out(service: &Service, envelope: Envelope) -> Result<ConsoleResponse, String> {
+    let by = Request::console(envelope.user, None);
+    try_to(service, by, envelope.request)
         .await
         .map_err(|error| logging::chain(&error))
 }
 
-async fn try_to(service: &Service, by: Request, order: Order) -> Result<Answer, ServiceError> {
-    match order {
-        Order::ListUsers => {
+async fn try_to(
+    service: &Service,
+    by: Request,
+    request: ConsoleRequest,
+) -> Result<ConsoleResponse, ServiceError> {
+    match request {
+        ConsoleRequest::ListUsers => {
             let (users, _) = service.users(&by, 0, usize::MAX)?;
-            Ok(Answer::Users(
+            Ok(ConsoleResponse::Users(
                 users.into_iter().map(UserView::from).collect(),
             ))
         }
-        Order::AddUser {
+        ConsoleRequest::AddUser {
             username,
             full_name,
             account_type,
@@ -137,57 +141,64 @@ async fn try_to(service: &Service, by: Request, order: Order) -> Result<Answer, 
                 .await?;
             Ok(answer(user.into(), temporary))
         }
-        Order::ResetPassword {
+        ConsoleRequest::ResetPassword {
             username,
             password: None,
         } => {
             let (user, temporary) = service.reset_password(by, username).await?;
             Ok(answer(user.into(), Some(temporary)))
         }
-        Order::ResetPassword { username, password } => {
+        ConsoleRequest::ResetPassword { username, password } => {
             let password = password.map(Password::new);
             let user = service
                 .update_user(by, username, unlocking(), password)
                 .await?;
             Ok(answer(user.into(), None))
         }
-        Order::Unlock { username } => {
+        ConsoleRequest::Unlock { username } => {
             let user = service.update_user(by, username, unlocking(), None).await?;
             Ok(answer(user.into(), None))
         }
-        Order::DeleteUser { username } => {
+        ConsoleRequest::DeleteUser { username } => {
             service.delete_user(by, username).await?;
-            Ok(Answer::Done)
+            Ok(ConsoleResponse::Done)
         }
-        Order::AccessControl => Ok(Answer::AccessControl(service.access_control())),
-        Order::SetAccessControl(on) => {
+        ConsoleRequest::AccessControl => {
+            Ok(ConsoleResponse::AccessControl(service.access_control()))
+        }
+        ConsoleRequest::SetAccessControl(on) => {
             if on {
                 service.enable_access_control(by).await?;
             } else {
                 service.disable_access_control(by).await?;
             }
-            Ok(Answer::AccessControl(on))
+            Ok(ConsoleResponse::AccessControl(on))
         }
-        Order::Restore(path) => {
+        ConsoleRequest::Restore(path) => {
             let restored = service
                 .store()
                 .restore(path, service.authorize(&by)?)
                 .await?;
-            Ok(Answer::Restored(restored.users, restored.with_audit_log))
+            Ok(ConsoleResponse::Restored(
+                restored.users,
+                restored.with_audit_log,
+            ))
         }
-        Order::Import { survey, strictness } => {
+        ConsoleRequest::Import { survey, strictness } => {
             let caller = service.authorize(&by)?;
             let summary = service
                 .store()
                 .take_over(survey, strictness, caller)
                 .await?;
-            Ok(Answer::Imported(summary))
+            Ok(ConsoleResponse::Imported(summary))
         }
-        Order::Resend => {
+        ConsoleRequest::Resend => {
             let caller = service.authorize(&by)?;
-            Ok(Answer::Resent(service.store().send_again(caller).await?))
+            Ok(ConsoleResponse::Resent(
+                service.store().send_again(caller).await?,
+            ))
         }
-        Order::Note { action, message } => {
+        ConsoleRequest::Note { action, message } => {
             let action = match action {
                 NotedAction::Backup => "backup",
                 NotedAction::Export => "export audit log",
@@ -196,7 +207,7 @@ async fn try_to(service: &Service, by: Request, order: Order) -> Result<Answer, 
                 .store()
                 .note(service.authorize(&by)?, action, message)
                 .await?;
-            Ok(Answer::Done)
+            Ok(ConsoleResponse::Done)
         }
     }
 }
@@ -208,6 +219,6 @@ fn unlocking() -> UserPatch {
     }
 }
 
-fn answer(user: UserView, temporary: Option<Password>) -> Answer {
-    Answer::User(user, temporary.map(|password| password.expose().to_owned()))
+fn answer(user: UserView, temporary: Option<Password>) -> ConsoleResponse {
+    ConsoleResponse::User(user, temporary.map(|password| password.expose().to_owned()))
 }

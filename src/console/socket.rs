@@ -1,5 +1,5 @@
-//! How the console reaches the running service: a Unix socket in the state folder, which only the
-//! folder's owner and root may enter. An order a connection, both ways one line of JSON.
+//! How the console reaches the running service: a Unix socket in the state directory, which only the
+//! directory's owner and root may enter. A request a connection, both ways one line of JSON.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
@@ -10,25 +10,25 @@ use std::path::{Path, PathBuf};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 
-use super::protocol::{carry_out, Answer, Signed};
+use super::protocol::{carry_out, ConsoleResponse, Envelope};
 use crate::config::Address;
 use crate::server::connection::Stream;
 use crate::server::listen::{Acceptor, ListenError, Listener, SocketFile};
 use crate::service::Service;
 
-/// The socket's name in the state folder.
+/// The socket's name in the state directory.
 const SOCKET: &str = "control.sock";
 /// Permission bits of the socket.
 const MODE: u32 = 0o600;
-/// Longest order, in bytes.
-const MAX_ORDER_BYTES: u64 = 64 * 1024;
+/// Longest request, in bytes.
+const MAX_REQUEST_BYTES: u64 = 64 * 1024;
 
 /// The open socket. Dropping it closes and removes it.
 pub struct Control {
     task: JoinHandle<()>,
     _file: Option<SocketFile>,
     /// What the socket's path leads through.
-    _folder: File,
+    _directory: File,
 }
 
 impl Drop for Control {
@@ -37,24 +37,24 @@ impl Drop for Control {
     }
 }
 
-/// A way to the socket that is short enough for a socket's address, however long the folder's is.
-fn path_through(folder: &File) -> PathBuf {
+/// A way to the socket that is short enough for a socket's address, however long the directory's is.
+fn path_through(directory: &File) -> PathBuf {
     Path::new("/proc/self/fd")
-        .join(folder.as_raw_fd().to_string())
+        .join(directory.as_raw_fd().to_string())
         .join(SOCKET)
 }
 
-/// Carries out the orders that come through the socket in `folder`. The lock of the folder is held,
+/// Carries out the requests that come through the socket in `directory`. The lock of the directory is held,
 /// so a socket that is there is a dead one.
 ///
 /// # Errors
 /// The socket could not be made.
-pub fn listen(folder: &Path, service: Service) -> Result<Control, ListenError> {
+pub fn listen(directory: &Path, service: Service) -> Result<Control, ListenError> {
     let failed = |source| ListenError::Unix {
-        path: folder.join(SOCKET),
+        path: directory.join(SOCKET),
         source,
     };
-    let opened = File::open(folder).map_err(failed)?;
+    let opened = File::open(directory).map_err(failed)?;
     let listener = Listener::bind(&Address::Unix {
         path: path_through(&opened),
         mode: MODE,
@@ -63,7 +63,7 @@ pub fn listen(folder: &Path, service: Service) -> Result<Control, ListenError> {
     Ok(Control {
         task: actix_rt::spawn(serve(acceptor, service)),
         _file: file,
-        _folder: opened,
+        _directory: opened,
     })
 }
 
@@ -91,24 +91,27 @@ async fn answer(stream: UnixStream, service: &Service) -> io::Result<()> {
     let mut stream = tokio::net::UnixStream::from_std(stream)?;
     let (read, mut write) = stream.split();
     let mut line = Vec::new();
-    tokio::io::BufReader::new(read.take(MAX_ORDER_BYTES))
+    tokio::io::BufReader::new(read.take(MAX_REQUEST_BYTES))
         .read_until(b'\n', &mut line)
         .await?;
-    // The error would show what stands in the order.
-    let signed: Signed =
+    // The error would show what stands in the request.
+    let envelope: Envelope =
         serde_json::from_slice(&line).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
-    let result = carry_out(service, signed).await;
+    let result = carry_out(service, envelope).await;
     let mut text = serde_json::to_vec(&result).map_err(io::Error::other)?;
     text.push(b'\n');
     write.write_all(&text).await
 }
 
-/// Gives an order to the service that works in `folder`. `None`: nobody listens there.
+/// Gives a request to the service that works in `directory`. `None`: nobody listens there.
 ///
 /// # Errors
 /// The outer one: the connection failed. The inner one is the service's, a sentence.
-pub fn order(folder: &Path, signed: &Signed) -> io::Result<Option<Result<Answer, String>>> {
-    let opened = File::open(folder)?;
+pub fn request(
+    directory: &Path,
+    envelope: &Envelope,
+) -> io::Result<Option<Result<ConsoleResponse, String>>> {
+    let opened = File::open(directory)?;
     let mut stream = match UnixStream::connect(path_through(&opened)) {
         Ok(stream) => stream,
         Err(error)
@@ -121,7 +124,7 @@ pub fn order(folder: &Path, signed: &Signed) -> io::Result<Option<Result<Answer,
         }
         Err(error) => return Err(error),
     };
-    let mut text = serde_json::to_vec(signed).map_err(io::Error::other)?;
+    let mut text = serde_json::to_vec(envelope).map_err(io::Error::other)?;
     text.push(b'\n');
     stream.write_all(&text)?;
     let mut line = String::new();

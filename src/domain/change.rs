@@ -21,7 +21,7 @@ pub enum Change {
     EndSession(SessionId),
     /// Ends a user's sessions but the one that is excepted.
     EndSessionsOf {
-        /// Whose.
+        /// Username of the account.
         user: UserId,
         /// Which goes on.
         except: Option<SessionId>,

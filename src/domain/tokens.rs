@@ -69,7 +69,7 @@ pub struct SessionId(pub i64);
 pub struct Session {
     /// Which one.
     pub id: SessionId,
-    /// Whose.
+    /// Username of the account.
     pub user: UserId,
     /// The most that its tokens may ever do.
     pub grant: Scopes,

@@ -216,7 +216,7 @@ fn reason(error: &serde_json::Error) -> String {
         if said.starts_with("missing field") || said.starts_with("duplicate field") {
             return said.to_owned();
         }
-        return "is not what it must be".into();
+        return "invalid value".into();
     }
     format!(
         "is no JSON in UTF-8: line {}, column {}",
@@ -236,7 +236,7 @@ fn log_ignored(path: &str) {
     let seen = seen.get_or_insert_with(HashSet::new);
     let path = shortened(path);
     if seen.len() < MAX_REMEMBERED && !seen.contains(&path) {
-        log::info!("ignores a field that it does not know: {path}");
+        log::info!("ignoring unknown field: {path}");
         seen.insert(path);
     }
 }

@@ -177,7 +177,7 @@ pub struct AccessControl {
     access_control_enabled: bool,
 }
 
-/// Tells the settings.
+/// Returns the settings.
 #[utoipa::path(
     method(get, head),
     path = "/auth/settings",
@@ -196,7 +196,7 @@ pub async fn get(app: web::Data<AppState>) -> impl Responder {
     request_body = Data<SettingsPatchBody>,
     responses(
         (status = 200, description = "The settings as they are now.", body = Data<SettingsView>),
-        (status = 401, description = "No token, or none that is active.", body = UnauthorizedBody),
+        (status = 401, description = "The token is missing or inactive.", body = UnauthorizedBody),
         (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
         (status = 422, description = "`invalidRequest`: nothing has changed.", body = ErrorBody),
     ),
@@ -220,7 +220,7 @@ pub async fn patch(
     tag = "Settings",
     responses(
         (status = 200, description = "The settings as they are now.", body = Data<SettingsView>),
-        (status = 401, description = "No token, or none that is active.", body = UnauthorizedBody),
+        (status = 401, description = "The token is missing or inactive.", body = UnauthorizedBody),
         (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
     ),
     security((), ("oauth2" = ["auth_settings.write"]))
@@ -234,7 +234,7 @@ pub async fn delete(
     Ok(ok(SettingsView(settings)))
 }
 
-/// Tells whether access control is on.
+/// Returns whether access control is on.
 #[utoipa::path(
     method(get, head),
     path = "/auth/settings/accessControlEnabled",
@@ -256,7 +256,7 @@ pub async fn get_access_control(app: web::Data<AppState>) -> impl Responder {
     request_body = Data<AccessControl>,
     responses(
         (status = 200, description = "It is on.", body = Data<AccessControl>),
-        (status = 401, description = "No token, or none that is active.", body = UnauthorizedBody),
+        (status = 401, description = "The token is missing or inactive.", body = UnauthorizedBody),
         (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
         (status = 409, description = "`lastAdmin`: no administrator can log in.", body = ErrorBody),
         (status = 422, description = "`invalidRequest`: not true, or it is on already.", body = ErrorBody),

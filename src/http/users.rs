@@ -97,7 +97,7 @@ impl Page {
     }
 }
 
-/// A user to be.
+/// A user account to create.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NewUser {
@@ -109,10 +109,10 @@ pub struct NewUser {
         pattern = "^[!-_a-~\\u4e00-\\u9fff]+$"
     )]
     username: String,
-    /// The user's name in the world. A service account's is always `Service Account`.
+    /// Full name of the person. A service account's is always `Service Account`.
     #[schema(min_length = 1, max_length = 256)]
     full_name: String,
-    /// What the account is for.
+    /// Type of the account.
     account_type: AccountType,
     /// The password; without it the answer has a temporary one.
     #[serde(default)]
@@ -204,7 +204,7 @@ pub struct LoginStatus {
     params(Page),
     responses(
         (status = 200, description = "The users.", body = UserList),
-        (status = 401, description = "No token, or none that is active.", body = UnauthorizedBody),
+        (status = 401, description = "The token is missing or inactive.", body = UnauthorizedBody),
         (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
         (status = 422, description = "`invalidRequest`: a query parameter is wrong.", body = ErrorBody),
     ),
@@ -242,7 +242,7 @@ pub async fn list(
         (status = 400, description = "`userAlreadyExists`, `usernameEmpty`, `fullNameEmpty`, `passwordEmpty`, `fullNameContainsInvalidCharacters`, \
             `usernameContainsInvalidCharacters`, `passwordContainsInvalidCharacters`, `passwordTooShort`, \
             `passwordMissingSpecialCharacters`.", body = ErrorBody),
-        (status = 401, description = "No token, or none that is active.", body = UnauthorizedBody),
+        (status = 401, description = "The token is missing or inactive.", body = UnauthorizedBody),
         (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
         (status = 422, description = "`invalidRequest`.", body = ErrorBody),
         (status = 503, description = "`busy`: see `Retry-After`.", body = ErrorBody),
@@ -270,15 +270,15 @@ pub async fn create(
     Ok(HttpResponse::Created().json(Data { data }))
 }
 
-/// Tells of a user.
+/// Returns a user.
 #[utoipa::path(
     method(get, head),
     path = "/auth/users/byUsername/{username}",
     tag = "Users",
-    params(("username" = String, Path, description = "Whose.")),
+    params(("username" = String, Path, description = "Username of the account.")),
     responses(
         (status = 200, description = "The user.", body = Data<UserView>),
-        (status = 401, description = "No token, or none that is active.", body = UnauthorizedBody),
+        (status = 401, description = "The token is missing or inactive.", body = UnauthorizedBody),
         (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
         (status = 404, description = "`userNotFound`.", body = ErrorBody),
     ),
@@ -298,14 +298,14 @@ pub async fn get(
     patch,
     path = "/auth/users/byUsername/{username}",
     tag = "Users",
-    params(("username" = String, Path, description = "Whose.")),
+    params(("username" = String, Path, description = "Username of the account.")),
     request_body = Data<UserPatchBody>,
     responses(
         (status = 200, description = "The user as it is now.", body = Data<UserView>),
         (status = 400, description = "`userAlreadyExists`, `usernameEmpty`, `fullNameEmpty`, `passwordEmpty`, `fullNameContainsInvalidCharacters`, \
             `usernameContainsInvalidCharacters`, `passwordContainsInvalidCharacters`, `passwordTooShort`, \
             `passwordMissingSpecialCharacters`, `serviceAccountImmutable`.", body = ErrorBody),
-        (status = 401, description = "No token, or none that is active.", body = UnauthorizedBody),
+        (status = 401, description = "The token is missing or inactive.", body = UnauthorizedBody),
         (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
         (status = 404, description = "`userNotFound`.", body = ErrorBody),
         (status = 409, description = "`lastAdmin`: no administrator could log in.", body = ErrorBody),
@@ -346,11 +346,11 @@ pub async fn patch(
     delete,
     path = "/auth/users/byUsername/{username}",
     tag = "Users",
-    params(("username" = String, Path, description = "Whose.")),
+    params(("username" = String, Path, description = "Username of the account.")),
     responses(
         (status = 200, description = "The user is deleted.", body = Empty),
         (status = 400, description = "`serviceAccountImmutable`.", body = ErrorBody),
-        (status = 401, description = "No token, or none that is active.", body = UnauthorizedBody),
+        (status = 401, description = "The token is missing or inactive.", body = UnauthorizedBody),
         (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
         (status = 404, description = "`userNotFound`.", body = ErrorBody),
         (status = 409, description = "`lastAdmin`: no administrator could log in.", body = ErrorBody),
@@ -372,10 +372,10 @@ pub async fn delete(
     post,
     path = "/auth/users/byUsername/{username}/resetPassword",
     tag = "Users",
-    params(("username" = String, Path, description = "Whose.")),
+    params(("username" = String, Path, description = "Username of the account.")),
     responses(
         (status = 200, description = "The user, and the temporary password this once.", body = Data<UserWithPassword>),
-        (status = 401, description = "No token, or none that is active.", body = UnauthorizedBody),
+        (status = 401, description = "The token is missing or inactive.", body = UnauthorizedBody),
         (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
         (status = 404, description = "`userNotFound`.", body = ErrorBody),
         (status = 503, description = "`busy`: see `Retry-After`.", body = ErrorBody),
@@ -395,12 +395,12 @@ pub async fn reset_password(
     Ok(ok(UserWithPassword::new(user, Some(&password))))
 }
 
-/// Tells a login screen whether the user will have to set a new password.
+/// Returns what a login screen needs to know of a user.
 #[utoipa::path(
     method(get, head),
     path = "/auth/users/byUsername/{username}/loginStatus",
     tag = "Users",
-    params(("username" = String, Path, description = "Whose.")),
+    params(("username" = String, Path, description = "Username of the account.")),
     responses(
         (status = 200, description = "Why, or `NONE`.", body = Data<LoginStatus>),
         (status = 404, description = "`userNotFound`.", body = ErrorBody),
@@ -419,14 +419,14 @@ pub async fn login_status(
     }))
 }
 
-/// Tells of the user who asks. It needs a token, also while access control is off.
+/// Returns the authenticated user. A token is needed also while access control is off.
 #[utoipa::path(
     method(get, head),
     path = "/auth/users/self",
     tag = "Users",
     responses(
         (status = 200, description = "The user.", body = Data<UserView>),
-        (status = 401, description = "No token, or none that is active.", body = UnauthorizedBody),
+        (status = 401, description = "The token is missing or inactive.", body = UnauthorizedBody),
         (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
     ),
     security(("oauth2" = ["users.read.self"]))
@@ -450,7 +450,7 @@ pub async fn get_self(
         (status = 400, description = "`userAlreadyExists`, `usernameEmpty`, `fullNameEmpty`, `passwordEmpty`, `fullNameContainsInvalidCharacters`, \
             `usernameContainsInvalidCharacters`, `passwordContainsInvalidCharacters`, `passwordTooShort`, \
             `passwordMissingSpecialCharacters`, `passwordPreviouslyUsed`, `serviceAccountImmutable`.", body = ErrorBody),
-        (status = 401, description = "No token, or none that is active.", body = UnauthorizedBody),
+        (status = 401, description = "The token is missing or inactive.", body = UnauthorizedBody),
         (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
         (status = 404, description = "`userNotFound`: the user was deleted meanwhile.", body = ErrorBody),
         (status = 422, description = "`invalidRequest`.", body = ErrorBody),
@@ -490,7 +490,7 @@ pub async fn patch_self(
         (status = 200, description = "The password would be taken.", body = Empty),
         (status = 400, description = "`passwordEmpty`, `passwordTooShort`, `passwordMissingSpecialCharacters`, \
             `passwordContainsInvalidCharacters`, `passwordPreviouslyUsed`.", body = ErrorBody),
-        (status = 401, description = "No token, or none that is active.", body = UnauthorizedBody),
+        (status = 401, description = "The token is missing or inactive.", body = UnauthorizedBody),
         (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
         (status = 422, description = "`invalidRequest`.", body = ErrorBody),
         (status = 429, description = "`tooManyAttempts`: see `Retry-After`.", body = ErrorBody),

@@ -1,4 +1,4 @@
-//! The folder that keeps state: given and lasting, or temporary; and the lock that gives it to one
+//! The directory that keeps state: given and lasting, or temporary; and the lock that gives it to one
 //! process at a time.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -12,38 +12,38 @@ use rustix::io::Errno;
 use tempfile::TempDir;
 use thiserror::Error;
 
-use super::files::own_as_folder;
+use super::files::own_as_directory;
 
-/// Permission bits of a state folder that the server makes.
+/// Permission bits of a state directory that the server makes.
 const MODE: u32 = 0o700;
 /// The file that asks for a factory reset, by the name that the Python server gave it.
 pub const RESET: &str = "_TO_BE_DELETED_ON_REBOOT";
-/// The file whose lock says who works in the folder.
+/// The file whose lock says who works in the directory.
 const LOCK: &str = "lock";
 /// How long to wait for a server that stops, or for a command of the console.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long to wait between two tries.
 const RETRY: Duration = Duration::from_millis(20);
 
-/// The state folder cannot be used.
+/// The state directory cannot be used.
 #[derive(Debug, Error)]
 pub enum StateDirError {
-    /// Making or reading the folder failed.
+    /// Making or reading the directory failed.
     #[error("cannot keep state in {}", path.display())]
     Io {
-        /// The folder.
+        /// The directory.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
     /// Something else lies at the path.
-    #[error("cannot keep state in {}: it is no folder", path.display())]
-    NoFolder {
+    #[error("cannot keep state in {}: it is no directory", path.display())]
+    NoDirectory {
         /// The path.
         path: PathBuf,
     },
-    /// The folder or its lock was removed or replaced.
-    #[error("{} is gone: another process may work in the folder", path.display())]
+    /// The directory or its lock was removed or replaced.
+    #[error("{} is gone: another process may work in the directory", path.display())]
     Gone {
         /// The lock.
         path: PathBuf,
@@ -56,7 +56,7 @@ pub enum StateDirError {
         /// What the system said.
         source: io::Error,
     },
-    /// Another process works in the folder.
+    /// Another process works in the directory.
     #[error("cannot keep state in {}: another server keeps its state there", path.display())]
     InUse {
         /// The path.
@@ -64,7 +64,7 @@ pub enum StateDirError {
     },
 }
 
-/// A folder for state, locked for this process. A temporary one is removed when this is dropped.
+/// A directory for state, locked for this process. A temporary one is removed when this is dropped.
 #[derive(Debug)]
 pub struct StateDir {
     place: Place,
@@ -79,11 +79,11 @@ enum Place {
 }
 
 impl StateDir {
-    /// Opens the folder at `path`, making it (0700) when only it is missing; without a path makes
-    /// a temporary one. Waits a moment for another process that is about to leave the folder.
+    /// Opens the directory at `path`, making it (0700) when only it is missing; without a path makes
+    /// a temporary one. Waits a moment for another process that is about to leave the directory.
     ///
     /// # Errors
-    /// [`StateDirError`] names the folder and the reason.
+    /// [`StateDirError`] names the directory and the reason.
     pub fn open(path: Option<&Path>) -> Result<Self, StateDirError> {
         let place = match path {
             Some(path) => Place::Lasting(usable(path)?),
@@ -108,10 +108,10 @@ impl StateDir {
         }
     }
 
-    /// Opens the folder at `path`, which must be there, unless another process works in it.
+    /// Opens the directory at `path`, which must be there, unless another process works in it.
     ///
     /// # Errors
-    /// [`StateDirError`] names the folder and the reason.
+    /// [`StateDirError`] names the directory and the reason.
     pub fn open_if_free(path: &Path) -> Result<Option<Self>, StateDirError> {
         Ok(try_lock(path)?.map(|lock| Self {
             place: Place::Lasting(path.to_owned()),
@@ -119,7 +119,7 @@ impl StateDir {
         }))
     }
 
-    /// Makes sure that the folder is still this process's: its lock lies where it did.
+    /// Makes sure that the directory is still this process's: its lock lies where it did.
     ///
     /// # Errors
     /// [`StateDirError::Gone`].
@@ -133,43 +133,43 @@ impl StateDir {
         }
     }
 
-    /// Removes all that the folder holds, but for its lock, when [`RESET`] lies in it; returns
+    /// Removes all that the directory holds, but for its lock, when [`RESET`] lies in it; returns
     /// whether. Symbolic links are removed and not followed. The file itself goes last: a reset that
     /// is cut off goes on at the next start.
     ///
     /// # Errors
     /// [`StateDirError::Reset`] names what cannot be removed.
     pub fn reset_if_asked(&self) -> Result<bool, StateDirError> {
-        let folder = self.path();
+        let directory = self.path();
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| StateDirError::Reset { path, source }
         };
-        let marker = folder.join(RESET);
+        let marker = directory.join(RESET);
         match fs::symlink_metadata(&marker) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             found => found.map_err(failed(&marker))?,
         };
-        for entry in fs::read_dir(folder).map_err(failed(folder))? {
-            let entry = entry.map_err(failed(folder))?;
+        for entry in fs::read_dir(directory).map_err(failed(directory))? {
+            let entry = entry.map_err(failed(directory))?;
             if entry.file_name() != LOCK && entry.file_name() != RESET {
                 let path = entry.path();
                 remove(&path).map_err(failed(&path))?;
             }
         }
-        let sync = || File::open(folder)?.sync_all();
-        sync().map_err(failed(folder))?;
+        let sync = || File::open(directory)?.sync_all();
+        sync().map_err(failed(directory))?;
         remove(&marker).map_err(failed(&marker))?;
-        sync().map_err(failed(folder))?;
+        sync().map_err(failed(directory))?;
         Ok(true)
     }
 
-    /// The folder's path.
+    /// The directory's path.
     pub fn path(&self) -> &Path {
         self.place.path()
     }
 
-    /// Whether the folder goes with this value.
+    /// Whether the directory goes with this value.
     pub fn is_temporary(&self) -> bool {
         matches!(self.place, Place::Temporary(_))
     }
@@ -179,12 +179,12 @@ impl Place {
     fn path(&self) -> &Path {
         match self {
             Self::Lasting(path) => path,
-            Self::Temporary(folder) => folder.path(),
+            Self::Temporary(directory) => directory.path(),
         }
     }
 }
 
-/// Removes a file, or a folder with all in it.
+/// Removes a file, or a directory with all in it.
 fn remove(path: &Path) -> io::Result<()> {
     if fs::symlink_metadata(path)?.is_dir() {
         fs::remove_dir_all(path)
@@ -193,7 +193,7 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes sure that there is a folder at `path` that can be written.
+/// Makes sure that there is a directory at `path` that can be written.
 fn usable(path: &Path) -> Result<PathBuf, StateDirError> {
     let failed = |source| StateDirError::Io {
         path: path.to_owned(),
@@ -206,20 +206,20 @@ fn usable(path: &Path) -> Result<PathBuf, StateDirError> {
                 .map_err(|errno| failed(errno.into()))?;
             Ok(path.to_owned())
         }
-        (_, Ok(_)) => Err(StateDirError::NoFolder {
+        (_, Ok(_)) => Err(StateDirError::NoDirectory {
             path: path.to_owned(),
         }),
         (Err(source), Err(_)) | (Ok(()), Err(source)) => Err(failed(source)),
     }
 }
 
-/// Locks the folder, or returns `None` when another process has locked it.
-fn try_lock(folder: &Path) -> Result<Option<File>, StateDirError> {
+/// Locks the directory, or returns `None` when another process has locked it.
+fn try_lock(directory: &Path) -> Result<Option<File>, StateDirError> {
     let failed = |source| StateDirError::Io {
-        path: folder.to_owned(),
+        path: directory.to_owned(),
         source,
     };
-    let path = folder.join(LOCK);
+    let path = directory.join(LOCK);
     let file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -227,7 +227,7 @@ fn try_lock(folder: &Path) -> Result<Option<File>, StateDirError> {
         .mode(0o600)
         .open(&path)
         .map_err(failed)?;
-    own_as_folder(&path).map_err(failed)?;
+    own_as_directory(&path).map_err(failed)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(file)),
         Err(Errno::WOULDBLOCK) => Ok(None),

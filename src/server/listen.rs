@@ -199,7 +199,7 @@ impl Drop for SocketFile {
 
 /// Binds a Unix socket at `path` with the permission bits `mode`, in place of a stale one.
 ///
-/// A lock on the folder keeps two servers that start at once from both replacing a stale socket.
+/// A lock on the directory keeps two servers that start at once from both replacing a stale socket.
 fn bind_unix(path: &Path, mode: u32) -> Result<Listener, ListenError> {
     if path.as_os_str().len() > MAX_PATH_BYTES {
         return Err(ListenError::PathTooLong {
@@ -210,11 +210,11 @@ fn bind_unix(path: &Path, mode: u32) -> Result<Listener, ListenError> {
         path: path.to_owned(),
         source,
     };
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
+    let directory = match path.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => directory,
         _ => Path::new("."),
     };
-    let lock = File::open(folder).map_err(failed)?;
+    let lock = File::open(directory).map_err(failed)?;
     flock(&lock, FlockOperation::LockExclusive).map_err(|errno| failed(errno.into()))?;
     remove_stale(path)?;
 

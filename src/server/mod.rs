@@ -46,10 +46,12 @@ const QUIET: Duration = Duration::from_millis(200);
 
 /// The server's own request was not answered: a worker hangs.
 #[derive(Debug, Error)]
-#[error("worker {worker} does not answer")]
+#[error("worker {worker} did not answer within {} s", patience.as_secs())]
 pub struct Hung {
-    /// Which one, from 0.
+    /// Number of the worker, from 0.
     pub worker: usize,
+    /// How long it was waited for.
+    pub patience: Duration,
 }
 
 /// How far the end of the server has come.
@@ -151,7 +153,10 @@ impl Server {
             .map(|(number, worker)| async move {
                 match timeout(patience, ask(worker)).await {
                     Ok(Ok(())) => Ok(()),
-                    _ => Err(Hung { worker: number }),
+                    _ => Err(Hung {
+                        worker: number,
+                        patience,
+                    }),
                 }
             });
         try_join_all(checks).await.map(|_| ())

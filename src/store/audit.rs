@@ -193,7 +193,7 @@ pub struct DeliveryStatus {
     pub set_aside: Vec<(i64, bool)>,
 }
 
-/// The audit log of a state folder, to be read while the service runs or does not.
+/// The audit log of a state directory, to be read while the service runs or does not.
 pub struct AuditLog {
     connection: Connection,
     path: std::path::PathBuf,
@@ -219,12 +219,12 @@ pub enum Verified {
 }
 
 impl AuditLog {
-    /// Opens the log of the state folder `folder`, to read it as it is at one moment.
+    /// Opens the log of the state directory `directory`, to read it as it is at one moment.
     ///
     /// # Errors
     /// There is no database, or it cannot be read.
-    pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        let path = folder.join(DATABASE);
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        let path = directory.join(DATABASE);
         check_version(&path)?;
         let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         connection

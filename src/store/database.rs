@@ -10,9 +10,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::error::StoreError;
-use crate::os::files::{own_as_folder, sync_folder};
+use crate::os::files::{own_as_directory, sync_directory};
 
-/// The database's name in the state folder.
+/// The database's name in the state directory.
 pub const DATABASE: &str = "auth-server.sqlite";
 /// Permission bits of the database.
 const MODE: u32 = 0o600;
@@ -98,7 +98,7 @@ pub fn create<T>(
             .mode(MODE)
             .open(&new)
             .map_err(io("make"))?;
-        own_as_folder(&new).map_err(io("make"))?;
+        own_as_directory(&new).map_err(io("make"))?;
         let failed = |source| StoreError::of(path, "make", source);
         let mut connection = connect(&new, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection
@@ -122,7 +122,7 @@ pub fn create<T>(
         let _kept = remove_new(&new);
         return made;
     }
-    sync_folder(path).map_err(io("make"))?;
+    sync_directory(path).map_err(io("make"))?;
     made
 }
 
@@ -242,8 +242,8 @@ pub fn is_damaged(error: &StoreError) -> bool {
 ///
 /// # Errors
 /// The system refused.
-pub fn move_aside(folder: &Path) -> io::Result<PathBuf> {
-    let path = folder.join(DATABASE);
+pub fn move_aside(directory: &Path) -> io::Result<PathBuf> {
+    let path = directory.join(DATABASE);
     let aside = (1..)
         .map(|number| beside(&path, &format!(".damaged-{number}")))
         .find(|path| !path.exists())
@@ -254,17 +254,17 @@ pub fn move_aside(folder: &Path) -> io::Result<PathBuf> {
             _ => {}
         }
     }
-    sync_folder(&path)?;
+    sync_directory(&path)?;
     Ok(aside)
 }
 
-/// Copies the database in `folder` to the new file `target`, as it is at one moment, while the
+/// Copies the database in `directory` to the new file `target`, as it is at one moment, while the
 /// service may be writing.
 ///
 /// # Errors
 /// There is no database, or `target` exists or cannot be written.
-pub fn backup(folder: &Path, target: &Path) -> Result<(), StoreError> {
-    copy(&folder.join(DATABASE), target)
+pub fn backup(directory: &Path, target: &Path) -> Result<(), StoreError> {
+    copy(&directory.join(DATABASE), target)
 }
 
 /// Copies a database of ours to the new file `target`, whole or not at all.
@@ -293,7 +293,7 @@ pub fn copy(source: &Path, target: &Path) -> Result<(), StoreError> {
     let kept = copied.and_then(|_| {
         File::open(target)
             .and_then(|file| file.sync_all())
-            .and_then(|()| sync_folder(target))
+            .and_then(|()| sync_directory(target))
             .map_err(io)
     });
     if kept.is_err() {

@@ -28,7 +28,7 @@ use tokio::sync::{mpsc, oneshot, Notify};
 pub use audit::{AuditLog, DeliveryStatus, Verified};
 pub use database::{backup, copy, is_damaged, move_aside, DATABASE};
 pub use error::StoreError;
-pub use import::{clean_stage_folder, stage_folder, Strictness, Summary, Survey, Takeover};
+pub use import::{clean_stage_directory, stage_directory, Strictness, Summary, Survey, Takeover};
 pub use restore::{check_backup, Restored};
 
 use self::place::Place;
@@ -68,7 +68,7 @@ struct Shared {
     counted: Notify,
 }
 
-/// The database of a state folder, open. Dropping it finishes what is being written.
+/// The database of a state directory, open. Dropping it finishes what is being written.
 pub struct Store {
     shared: Arc<Shared>,
     /// `None` only while it is dropped.
@@ -77,13 +77,13 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the database in `folder`, or makes it.
+    /// Opens the database in `directory`, or makes it.
     ///
     /// # Errors
     /// [`StoreError`] names the file: it is damaged, of a newer version, not ours, or cannot be
     /// read or written. It is left as it was.
-    pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        let path = folder.join(DATABASE);
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        let path = directory.join(DATABASE);
         let mut connection = database::open(&path)?;
         let failed = |source| StoreError::of(&path, "read", source);
         let (clock, mark) = Clock::resume(clock::load(&connection).map_err(failed)?.as_ref());
@@ -129,22 +129,22 @@ impl Store {
         })
     }
 
-    /// Opens the database in `folder`; makes it when there is none, from the state of the Python
-    /// server if that lies there. No other process may work in the folder.
+    /// Opens the database in `directory`; makes it when there is none, from the state of the Python
+    /// server if that lies there. No other process may work in the directory.
     ///
     /// # Errors
     /// As [`Store::open`]; or the Python server's state cannot be taken over whole, and is left as
     /// it is, and no database is made.
-    pub fn open_or_take_over(folder: &Path) -> Result<Self, StoreError> {
-        let is_first = !folder.join(DATABASE).exists();
+    pub fn open_or_take_over(directory: &Path) -> Result<Self, StoreError> {
+        let is_first = !directory.join(DATABASE).exists();
         if is_first {
-            if let Some(takeover) = import::at_first_start(folder)? {
-                takeover.make_database(folder, &Caller::anonymous(Origin::Server, None))?;
+            if let Some(takeover) = import::at_first_start(directory)? {
+                takeover.make_database(directory, &Caller::anonymous(Origin::Server, None))?;
             }
         }
-        let store = Self::open(folder)?;
+        let store = Self::open(directory)?;
         if !is_first {
-            import::warn_if_changed(folder)?;
+            import::warn_if_changed(directory)?;
         }
         Ok(store)
     }

@@ -552,7 +552,7 @@ def test_link_in_place_of_the_folder_is_refused(state):
     (state / UPGRADED).rename(state.with_name("elsewhere"))
     (state / UPGRADED).symlink_to(state.with_name("elsewhere"))
     said = refused(state)
-    assert str(state / UPGRADED) in said and "is no folder" in said
+    assert str(state / UPGRADED) in said and "is no directory" in said
 
 
 @root

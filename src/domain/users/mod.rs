@@ -115,9 +115,9 @@ pub struct User {
     pub id: UserId,
     /// What the user logs in with.
     pub username: String,
-    /// The user's name in the world.
+    /// Full name of the person.
     pub full_name: String,
-    /// What the account is for.
+    /// Type of the account.
     pub account_type: AccountType,
     /// The password's hash.
     pub password: PasswordHash,

@@ -4,7 +4,7 @@ use super::{AccountType, LockPolicy, ResetPasswordReason, User};
 use crate::domain::state::State;
 use crate::domain::time::Moment;
 
-/// What is told of a user, as it is at one moment.
+/// A user account at one moment, as it is told to others.
 #[derive(Clone, Debug)]
 pub struct Profile {
     /// Username of the account.

@@ -14,14 +14,14 @@ use crate::domain::state::State;
 use crate::domain::time::Moment;
 use crate::domain::tokens::SessionId;
 
-/// A user to be.
+/// A user account to create.
 #[derive(Clone, Debug)]
 pub struct NewUser {
-    /// The name to log in with.
+    /// Username of the account.
     pub username: String,
-    /// The user's name in the world.
+    /// Full name of the person.
     pub full_name: String,
-    /// What the account is for.
+    /// Type of the account.
     pub account_type: AccountType,
     /// Whether the password is temporary.
     pub temporary: bool,

@@ -11,32 +11,32 @@ use crate::domain::scopes::Scope;
 /// What a client can find out about this authorization server (RFC 8414 §2).
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Metadata {
-    /// Its URL, as the client reached it.
+    /// Issuer identifier: the URL of the server, as the client reached it.
     #[schema(example = "http://robot:31950/auth")]
     issuer: String,
-    /// Where tokens are had.
+    /// URL of the token endpoint.
     token_endpoint: String,
-    /// Where tokens are looked at.
+    /// URL of the introspection endpoint.
     introspection_endpoint: String,
-    /// Where logins are ended.
+    /// URL of the revocation endpoint.
     revocation_endpoint: String,
-    /// What tokens can be had for.
+    /// Supported grant types.
     grant_types_supported: [&'static str; 2],
-    /// None: there is no authorization endpoint.
+    /// Supported response types: none, for there is no authorization endpoint.
     response_types_supported: [&'static str; 0],
-    /// All scopes.
+    /// Supported scopes.
     scopes_supported: Vec<&'static str>,
-    /// None: the client is a public one.
+    /// Client authentication at the token endpoint: none, the client is public.
     token_endpoint_auth_methods_supported: [&'static str; 1],
-    /// Likewise.
+    /// Client authentication at the introspection endpoint: none.
     introspection_endpoint_auth_methods_supported: [&'static str; 1],
-    /// Likewise.
+    /// Client authentication at the revocation endpoint: none.
     revocation_endpoint_auth_methods_supported: [&'static str; 1],
-    /// What people read.
+    /// URL of the API page for people.
     service_documentation: String,
 }
 
-/// Tells what a client can do here.
+/// Returns the authorization server's metadata (RFC 8414).
 #[utoipa::path(
     method(get, head),
     path = "/auth/.well-known/oauth-authorization-server",
@@ -47,7 +47,7 @@ pub async fn get(request: HttpRequest) -> impl Responder {
     answer(&request)
 }
 
-/// Tells what a client can do here, at the path that RFC 8414 gives it.
+/// Returns the authorization server's metadata at the path that RFC 8414 §3.1 gives it.
 #[utoipa::path(
     method(get, head),
     path = "/.well-known/oauth-authorization-server/auth",

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::domain::audit::ChainHash;
-use crate::os::files::own_as_folder;
+use crate::os::files::own_as_directory;
 use crate::store::database::beside;
 
 /// The name of the Python server's database.
@@ -22,7 +22,7 @@ pub const FILE: &str = "auth_server.db";
 const BESIDE: [&str; 2] = ["-wal", "-journal"];
 /// Largest file that is read, in bytes: a database of 10,000 users has 5 MB.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
-/// Most folders that are told of.
+/// Most directories that are told of.
 const MAX_FAULTS: usize = 20;
 /// The last bytes of a journal that names another one (<https://sqlite.org/fileformat2.html>).
 const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
@@ -48,7 +48,7 @@ impl Schema {
         }
     }
 
-    fn folder(self) -> String {
+    fn directory(self) -> String {
         format!("1_{}", self.revision())
     }
 }
@@ -56,7 +56,7 @@ impl Schema {
 /// What stands in the way: which file, and why. It never holds a value of a row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
-    /// The file or folder.
+    /// The file or directory.
     pub file: PathBuf,
     /// What is wrong with it.
     pub what: String,
@@ -82,9 +82,9 @@ impl Fault {
 pub struct Source {
     /// The file.
     pub file: PathBuf,
-    /// Its schema, by its folder's name.
+    /// Its schema, by its directory's name.
     pub schema: Schema,
-    folder: OwnedFd,
+    directory: OwnedFd,
 }
 
 /// A private copy of a database of the Python server.
@@ -94,13 +94,13 @@ pub struct Staged {
     pub copy: PathBuf,
     /// What it is a copy of.
     pub file: PathBuf,
-    /// Its schema, by its folder's name.
+    /// Its schema, by its directory's name.
     pub schema: Schema,
     /// SHA-256 of the file, followed by what lay beside it.
     pub digest: ChainHash,
 }
 
-/// What was found in a folder.
+/// What was found in a directory.
 pub struct Found {
     /// The database that counts.
     pub source: Option<Source>,
@@ -108,7 +108,7 @@ pub struct Found {
     pub faults: Vec<Fault>,
 }
 
-/// Looks for state of the Python server in `root`. Folders `temp-…` are left from an interrupted
+/// Looks for state of the Python server in `root`. Directories `temp-…` are left from an interrupted
 /// migration and count for nothing.
 pub fn find(root: &Path) -> Found {
     let mut found = Found {
@@ -143,7 +143,7 @@ fn look(root: &Path, found: &mut Found) -> io::Result<()> {
                 Err(what) => Some(what),
             }
         } else {
-            // Other folders, such as lost+found, may be closed to us and are nobody's business.
+            // Other directories, such as lost+found, may be closed to us and are nobody's business.
             let database = format!("{text}/{FILE}");
             statat(&top, database, AtFlags::SYMLINK_NOFOLLOW)
                 .is_ok()
@@ -164,7 +164,7 @@ fn look(root: &Path, found: &mut Found) -> io::Result<()> {
 
 const UNKNOWN: &str = "holds state of a version of the Python server that is not known";
 
-/// Whether a folder's name is one of the Python server's: a number, `_`, and Alembic's revision.
+/// Whether a directory's name is one of the Python server's: a number, `_`, and Alembic's revision.
 fn is_version(name: &str) -> bool {
     name.split_once('_').is_some_and(|(number, revision)| {
         !number.is_empty()
@@ -174,14 +174,14 @@ fn is_version(name: &str) -> bool {
     })
 }
 
-/// The database in the folder `name` of a version; `None` when there is none.
+/// The database in the directory `name` of a version; `None` when there is none.
 fn version(top: &File, path: &Path, name: &str) -> Result<Option<Source>, String> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let folder = openat(top, name, flags, Mode::empty()).map_err(|errno| match errno {
-        Errno::LOOP | Errno::NOTDIR => "is no folder".to_owned(),
+    let directory = openat(top, name, flags, Mode::empty()).map_err(|errno| match errno {
+        Errno::LOOP | Errno::NOTDIR => "is no directory".to_owned(),
         errno => io::Error::from(errno).to_string(),
     })?;
-    let is_there = |name: &str| match statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+    let is_there = |name: &str| match statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(_) => Ok(true),
         Err(Errno::NOENT) => Ok(false),
         Err(errno) => Err(io::Error::from(errno).to_string()),
@@ -197,16 +197,16 @@ fn version(top: &File, path: &Path, name: &str) -> Result<Option<Source>, String
     }
     let schema = Schema::ALL
         .into_iter()
-        .find(|schema| schema.folder() == name);
+        .find(|schema| schema.directory() == name);
     Ok(Some(Source {
         file: path.join(FILE),
         schema: schema.ok_or(UNKNOWN)?,
-        folder,
+        directory,
     }))
 }
 
 impl Source {
-    /// Copies the database, and what lies beside it, into the folder `into`, which is private.
+    /// Copies the database, and what lies beside it, into the directory `into`, which is private.
     ///
     /// # Errors
     /// It cannot be read, is no regular file or too large, was changed meanwhile, or there is no
@@ -253,7 +253,7 @@ impl Source {
                     .create_new(true)
                     .mode(0o600)
                     .open(&path)
-                    .and_then(|out| own_as_folder(&path).map(|()| out));
+                    .and_then(|out| own_as_directory(&path).map(|()| out));
                 out = Some(opened.map_err(failed("cannot be copied"))?);
             }
             let mut buffer = vec![0; 64 * 1024];
@@ -292,7 +292,7 @@ impl Source {
         for suffix in [""].into_iter().chain(BESIDE) {
             let name = format!("{FILE}{suffix}");
             let path = self.file.with_file_name(&name);
-            match open(self.folder.as_fd(), &name) {
+            match open(self.directory.as_fd(), &name) {
                 Ok((file, stamp)) => parts.push(Part {
                     path,
                     suffix,
@@ -364,17 +364,16 @@ impl Refused {
 }
 
 /// Opens a regular file to read. A FIFO in its place must not hang, a link not lead elsewhere.
-fn open(folder: impl AsFd, name: &str) -> Result<(File, Stamp), Refused> {
+fn open(directory: impl AsFd, name: &str) -> Result<(File, Stamp), Refused> {
     let other = |errno: Errno| Refused::Other(io::Error::from(errno).to_string());
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file =
-        openat(folder, name, flags | OFlags::CLOEXEC, Mode::empty()).map_err(
-            |errno| match errno {
-                Errno::NOENT => Refused::Missing,
-                Errno::LOOP => Refused::Other("is a symbolic link".into()),
-                errno => other(errno),
-            },
-        )?;
+    let file = openat(directory, name, flags | OFlags::CLOEXEC, Mode::empty()).map_err(
+        |errno| match errno {
+            Errno::NOENT => Refused::Missing,
+            Errno::LOOP => Refused::Other("is a symbolic link".into()),
+            errno => other(errno),
+        },
+    )?;
     let stat = fstat(&file).map_err(other)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(Refused::Other("is no regular file".into()));
@@ -385,28 +384,28 @@ fn open(folder: impl AsFd, name: &str) -> Result<(File, Stamp), Refused> {
     Ok((file.into(), Stamp::of(&stat)))
 }
 
-/// The beginning of the names of folders that copies are made in.
+/// The beginning of the names of directories that copies are made in.
 const STAGE: &str = "import-";
 
-/// A new private folder for a copy, in `folder`, removed when it is dropped.
+/// A new private directory for a copy, in `directory`, removed when it is dropped.
 ///
 /// # Errors
 /// It cannot be made.
-pub fn stage_folder(folder: &Path) -> io::Result<tempfile::TempDir> {
+pub fn stage_directory(directory: &Path) -> io::Result<tempfile::TempDir> {
     let made = tempfile::Builder::new()
         .prefix(STAGE)
         .permissions(fs::Permissions::from_mode(0o700))
-        .tempdir_in(folder)?;
-    own_as_folder(made.path())?;
+        .tempdir_in(directory)?;
+    own_as_directory(made.path())?;
     Ok(made)
 }
 
-/// Removes copies that a power cut left in `folder`, which no other process works in.
+/// Removes copies that a power cut left in `directory`, which no other process works in.
 ///
 /// # Errors
 /// One cannot be removed.
-pub fn remove_left_stages(folder: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
+pub fn remove_left_stages(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let is_ours = entry.file_name().to_string_lossy().starts_with(STAGE);
         if is_ours && entry.file_type()?.is_dir() {

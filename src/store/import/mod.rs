@@ -79,11 +79,11 @@ pub enum Strictness {
     Force,
 }
 
-/// What was found in a folder, copied: it can be handed to whoever holds our database.
+/// What was found in a directory, copied: it can be handed to whoever holds our database.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Survey {
-    /// The folder.
-    pub folder: PathBuf,
+    /// The directory.
+    pub directory: PathBuf,
     /// A copy of the database, if there is one that can be copied.
     pub staged: Option<Staged>,
     /// What stands in the way so far.
@@ -91,10 +91,10 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// Looks for state of the Python server in `folder`, and copies it into the folder `into`;
+    /// Looks for state of the Python server in `directory`, and copies it into the directory `into`;
     /// `None` when there is none. Faults are part of what is found.
-    pub fn of(folder: &Path, into: &Path) -> Option<Self> {
-        let found = find::find(folder);
+    pub fn of(directory: &Path, into: &Path) -> Option<Self> {
+        let found = find::find(directory);
         let mut faults = found.faults;
         if found.source.is_none() && faults.is_empty() {
             return None;
@@ -103,17 +103,17 @@ impl Survey {
             .source
             .and_then(|source| source.stage(into).map_err(|fault| faults.push(fault)).ok());
         Some(Self {
-            folder: folder.to_owned(),
+            directory: directory.to_owned(),
             staged,
             faults,
         })
     }
 
-    /// The file that counts, or the folder when there is none.
+    /// The file that counts, or the directory when there is none.
     fn file(&self) -> &Path {
         match &self.staged {
             Some(staged) => &staged.file,
-            None => &self.folder,
+            None => &self.directory,
         }
     }
 }
@@ -229,12 +229,12 @@ impl Takeover {
         }
     }
 
-    /// Makes the database in `folder`, where there is none: with all of this in it, or not at all.
+    /// Makes the database in `directory`, where there is none: with all of this in it, or not at all.
     ///
     /// # Errors
     /// It could not be written.
-    pub fn make_database(&self, folder: &Path, caller: &Caller) -> Result<Summary, StoreError> {
-        let path = folder.join(DATABASE);
+    pub fn make_database(&self, directory: &Path, caller: &Caller) -> Result<Summary, StoreError> {
+        let path = directory.join(DATABASE);
         let (summary, appended) =
             database::create(&path, |connection| self.write(connection, caller))?;
         tell(&summary);
@@ -303,14 +303,14 @@ fn remember(transaction: &Transaction, takeover: &Takeover) -> rusqlite::Result<
     Ok(())
 }
 
-/// Reads what the Python server left in the state folder `folder`, where no database of ours is;
-/// `None` when there is nothing. No other process may work in the folder.
+/// Reads what the Python server left in the state directory `directory`, where no database of ours is;
+/// `None` when there is nothing. No other process may work in the directory.
 ///
 /// # Errors
 /// [`StoreError::NotTakenOver`] when it cannot be taken over whole; or there is no room for a copy.
-pub fn at_first_start(folder: &Path) -> Result<Option<Takeover>, StoreError> {
-    let stage = clean_stage_folder(folder)?;
-    let Some(survey) = Survey::of(folder, stage.path()) else {
+pub fn at_first_start(directory: &Path) -> Result<Option<Takeover>, StoreError> {
+    let stage = clean_stage_directory(directory)?;
+    let Some(survey) = Survey::of(directory, stage.path()) else {
         return Ok(None);
     };
     let takeover = Takeover::read(&survey, Clock::resume(None).1);
@@ -331,40 +331,40 @@ pub fn tell(summary: &Summary) {
     }
 }
 
-/// A folder for the copy of a [`Survey`], in `folder`, where no other process works: copies that a
+/// A directory for the copy of a [`Survey`], in `directory`, where no other process works: copies that a
 /// power cut left there are removed. It goes when it is dropped.
 ///
 /// # Errors
 /// It cannot be made, or a copy not be removed.
-pub fn clean_stage_folder(folder: &Path) -> Result<tempfile::TempDir, StoreError> {
-    find::remove_left_stages(folder).map_err(|source| StoreError::Io {
-        path: folder.to_owned(),
+pub fn clean_stage_directory(directory: &Path) -> Result<tempfile::TempDir, StoreError> {
+    find::remove_left_stages(directory).map_err(|source| StoreError::Io {
+        path: directory.to_owned(),
         doing: "remove an old copy from",
         source,
     })?;
-    stage_folder(folder)
+    stage_directory(directory)
 }
 
-/// A folder for the copy of a [`Survey`], in `folder`, that goes when it is dropped.
+/// A directory for the copy of a [`Survey`], in `directory`, that goes when it is dropped.
 ///
 /// # Errors
 /// It cannot be made.
-pub fn stage_folder(folder: &Path) -> Result<tempfile::TempDir, StoreError> {
-    find::stage_folder(folder).map_err(|source| StoreError::Io {
-        path: folder.to_owned(),
-        doing: "make a folder in",
+pub fn stage_directory(directory: &Path) -> Result<tempfile::TempDir, StoreError> {
+    find::stage_directory(directory).map_err(|source| StoreError::Io {
+        path: directory.to_owned(),
+        doing: "make a directory in",
         source,
     })
 }
 
-/// Warns when the Python server's state in `folder` is not what accounts were taken over from: the
+/// Warns when the Python server's state in `directory` is not what accounts were taken over from: the
 /// robot went back to the Python server for a time, or nobody ever took it over.
 ///
 /// # Errors
 /// What was taken over cannot be read.
-pub fn warn_if_changed(folder: &Path) -> Result<(), StoreError> {
-    let found = find::find(folder);
-    let path = folder.join(DATABASE);
+pub fn warn_if_changed(directory: &Path) -> Result<(), StoreError> {
+    let found = find::find(directory);
+    let path = directory.join(DATABASE);
     let taken: Option<(String, ChainHash)> = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?
         .query_row("SELECT file, digest FROM python_import", [], |row| {
             Ok((row.get(0)?, row.get(1)?))

@@ -287,7 +287,7 @@ impl Reader<'_> {
         });
         if found != [Cell::Text(schema.revision().into())] {
             self.fault(format!(
-                "table alembic_version: is not of version {}, as the folder is",
+                "table alembic_version: is not of version {}, as the directory is",
                 schema.revision()
             ));
         }

@@ -933,7 +933,7 @@ _opentrons-auth-server() {
             return 0
             ;;
         opentrons__auth__server__import)
-            opts="-h --dry-run --force --again --yes --persistence-directory --json --help [FOLDER]"
+            opts="-h --dry-run --force --again --yes --persistence-directory --json --help [DIRECTORY]"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -32,7 +32,7 @@ complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_needs_command
 info\t'Start, stop and what an operator wants to know'
 warning\t'What needs attention, and requests that failed by our fault'
 error\t'What stops the server from doing its work'"
-complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_needs_command" -l persistence-directory -d 'Folder that keeps the server\'s state. Made when missing. Without it the state lives in a temporary folder and is gone with the server' -r -F
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_needs_command" -l persistence-directory -d 'Directory that keeps the server\'s state. Made when missing. Without it the state lives in a temporary directory and is gone with the server' -r -F
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_needs_command" -l workers -d 'Threads that answer requests, 1 to 64 [default: one per CPU, at most 4]' -r
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_needs_command" -l audit-server-uds -d 'Send audit events to the audit server that listens on this Unix socket' -r -F
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_needs_command" -l audit-server-url -d 'Send audit events to the audit server at this URL; with --audit-server-uds its base' -r
@@ -60,26 +60,26 @@ complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcomm
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand user; and not __fish_seen_subcommand_from list add reset-password unlock delete help" -f -a "unlock" -d 'Unlock an account, and forget its failed logins'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand user; and not __fish_seen_subcommand_from list add reset-password unlock delete help" -f -a "delete" -d 'Delete a user'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand user; and not __fish_seen_subcommand_from list add reset-password unlock delete help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand user; and __fish_seen_subcommand_from list" -l persistence-directory -d 'Folder that keeps the server\'s state' -r -F
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand user; and __fish_seen_subcommand_from list" -l persistence-directory -d 'Directory that keeps the server\'s state' -r -F
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand user; and __fish_seen_subcommand_from list" -l json -d 'Print JSON, for programs'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand user; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
-complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand user; and __fish_seen_subcommand_from add" -l full-name -d 'The user\'s name in the world' -r
-complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand user; and __fish_seen_subcommand_from add" -l account-type -d 'What the account is for' -r -f -a "admin\t''
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand user; and __fish_seen_subcommand_from add" -l full-name -d 'Full name of the person' -r
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand user; and __fish_seen_subcommand_from add" -l account-type -d 'Type of the account' -r -f -a "admin\t''
 user\t''
 auditor\t''
 service\t''"
-complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand user; and __fish_seen_subcommand_from add" -l persistence-directory -d 'Folder that keeps the server\'s state' -r -F
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand user; and __fish_seen_subcommand_from add" -l persistence-directory -d 'Directory that keeps the server\'s state' -r -F
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand user; and __fish_seen_subcommand_from add" -l password -d 'Ask for a password; from standard input when that is no terminal'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand user; and __fish_seen_subcommand_from add" -l json -d 'Print JSON, for programs'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand user; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help'
-complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand user; and __fish_seen_subcommand_from reset-password" -l persistence-directory -d 'Folder that keeps the server\'s state' -r -F
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand user; and __fish_seen_subcommand_from reset-password" -l persistence-directory -d 'Directory that keeps the server\'s state' -r -F
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand user; and __fish_seen_subcommand_from reset-password" -l password -d 'Ask for a password; from standard input when that is no terminal'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand user; and __fish_seen_subcommand_from reset-password" -l json -d 'Print JSON, for programs'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand user; and __fish_seen_subcommand_from reset-password" -s h -l help -d 'Print help'
-complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand user; and __fish_seen_subcommand_from unlock" -l persistence-directory -d 'Folder that keeps the server\'s state' -r -F
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand user; and __fish_seen_subcommand_from unlock" -l persistence-directory -d 'Directory that keeps the server\'s state' -r -F
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand user; and __fish_seen_subcommand_from unlock" -l json -d 'Print JSON, for programs'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand user; and __fish_seen_subcommand_from unlock" -s h -l help -d 'Print help'
-complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand user; and __fish_seen_subcommand_from delete" -l persistence-directory -d 'Folder that keeps the server\'s state' -r -F
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand user; and __fish_seen_subcommand_from delete" -l persistence-directory -d 'Directory that keeps the server\'s state' -r -F
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand user; and __fish_seen_subcommand_from delete" -l yes -d 'Do not ask'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand user; and __fish_seen_subcommand_from delete" -l json -d 'Print JSON, for programs'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand user; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help'
@@ -94,13 +94,13 @@ complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcomm
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand access-control; and not __fish_seen_subcommand_from status enable disable help" -f -a "enable" -d 'Turn it on: protected requests need a token from then on'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand access-control; and not __fish_seen_subcommand_from status enable disable help" -f -a "disable" -d 'Turn it off: whoever reaches the robot may do everything'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand access-control; and not __fish_seen_subcommand_from status enable disable help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand access-control; and __fish_seen_subcommand_from status" -l persistence-directory -d 'Folder that keeps the server\'s state' -r -F
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand access-control; and __fish_seen_subcommand_from status" -l persistence-directory -d 'Directory that keeps the server\'s state' -r -F
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand access-control; and __fish_seen_subcommand_from status" -l json -d 'Print JSON, for programs'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand access-control; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
-complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand access-control; and __fish_seen_subcommand_from enable" -l persistence-directory -d 'Folder that keeps the server\'s state' -r -F
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand access-control; and __fish_seen_subcommand_from enable" -l persistence-directory -d 'Directory that keeps the server\'s state' -r -F
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand access-control; and __fish_seen_subcommand_from enable" -l json -d 'Print JSON, for programs'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand access-control; and __fish_seen_subcommand_from enable" -s h -l help -d 'Print help'
-complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand access-control; and __fish_seen_subcommand_from disable" -l persistence-directory -d 'Folder that keeps the server\'s state' -r -F
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand access-control; and __fish_seen_subcommand_from disable" -l persistence-directory -d 'Directory that keeps the server\'s state' -r -F
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand access-control; and __fish_seen_subcommand_from disable" -l yes -d 'Do not ask'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand access-control; and __fish_seen_subcommand_from disable" -l json -d 'Print JSON, for programs'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand access-control; and __fish_seen_subcommand_from disable" -s h -l help -d 'Print help'
@@ -108,14 +108,14 @@ complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcomm
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand access-control; and __fish_seen_subcommand_from help" -f -a "enable" -d 'Turn it on: protected requests need a token from then on'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand access-control; and __fish_seen_subcommand_from help" -f -a "disable" -d 'Turn it off: whoever reaches the robot may do everything'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand access-control; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand backup" -l persistence-directory -d 'Folder that keeps the server\'s state' -r -F
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand backup" -l persistence-directory -d 'Directory that keeps the server\'s state' -r -F
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand backup" -l json -d 'Print JSON, for programs'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand backup" -s h -l help -d 'Print help'
-complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand restore" -l persistence-directory -d 'Folder that keeps the server\'s state' -r -F
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand restore" -l persistence-directory -d 'Directory that keeps the server\'s state' -r -F
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand restore" -l yes -d 'Do not ask'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand restore" -l json -d 'Print JSON, for programs'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand restore" -s h -l help -d 'Print help'
-complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand import" -l persistence-directory -d 'Folder that keeps the server\'s state' -r -F
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand import" -l persistence-directory -d 'Directory that keeps the server\'s state' -r -F
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand import" -l dry-run -d 'Tell what would be taken over and what stands in the way, and change nothing'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand import" -l force -d 'Take over what can be, and list what cannot. Access control is on then unless it is certain that it was off'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand import" -l again -d 'Replace the accounts and settings that there are. Every login ends; the audit log stays; access control stays on if it is'
@@ -129,18 +129,18 @@ complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcomm
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and not __fish_seen_subcommand_from verify status resend export help" -f -a "export" -d 'Write the whole audit log to standard output'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and not __fish_seen_subcommand_from verify status resend export help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from verify" -l journal -d 'Compare with the lines that the journal has of the rows; with FILE, with those lines in it, - is standard input' -r -F
-complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from verify" -l persistence-directory -d 'Folder that keeps the server\'s state' -r -F
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from verify" -l persistence-directory -d 'Directory that keeps the server\'s state' -r -F
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from verify" -l json -d 'Print JSON, for programs'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
-complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from status" -l persistence-directory -d 'Folder that keeps the server\'s state' -r -F
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from status" -l persistence-directory -d 'Directory that keeps the server\'s state' -r -F
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from status" -l json -d 'Print JSON, for programs'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
-complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from resend" -l persistence-directory -d 'Folder that keeps the server\'s state' -r -F
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from resend" -l persistence-directory -d 'Directory that keeps the server\'s state' -r -F
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from resend" -l json -d 'Print JSON, for programs'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from resend" -s h -l help -d 'Print help'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from export" -l format -d 'How' -r -f -a "jsonl\t'A JSON object a line'
 csv\t'Comma-separated values with a header (RFC 4180)'"
-complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from export" -l persistence-directory -d 'Folder that keeps the server\'s state' -r -F
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from export" -l persistence-directory -d 'Directory that keeps the server\'s state' -r -F
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from export" -l json -d 'Print JSON, for programs'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from help" -f -a "verify" -d 'Check that no row of the audit log is missing or was changed'
