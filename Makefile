@@ -73,10 +73,11 @@ robot: $(VENV)/.stamp ## boot a virtual robot, and leave it running until Ctrl-C
 
 .PHONY: lint
 lint: $(VENV)/.stamp ## check formats, lints, versions, units, configurations and workflows
-	@$(NEED) cc nginx systemd-analyze shellcheck cargo-clippy rustfmt debian-archive-keyring libcurl.so.4 libxml2.so.2 libz3.so.4
+	@$(NEED) cc nginx systemd-analyze shellcheck cargo-clippy rustfmt debian-archive-keyring libsqlite3.so libcurl.so.4 libxml2.so.2 libz3.so.4
 	cargo fmt --check
 	rustfmt --check --edition 2021 tests/robot/*.rs
 	cargo clippy --locked --all-targets -- --deny warnings
+	cargo clippy --locked --no-default-features -- --deny warnings # as the recipe builds it
 	$(VENV)/bin/ruff format --check $(PYTHON_FILES)
 	$(VENV)/bin/ruff check $(PYTHON_FILES)
 	$(VENV)/bin/ruff check --target-version py38 $(INCLUDE)
