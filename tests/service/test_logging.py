@@ -51,7 +51,7 @@ def test_terminal_lines_have_time_level_and_target(serve):
         line = os.read(ours, 4096).decode().splitlines()[0]
     os.close(ours)
     line = re.sub(r"\x1b\[[0-9;]*m", "", line)
-    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO +auth_server::service ", line)
+    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO +auth_server::daemon ", line)
 
 
 def test_start_tells_version_state_and_address(serve, tmp_path):
@@ -100,7 +100,7 @@ def test_levels_filter(serve):
 
 def test_rust_log_refines(serve):
     server = serve(
-        "--log-level", "error", env={"RUST_LOG": "auth_server::service=info"}
+        "--log-level", "error", env={"RUST_LOG": "auth_server::daemon=info"}
     ).wait_ready()
     assert "listens on" in server.log
 
