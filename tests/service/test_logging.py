@@ -109,7 +109,7 @@ def test_state_folder_errors_name_the_folder(tmp_path):
     file = tmp_path / "file"
     file.write_text("")
     for path, reason in (
-        (file, "no folder"),
+        (file, "no directory"),
         (tmp_path / "a" / "b", "No such file"),
         ("/proc/x", "No such file"),
     ):
