@@ -113,7 +113,10 @@ async fn a_hung_worker_is_found_out_and_forgiven_when_it_answers_again() {
         found = server.check(Duration::from_millis(100)).await;
     }
     let said = found.unwrap_err().to_string();
-    assert!(said.starts_with("worker 0 did not answer within "), "{said}");
+    assert!(
+        said.starts_with("worker 0 did not answer within "),
+        "{said}"
+    );
     HANGS.store(false, Ordering::SeqCst);
     assert!(hanging.await.unwrap().starts_with("HTTP/1.1 200 "));
     assert!(server.check(PATIENCE).await.is_ok());
