@@ -267,6 +267,32 @@ impl State {
         steps
     }
 
+    /// Whether both hold the same. Ids that were given before do not count, nor tokens whose session
+    /// has ended: they are inactive by that.
+    pub fn holds_the_same_as(&self, other: &Self) -> bool {
+        fn live<T: Copy>(
+            state: &State,
+            tokens: &HashMap<TokenDigest, T>,
+            session: impl Fn(&T) -> SessionId,
+        ) -> HashMap<TokenDigest, T> {
+            tokens
+                .iter()
+                .filter(|(_, token)| state.sessions.contains_key(&session(token)))
+                .map(|(digest, token)| (*digest, *token))
+                .collect()
+        }
+        let access = |state: &Self| live(state, &state.access_tokens, |token| token.session);
+        let refresh = |state: &Self| live(state, &state.refresh_tokens, |token| token.session);
+        self.settings == other.settings
+            && self.access_control == other.access_control
+            && self.users == other.users
+            && self.usernames == other.usernames
+            && self.former_usernames == other.former_usernames
+            && self.sessions == other.sessions
+            && access(self) == access(other)
+            && refresh(self) == refresh(other)
+    }
+
     /// Gives no id that `before` has given: requests that began before it was replaced know its.
     pub fn skip_ids_of(&mut self, before: &Self) {
         self.last_user = self.last_user.max(before.last_user);

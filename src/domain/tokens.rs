@@ -65,7 +65,7 @@ impl fmt::Debug for TokenDigest {
 pub struct SessionId(pub i64);
 
 /// One session, from which all its tokens come.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     /// Which one.
     pub id: SessionId,
@@ -78,7 +78,7 @@ pub struct Session {
 }
 
 /// An access token.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccessToken {
     /// The session that it belongs to.
     pub session: SessionId,
@@ -91,7 +91,7 @@ pub struct AccessToken {
 }
 
 /// A refresh token.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefreshToken {
     /// The session that it belongs to.
     pub session: SessionId,

@@ -109,7 +109,7 @@ pub enum ResetPasswordReason {
 pub struct UserId(pub i64);
 
 /// A user account, as it is stored.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     /// Which one.
     pub id: UserId,
@@ -218,7 +218,7 @@ impl LockPolicy {
 }
 
 /// Who had a username that nobody has now: it is theirs for ever (21 CFR 11.100(a)).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormerUsername {
     /// The name as [`fold`] gives it.
     pub key: String,

@@ -1,0 +1,172 @@
+//! Memory and disk agree: whatever changes are made, a store that is opened again holds what it held.
+//! A statement of the store that does nothing is found out by this.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use auth_server::domain::change::Change;
+use auth_server::domain::decision::Decision;
+use auth_server::domain::passwords::PasswordHash;
+use auth_server::domain::scopes::Scopes;
+use auth_server::domain::settings::{Settings, SettingsPatch, Value, SETTINGS};
+use auth_server::domain::state::State;
+use auth_server::domain::time::Moment;
+use auth_server::domain::tokens::{AccessToken, RefreshToken, Session, SessionId, TokenDigest};
+use auth_server::domain::users::{AccountType, FormerUsername, ResetPasswordReason, User, UserId};
+use auth_server::store::Store;
+use proptest::prelude::*;
+
+/// A change in the making: which kind, which of a few ids, and what else it holds.
+type Seed = (u8, i64, i64, u32);
+
+fn user(id: i64, salt: u32) -> User {
+    let reasons = [
+        ResetPasswordReason::None,
+        ResetPasswordReason::FirstTimeLogin,
+        ResetPasswordReason::AdminForced,
+    ];
+    User {
+        id: UserId(id),
+        username: format!("user{id}{}", if salt % 2 == 0 { "" } else { "x" }),
+        full_name: format!("Full Name {salt}"),
+        account_type: AccountType::ALL[salt as usize % 4],
+        password: PasswordHash::from_phc(format!("$argon2id${salt}")),
+        password_set_at: Moment(i64::from(salt)),
+        temporary_password: salt % 3 == 0,
+        stored_reason: reasons[salt as usize % 3],
+        locked_by_admin: salt % 5 == 0,
+        failed_logins: salt % 7,
+        last_failed_login: (salt % 7 > 0).then_some(Moment(i64::from(salt) + 1)),
+    }
+}
+
+fn settings(salt: u32) -> Settings {
+    let mut patch = SettingsPatch::default();
+    let values = [
+        Value::Integer(1 + salt % 100),
+        Value::Duration(Duration::from_secs(86_400 + u64::from(salt % 1000))),
+        Value::Integer(1 + salt % 50),
+        Value::Boolean(salt % 2 == 0),
+        Value::Duration(Duration::from_millis(1_000 + u64::from(salt % 5_000))),
+        Value::Boolean(salt % 3 == 0),
+        Value::Boolean(salt % 5 == 0),
+        Value::Boolean(salt % 7 == 0),
+    ];
+    for (number, (setting, value)) in SETTINGS.iter().zip(values).enumerate() {
+        let null = setting.nullable && salt as usize % 11 == number;
+        patch.add(setting, if null { Value::Null } else { value });
+    }
+    patch.applied_to(&Settings::default()).unwrap()
+}
+
+fn digest(salt: u32) -> TokenDigest {
+    TokenDigest::of(&(salt % 4).to_string())
+}
+
+/// The change of a seed, if the state can take it: a session needs its user, a token its session.
+fn change(state: &State, (kind, id, other, salt): Seed) -> Option<Change> {
+    // Ids of sessions are not given twice; the others are of one of the last.
+    let user_id = UserId(id);
+    let session = SessionId(state.next_session().0 - other);
+    let has_user = state.user(user_id).is_some();
+    let has_session = state.session(session).is_some();
+    let taken = |name: &str| {
+        state
+            .user_named(name)
+            .is_some_and(|found| found.id != user_id)
+    };
+    match kind {
+        0 => Some(user(id, salt))
+            .filter(|user| !taken(&user.username))
+            .map(Change::PutUser),
+        1 => Some(Change::DeleteUser(user_id)),
+        2 => Some(Change::PutSettings(settings(salt))),
+        3 => Some(Change::SetAccessControl(salt % 2 == 0)),
+        4 => has_user.then_some(Change::PutSession(Session {
+            id: state.next_session(),
+            user: user_id,
+            grant: Scopes::from_bits(salt),
+            expires: Moment(i64::from(salt)),
+        })),
+        5 => state.session(session).map(|found| {
+            Change::PutSession(Session {
+                expires: Moment(i64::from(salt)),
+                ..found.clone()
+            })
+        }),
+        6 => Some(Change::EndSession(session)),
+        7 => Some(Change::EndSessionsOf {
+            user: user_id,
+            except: (salt % 2 == 0).then_some(session),
+        }),
+        8 => Some(Change::EndAllSessions {
+            except: (salt % 2 == 0).then_some(session),
+        }),
+        9 => (has_session && state.access_token(&digest(salt)).is_none()).then_some(
+            Change::PutAccessToken(
+                digest(salt),
+                AccessToken {
+                    session,
+                    scopes: Scopes::from_bits(salt),
+                    issued: Moment(1),
+                    expires: Moment(i64::from(salt)),
+                },
+            ),
+        ),
+        10 => match state.refresh_token(&digest(salt)) {
+            Some(token) if state.session(token.session).is_some() => Some(Change::PutRefreshToken(
+                digest(salt),
+                RefreshToken {
+                    superseded: Some(Moment(i64::from(salt))),
+                    ..*token
+                },
+            )),
+            Some(_) => None,
+            None => has_session.then_some(Change::PutRefreshToken(
+                digest(salt),
+                RefreshToken {
+                    session,
+                    expires: Moment(i64::from(salt)),
+                    superseded: None,
+                },
+            )),
+        },
+        11 => Some(Change::ForgetAccessTokens(vec![digest(salt)])),
+        12 => Some(Change::ForgetRefreshTokens(vec![digest(salt)])),
+        _ => Some(Change::PutFormerUsername(FormerUsername::of(&user(
+            id, salt,
+        )))),
+    }
+}
+
+/// Changes that add come more often than those that end, so that there is something to end.
+fn kind() -> impl Strategy<Value = u8> {
+    prop_oneof![3 => Just(0_u8), 6 => Just(4), 4 => Just(9), 8 => Just(10), 14 => 0..14_u8]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn store_that_is_opened_again_holds_the_same(
+        seeds in prop::collection::vec((kind(), 1..4_i64, 1..4_i64, any::<u32>()), 1..120),
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut expected = State::default();
+        runtime.block_on(async {
+            let store = Store::open(directory.path()).unwrap();
+            for seed in seeds {
+                let Some(change) = change(&expected, seed) else { continue };
+                expected.apply(change.clone());
+                let decision = Decision { changes: vec![change], events: Vec::new(), reply: () };
+                let decided: Result<(), Infallible> =
+                    store.write(move |_, _| Ok(decision)).await.unwrap();
+                assert!(decided.is_ok());
+            }
+            assert!(store.read(|state, _| state.holds_the_same_as(&expected)), "in memory");
+        });
+        let again = Store::open(directory.path()).unwrap();
+        prop_assert!(again.read(|state, _| state.holds_the_same_as(&expected)), "on disk");
+    }
+}
