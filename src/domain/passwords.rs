@@ -140,6 +140,13 @@ impl PasswordTraits {
     }
 }
 
+/// The most that a stored hash may ask for (RFC 9106 §3.1): memory in KiB.
+pub const MAX_HASH_MEMORY_KIB: u32 = 256 * 1024;
+/// Likewise: passes.
+pub const MAX_HASH_PASSES: u32 = 16;
+/// Likewise: lanes.
+pub const MAX_HASH_LANES: u32 = 16;
+
 /// An Argon2id hash as a PHC string. It is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(String);

@@ -17,7 +17,7 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 /// its body, and what decides asks again.
 ///
 /// # Errors
-/// [`ApiError::Unauthorized`], or [`ApiError::Invalid`] for its notes.
+/// [`ApiError::Rule`] when it is not let in, or [`ApiError::Invalid`] for its notes.
 pub fn admit(app: &AppState, http: &HttpRequest, need: Need) -> Result<Request, ApiError> {
     let mut request = presented(http, need);
     app.service.authorize(&request)?;

@@ -15,7 +15,9 @@ use tokio::sync::oneshot;
 
 use self::queue::Queue;
 pub use self::queue::{Account, Share};
-use crate::domain::passwords::{Password, PasswordHash};
+use crate::domain::passwords::{
+    Password, PasswordHash, MAX_HASH_LANES, MAX_HASH_MEMORY_KIB, MAX_HASH_PASSES,
+};
 use crate::domain::random::Random;
 use crate::os::random::SystemRandom;
 
@@ -29,8 +31,6 @@ const PASSES: u32 = 2;
 const LANES: u32 = 1;
 /// Memory of all hashes at a time, in KiB. One that needs more by itself is made alone.
 const BUDGET_KIB: u32 = THREADS as u32 * MEMORY_KIB;
-/// The most that a stored hash may ask for: memory in KiB, passes, lanes.
-const BOUNDS: (u32, u32, u32) = (256 * 1024, 16, 16);
 /// Bytes of a salt (RFC 9106 §3.1).
 const SALT_BYTES: usize = 16;
 
@@ -44,7 +44,9 @@ pub enum HashError {
     #[error("cannot hash a password: {0}")]
     Failed(password_hash::Error),
     /// A stored hash asks for more memory or time than a hash may.
-    #[error("it asks for more than m={}, t={}, p={}", BOUNDS.0, BOUNDS.1, BOUNDS.2)]
+    #[error(
+        "it asks for more than m={MAX_HASH_MEMORY_KIB}, t={MAX_HASH_PASSES}, p={MAX_HASH_LANES}"
+    )]
     OutOfBounds,
 }
 
@@ -216,8 +218,10 @@ fn our_params() -> Params {
 fn params_of(hash: &PasswordHash) -> Result<Params, HashError> {
     let parsed = password_hash::PasswordHash::new(hash.as_phc()).map_err(HashError::Failed)?;
     let params = Params::try_from(&parsed).map_err(HashError::Failed)?;
-    let (memory, passes, lanes) = BOUNDS;
-    if params.m_cost() > memory || params.t_cost() > passes || params.p_cost() > lanes {
+    if params.m_cost() > MAX_HASH_MEMORY_KIB
+        || params.t_cost() > MAX_HASH_PASSES
+        || params.p_cost() > MAX_HASH_LANES
+    {
         return Err(HashError::OutOfBounds);
     }
     Ok(params)

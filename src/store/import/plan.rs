@@ -8,7 +8,9 @@ use argon2::password_hash;
 use serde_json::Value as Json;
 use time::{Date, Month, PrimitiveDateTime, Time, UtcOffset};
 
-use crate::domain::passwords::PasswordHash;
+use crate::domain::passwords::{
+    PasswordHash, MAX_HASH_LANES, MAX_HASH_MEMORY_KIB, MAX_HASH_PASSES,
+};
 use crate::domain::settings::{Kind, Setting, Settings, Value};
 use crate::domain::time::{Mark, Moment};
 use crate::domain::users::{AccountType, ResetPasswordReason, User, UserId};
@@ -17,10 +19,6 @@ use crate::domain::users::{AccountType, ResetPasswordReason, User, UserId};
 const MAX_ID: i64 = (1 << 53) - 1;
 /// Longest name of either kind, in characters; the longest that can be set is far shorter.
 const MAX_NAME: usize = 1024;
-/// Costs of Argon2 (RFC 9106 §3.1) that a hash may have: passes, lanes, and memory in KiB.
-const MAX_PASSES: u32 = 16;
-const MAX_LANES: u32 = 16;
-const MAX_MEMORY_KIB: u32 = 256 * 1024;
 /// Lengths of a hash's salt and output, in bytes.
 const SALT: std::ops::RangeInclusive<usize> = 8..=48;
 const OUTPUT: std::ops::RangeInclusive<usize> = 16..=64;
@@ -310,7 +308,7 @@ fn hash(cell: &Cell) -> Result<Option<PasswordHash>, &'static str> {
     if hash.params.iter().count() != 3 {
         return Err("has parameters that are unknown");
     }
-    if memory > MAX_MEMORY_KIB || passes > MAX_PASSES || lanes > MAX_LANES {
+    if memory > MAX_HASH_MEMORY_KIB || passes > MAX_HASH_PASSES || lanes > MAX_HASH_LANES {
         return Err("asks for more than m=262144 (256 MiB), t=16, p=16");
     }
     if passes < 1 || lanes < 1 || memory < 8 * lanes {
