@@ -115,7 +115,6 @@ struct World {
 
 fn password(text: &str) -> NewPassword {
     NewPassword {
-        hash: PasswordHash::from_phc(text.into()),
         traits: Password::new(text.into()).traits(),
         comparison: None,
     }
@@ -153,14 +152,11 @@ impl World {
                 account_type,
                 temporary: name == "b",
             };
-            let plan = rules::create(
-                &world.state,
-                world.now,
-                &caller(),
-                &new,
-                &password("a-password"),
-            );
-            world.apply(plan.unwrap());
+            let caller = caller();
+            let password = password("a-password");
+            let plan = rules::create(&world.state, world.now, &caller, &new, &password);
+            let plan = plan.unwrap()(PasswordHash::from_phc("a-password".into()));
+            world.apply(plan);
         }
         world
     }
@@ -201,15 +197,20 @@ impl World {
         }
     }
 
-    fn change(&mut self, user: usize, patch: &UserPatch, new: Option<&NewPassword>) {
-        let plan = rules::update(
-            &self.state,
-            self.now,
-            &caller(),
-            Self::name(user),
-            patch,
-            new,
-        );
+    fn change(
+        &mut self,
+        user: usize,
+        patch: &UserPatch,
+        new: Option<(&NewPassword, &PasswordHash)>,
+    ) {
+        let (state, name, caller) = (&self.state, Self::name(user), caller());
+        let plan = match new {
+            None => rules::update(state, &caller, name, patch),
+            Some((password, hash)) => {
+                rules::update_with_password(state, self.now, &caller, name, patch, password)
+                    .map(|decide| decide(hash.clone()))
+            }
+        };
         if let Ok(plan) = plan {
             let unlocks = patch.locked == Some(false);
             let changed = self.apply(plan);
@@ -305,8 +306,9 @@ impl World {
                 self.change(*user, &patch, None);
             }
             Step::SetPassword(user) => {
-                let new = password(&"a-password-that-is-long-enough".repeat(2));
-                self.change(*user, &UserPatch::default(), Some(&new));
+                let text = "a-password-that-is-long-enough".repeat(2);
+                let (new, hash) = (password(&text), PasswordHash::from_phc(text));
+                self.change(*user, &UserPatch::default(), Some((&new, &hash)));
             }
             Step::Delete(user) => {
                 if let Ok(plan) = rules::delete(&self.state, &caller(), Self::name(*user)) {

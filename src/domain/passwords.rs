@@ -169,23 +169,22 @@ impl fmt::Debug for PasswordHash {
     }
 }
 
-/// What came of comparing a password with the one that a user has.
+/// Result of comparing a new password with the current one.
 #[derive(Clone, Debug)]
 pub struct Comparison {
-    /// The hash that it was compared with.
+    /// Hash of the password that was current at the time.
     pub with: PasswordHash,
-    /// Whether it is the same password.
+    /// Whether both are the same password.
     pub same: bool,
 }
 
-/// A password that somebody set, hashed.
+/// A new password as the rules see it: it is hashed only when they allow it.
 #[derive(Clone, Debug)]
 pub struct NewPassword {
-    /// Its hash.
-    pub hash: PasswordHash,
-    /// What the rules look at.
+    /// Properties that the settings ask for.
     pub traits: PasswordTraits,
-    /// How it compares with the one that it replaces; `None` for one that was made at random.
+    /// How it compares with the password that it replaces. `None`: not compared yet, or generated
+    /// at random.
     pub comparison: Option<Comparison>,
 }
 

@@ -1,78 +1,80 @@
-//! Setting passwords: what the rules say of one, how it compares with the one that it replaces, and
-//! its hash.
+//! Setting passwords: a new one is checked by the rules, compared with the one that it replaces, and
+//! hashed.
 
-use super::hashing::{Account, Hasher, Share};
+use super::hashing::{Account, Share};
 use super::{Done, Service, ServiceError};
 use crate::domain::authority::{Caller, Request};
-use crate::domain::decision::{Context, Decision};
 use crate::domain::error::RuleError;
-use crate::domain::passwords::{Comparison, NewPassword, Password, PasswordHash};
+use crate::domain::passwords::{Comparison, NewPassword, Password};
 use crate::domain::state::State;
 use crate::domain::time::Moment;
+use crate::domain::users::rules::AwaitsHash;
 use crate::domain::users::User;
 
-/// How often a new password is compared anew because the one that it replaces was replaced
-/// meanwhile.
+/// Number of times that a new password is compared anew because the one that it replaces was itself
+/// replaced meanwhile.
 const COMPARISONS: usize = 5;
 
+/// A rule that decides on a change with a new password.
+pub(super) trait PasswordRule:
+    for<'a> Fn(&'a State, Moment, &'a Caller, &NewPassword) -> Result<AwaitsHash<'a>, RuleError>
+    + Send
+    + 'static
+{
+}
+
+impl<R> PasswordRule for R where
+    R: for<'a> Fn(&'a State, Moment, &'a Caller, &NewPassword) -> Result<AwaitsHash<'a>, RuleError>
+        + Send
+        + 'static
+{
+}
+
 impl Service {
-    /// Writes what a rule plans for a password that is set, hashed.
-    pub(super) async fn with_password<T: Send + 'static>(
+    /// Writes what a rule decides on a change that sets a password.
+    ///
+    /// # Errors
+    /// [`ServiceError::Rule`]: the password or the change breaks a rule; [`ServiceError::Hash`]: it
+    /// could not be hashed; [`ServiceError::Store`]: the change could not be written.
+    pub(super) async fn with_password(
         &self,
         request: Request,
         password: &Password,
         comparison: Option<Comparison>,
-        rule: impl Fn(&State, Moment, &Caller, &NewPassword) -> Result<Decision<T>, RuleError>
-            + Send
-            + 'static,
-    ) -> Done<T> {
+        rule: impl PasswordRule,
+    ) -> Done<User> {
         password.check()?;
-        let traits = password.traits();
-        let candidate = NewPassword {
-            hash: Hasher::nobodys(None),
-            traits,
-            comparison: comparison.clone(),
-        };
-        // What the rules refuse anyway is not worth a hash.
-        let share = self.store.read(|state, now| {
-            let caller = request.resolve(state, now)?;
-            rule(state, now, &caller, &candidate).map(|_| share_of(&request, &caller))
-        })?;
         let new = NewPassword {
-            hash: self.hasher.hash(share, password.clone()).await?,
-            traits,
+            traits: password.traits(),
             comparison,
         };
+        let share = self.store.read(|state, now| {
+            let caller = request.resolve(state, now)?;
+            rule(state, now, &caller, &new).map(|_| share_of(&request, &caller))
+        })?;
+        let hash = self.hasher.hash(share, password.clone()).await?;
         self.write(request, move |state, context, caller| {
-            rule(state, context.now, caller, &new)
+            rule(state, context.now, caller, &new).map(|decide| decide(hash))
         })
         .await
     }
 
-    /// Writes what a rule plans for a user, whose password is replaced if there is a new one.
-    pub(super) async fn replacing_password<T: Send + 'static>(
+    /// Writes what a rule decides on a change that replaces the password of `target`.
+    ///
+    /// # Errors
+    /// As [`Service::with_password`]; [`RuleError::PasswordReplacedMeanwhile`]: others replaced it
+    /// again and again.
+    pub(super) async fn replacing_password(
         &self,
         request: Request,
-        password: Option<Password>,
+        password: &Password,
         target: impl for<'a> Fn(&'a State, &Caller) -> Result<&'a User, RuleError>,
-        rule: impl Fn(&State, Moment, &Caller, Option<&NewPassword>) -> Result<Decision<T>, RuleError>
-            + Clone
-            + Send
-            + 'static,
-    ) -> Done<T> {
-        let Some(password) = password else {
-            let decide = move |state: &State, context: &mut Context, caller: &Caller| {
-                rule(state, context.now, caller, None)
-            };
-            return self.write(request, decide).await;
-        };
-        let rule = move |state: &State, now, caller: &Caller, password: &NewPassword| {
-            rule(state, now, caller, Some(password))
-        };
+        rule: impl PasswordRule + Clone,
+    ) -> Done<User> {
         for _ in 0..COMPARISONS {
-            let comparison = self.compare(&request, &password, &target, &rule).await?;
+            let comparison = self.compare(&request, password, &target, &rule).await?;
             let done = self
-                .with_password(request.clone(), &password, Some(comparison), rule.clone())
+                .with_password(request.clone(), password, Some(comparison), rule.clone())
                 .await;
             match done {
                 Err(ServiceError::Rule(RuleError::PasswordReplacedMeanwhile)) => {}
@@ -85,26 +87,27 @@ impl Service {
     /// Compares a new password with the one that it would replace.
     ///
     /// # Errors
-    /// Every rule that the password, or the change with it, breaks.
-    pub(super) async fn compare<T>(
+    /// [`ServiceError::Rule`]: the password or the change breaks a rule, all such rules at once;
+    /// [`ServiceError::Hash`]: the passwords could not be compared.
+    pub(super) async fn compare(
         &self,
         request: &Request,
         password: &Password,
         target: &impl for<'a> Fn(&'a State, &Caller) -> Result<&'a User, RuleError>,
-        rule: &impl Fn(&State, Moment, &Caller, &NewPassword) -> Result<Decision<T>, RuleError>,
+        rule: &impl PasswordRule,
     ) -> Done<Comparison> {
         password.check()?;
-        let candidate = |with: PasswordHash, same| NewPassword {
-            hash: Hasher::nobodys(None),
+        let mut new = NewPassword {
             traits: password.traits(),
-            comparison: Some(Comparison { with, same }),
+            comparison: None,
         };
         let (current, share) = self.store.read(|state, now| {
             let caller = request.resolve(state, now)?;
             let current = target(state, &caller)?.password.clone();
-            match rule(state, now, &caller, &candidate(current.clone(), false)) {
-                // All that is wrong with it is told at once.
-                Ok(_) | Err(RuleError::Several(_)) => Ok((current, share_of(request, &caller))),
+            let allowed = rule(state, now, &caller, &new).map(drop);
+            match allowed {
+                // The answer names all the faults of a password, whether it was used among them.
+                Ok(()) | Err(RuleError::Several(_)) => Ok((current, share_of(request, &caller))),
                 Err(error) => Err(error),
             }
         })?;
@@ -112,22 +115,23 @@ impl Service {
             .hasher
             .verify(share, password.clone(), current.clone())
             .await?;
-        let candidate = candidate(current.clone(), same);
+        let comparison = Comparison {
+            with: current,
+            same,
+        };
+        new.comparison = Some(comparison.clone());
         let allowed = self.store.read(|state, now| {
             let caller = request.resolve(state, now)?;
-            rule(state, now, &caller, &candidate).map(|_| ())
+            rule(state, now, &caller, &new).map(|_| ())
         });
         match allowed {
-            Ok(()) | Err(RuleError::PasswordReplacedMeanwhile) => Ok(Comparison {
-                with: current,
-                same,
-            }),
+            Ok(()) | Err(RuleError::PasswordReplacedMeanwhile) => Ok(comparison),
             Err(error) => Err(error.into()),
         }
     }
 }
 
-/// Whose share of the hashing a request takes.
+/// The share of the hashing that a request draws on.
 fn share_of(request: &Request, caller: &Caller) -> Share {
     Share {
         source: request.source,

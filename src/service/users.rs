@@ -3,10 +3,9 @@
 use std::sync::PoisonError;
 
 use super::{Done, Service};
-use crate::domain::authority::{Caller, Request};
+use crate::domain::authority::Request;
 use crate::domain::error::RuleError;
-use crate::domain::passwords::{NewPassword, Password};
-use crate::domain::state::State;
+use crate::domain::passwords::Password;
 use crate::domain::users::profile::Profile;
 use crate::domain::users::rules::{self, NewUser, UserPatch};
 use crate::domain::users::{AccountType, ResetPasswordReason, User};
@@ -103,10 +102,16 @@ impl Service {
             account_type,
             temporary,
         };
-        let rule = move |state: &State, now, caller: &Caller, password: &NewPassword| {
-            rules::create(state, now, caller, &new, password)
-        };
-        let user = self.with_password(request, &password, None, rule).await?;
+        let user = self
+            .with_password(
+                request,
+                &password,
+                None,
+                move |state, now, caller, password| {
+                    rules::create(state, now, caller, &new, password)
+                },
+            )
+            .await?;
         Ok((self.profile(&user), temporary.then_some(password)))
     }
 
@@ -121,17 +126,26 @@ impl Service {
         patch: UserPatch,
         password: Option<Password>,
     ) -> Done<Profile> {
-        let target = username.clone();
-        let changed = self
-            .replacing_password(
-                request,
-                password,
-                move |state, _| rules::named(state, &target),
-                move |state, now, caller, password| {
-                    rules::update(state, now, caller, &username, &patch, password)
-                },
-            )
-            .await?;
+        let changed = match password {
+            None => {
+                self.write(request, move |state, _, caller| {
+                    rules::update(state, caller, &username, &patch)
+                })
+                .await?
+            }
+            Some(password) => {
+                let target = username.clone();
+                self.replacing_password(
+                    request,
+                    &password,
+                    move |state, _| rules::named(state, &target),
+                    move |state, now, caller, password| {
+                        rules::update_with_password(state, now, caller, &username, &patch, password)
+                    },
+                )
+                .await?
+            }
+        };
         Ok(self.profile(&changed))
     }
 
@@ -145,16 +159,25 @@ impl Service {
         patch: UserPatch,
         password: Option<Password>,
     ) -> Done<Profile> {
-        let changed = self
-            .replacing_password(
-                request,
-                password,
-                |state, caller| rules::self_of(state, caller).map(|(user, _)| user),
-                move |state, now, caller, password| {
-                    rules::update_self(state, now, caller, &patch, password)
-                },
-            )
-            .await?;
+        let changed = match password {
+            None => {
+                self.write(request, move |state, _, caller| {
+                    rules::update_self(state, caller, &patch)
+                })
+                .await?
+            }
+            Some(password) => {
+                self.replacing_password(
+                    request,
+                    &password,
+                    |state, caller| rules::self_of(state, caller).map(|(user, _)| user),
+                    move |state, now, caller, password| {
+                        rules::update_self_with_password(state, now, caller, &patch, password)
+                    },
+                )
+                .await?
+            }
+        };
         Ok(self.profile(&changed))
     }
 
@@ -179,7 +202,8 @@ impl Service {
             &password,
             &|state, caller| rules::self_of(state, caller).map(|(user, _)| user),
             &|state, now, caller, password| {
-                rules::update_self(state, now, caller, &UserPatch::default(), Some(password))
+                let patch = UserPatch::default();
+                rules::update_self_with_password(state, now, caller, &patch, password)
             },
         )
         .await
@@ -196,10 +220,16 @@ impl Service {
         username: String,
     ) -> Done<(Profile, Password)> {
         let password = self.temporary_password();
-        let rule = move |state: &State, now, caller: &Caller, password: &NewPassword| {
-            rules::reset_password(state, now, caller, &username, password)
-        };
-        let user = self.with_password(request, &password, None, rule).await?;
+        let user = self
+            .with_password(
+                request,
+                &password,
+                None,
+                move |state, now, caller, password| {
+                    rules::reset_password(state, now, caller, &username, password)
+                },
+            )
+            .await?;
         Ok((self.profile(&user), password))
     }
 

@@ -60,13 +60,14 @@ async fn add_users(store: &Store) -> Vec<Attempt> {
             temporary: false,
         };
         let password = NewPassword {
-            hash: PasswordHash::from_phc(HASH.into()),
             traits: Password::new("long enough".into()).traits(),
             comparison: None,
         };
         let user = store
             .write(move |state, context| {
-                rules::create(state, context.now, &caller(), &new, &password)
+                let caller = caller();
+                rules::create(state, context.now, &caller, &new, &password)
+                    .map(|decide| decide(PasswordHash::from_phc(HASH.into())))
             })
             .await
             .unwrap()

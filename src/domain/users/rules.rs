@@ -9,7 +9,7 @@ use crate::domain::authority::{Caller, PrincipalId};
 use crate::domain::change::Change;
 use crate::domain::decision::Decision;
 use crate::domain::error::RuleError;
-use crate::domain::passwords::NewPassword;
+use crate::domain::passwords::{NewPassword, PasswordHash};
 use crate::domain::state::State;
 use crate::domain::time::Moment;
 use crate::domain::tokens::SessionId;
@@ -42,17 +42,24 @@ pub struct UserPatch {
     pub reset_password: bool,
 }
 
-/// A user with the given password.
+/// A decision that lacks only the hash of the new password, so that only passwords that the rules
+/// allow are hashed.
+pub type AwaitsHash<'a> = Box<dyn FnOnce(PasswordHash) -> Decision<User> + 'a>;
+
+/// Creates a user with the given password.
 ///
 /// # Errors
-/// The rule that the user or the password breaks.
-pub fn create(
+/// - The username or the full name is malformed.
+/// - [`RuleError::UserAlreadyExists`], [`RuleError::UsernameBelongsToAnother`]: the username is not
+///   free.
+/// - The password breaks a rule, see [`NewPassword::check`].
+pub fn create<'a>(
     state: &State,
     now: Moment,
-    caller: &Caller,
+    caller: &'a Caller,
     new: &NewUser,
     password: &NewPassword,
-) -> Result<Decision<User>, RuleError> {
+) -> Result<AwaitsHash<'a>, RuleError> {
     check_username(&new.username)?;
     let full_name = readable_full_name(&new.full_name)?;
     let full_name = match new.account_type {
@@ -61,101 +68,132 @@ pub fn create(
     };
     check_is_free(state, &new.username, &full_name, None)?;
     password.check(state.settings(), None)?;
-    let user = User {
-        id: state.next_user(),
-        username: new.username.clone(),
-        full_name,
-        account_type: new.account_type,
-        password: password.hash.clone(),
-        password_set_at: now,
-        temporary_password: new.temporary,
-        stored_reason: if new.temporary {
-            ResetPasswordReason::FirstTimeLogin
-        } else {
-            ResetPasswordReason::None
-        },
-        locked_by_admin: false,
-        failed_logins: 0,
-        last_failed_login: None,
-    };
-    let message = format!(
-        "Created the {} {user}{}.",
-        user.account_type.name(),
-        if new.temporary {
-            " with a temporary password"
-        } else {
-            ""
+    let (username, id) = (new.username.clone(), state.next_user());
+    let (account_type, temporary) = (new.account_type, new.temporary);
+    Ok(Box::new(move |password| {
+        let user = User {
+            id,
+            username,
+            full_name,
+            account_type,
+            password,
+            password_set_at: now,
+            temporary_password: temporary,
+            stored_reason: if temporary {
+                ResetPasswordReason::FirstTimeLogin
+            } else {
+                ResetPasswordReason::None
+            },
+            locked_by_admin: false,
+            failed_logins: 0,
+            last_failed_login: None,
+        };
+        let message = format!(
+            "Created the {} {user}{}.",
+            account_type.name(),
+            if temporary {
+                " with a temporary password"
+            } else {
+                ""
+            }
+        );
+        Decision {
+            changes: vec![Change::PutUser(user.clone())],
+            events: vec![caller.event("create user", message)],
+            reply: user,
         }
-    );
-    Ok(Decision {
-        changes: vec![Change::PutUser(user.clone())],
-        events: vec![caller.event("create user", message)],
-        reply: user,
-    })
+    }))
 }
 
-/// Changes a user by an administrator.
+/// Changes a user on an administrator's request.
 ///
 /// # Errors
-/// The rule that the change breaks.
+/// - [`RuleError::UserNotFound`].
+/// - The new username or full name is malformed, or the username is not free.
+/// - [`RuleError::ServiceAccountImmutable`]: the patch changes what a service account must keep.
+/// - [`RuleError::LastAdmin`]: nobody would be left to administer the robot.
 pub fn update(
     state: &State,
-    now: Moment,
     caller: &Caller,
     username: &str,
     patch: &UserPatch,
-    password: Option<&NewPassword>,
 ) -> Result<Decision<User>, RuleError> {
-    let user = named(state, username)?;
-    let mut edit = Edit::of(state, user);
-    edit.rename(patch)?;
-    edit.retype(patch.account_type)?;
-    if edit.new.username != user.username || edit.new.account_type != user.account_type {
-        edit.end_sessions = Some(None);
-    }
-    edit.lock(patch.locked)?;
-    if let Some(password) = password {
-        edit.set_password(password, now)?;
-        edit.end_sessions = Some(None);
-    } else if patch.reset_password {
+    let mut edit = Edit::by_admin(state, username, patch)?;
+    if patch.reset_password {
         edit.force_reset();
         edit.end_sessions = Some(None);
     }
-    edit.finish(caller, "update user")
+    edit.check()?;
+    Ok(edit.decide(caller, "update user"))
 }
 
-/// Changes a user by the user, whose other sessions end when the password changes.
+/// Changes a user on an administrator's request, with a new password, which satisfies
+/// [`UserPatch::reset_password`].
 ///
 /// # Errors
-/// The rule that the change breaks.
+/// Those of [`update`], or the password breaks a rule, see [`NewPassword::check`].
+pub fn update_with_password<'a>(
+    state: &'a State,
+    now: Moment,
+    caller: &'a Caller,
+    username: &str,
+    patch: &UserPatch,
+    password: &NewPassword,
+) -> Result<AwaitsHash<'a>, RuleError> {
+    let mut edit = Edit::by_admin(state, username, patch)?;
+    edit.set_password(password, now)?;
+    edit.end_sessions = Some(None);
+    edit.awaiting_hash(caller, "update user")
+}
+
+/// Changes the user who asks.
+///
+/// # Errors
+/// - [`RuleError::UserNotFound`]: nobody is logged in.
+/// - The new username or full name is malformed, or the username is not free.
+/// - [`RuleError::ServiceAccountImmutable`]: the patch renames a service account.
 pub fn update_self(
     state: &State,
-    now: Moment,
     caller: &Caller,
     patch: &UserPatch,
-    password: Option<&NewPassword>,
 ) -> Result<Decision<User>, RuleError> {
+    let (user, _) = self_of(state, caller)?;
+    let mut edit = Edit::of(state, user);
+    edit.rename(patch)?;
+    edit.check()?;
+    Ok(edit.decide(caller, "update self"))
+}
+
+/// Changes the user who asks, with a new password. The user's other sessions end.
+///
+/// # Errors
+/// Those of [`update_self`], or the password breaks a rule, see [`NewPassword::check`].
+pub fn update_self_with_password<'a>(
+    state: &'a State,
+    now: Moment,
+    caller: &'a Caller,
+    patch: &UserPatch,
+    password: &NewPassword,
+) -> Result<AwaitsHash<'a>, RuleError> {
     let (user, PrincipalId { session, .. }) = self_of(state, caller)?;
     let mut edit = Edit::of(state, user);
     edit.rename(patch)?;
-    if let Some(password) = password {
-        edit.set_password(password, now)?;
-        edit.end_sessions = Some(Some(session));
-    }
-    edit.finish(caller, "update self")
+    edit.set_password(password, now)?;
+    edit.end_sessions = Some(Some(session));
+    edit.awaiting_hash(caller, "update self")
 }
 
 /// Gives a user a temporary password, and unlocks the account.
 ///
 /// # Errors
-/// There is no such user.
-pub fn reset_password(
-    state: &State,
+/// [`RuleError::UserNotFound`].
+pub fn reset_password<'a>(
+    state: &'a State,
     now: Moment,
-    caller: &Caller,
+    caller: &'a Caller,
     username: &str,
     password: &NewPassword,
-) -> Result<Decision<User>, RuleError> {
+) -> Result<AwaitsHash<'a>, RuleError> {
     let user = named(state, username)?;
     let mut edit = Edit::of(state, user);
     edit.lock(Some(false))?;
@@ -164,7 +202,7 @@ pub fn reset_password(
     edit.new.stored_reason = ResetPasswordReason::AdminForced;
     edit.new.temporary_password = true;
     edit.said = vec!["a temporary password".into()];
-    edit.finish(caller, "reset password")
+    edit.awaiting_hash(caller, "reset password")
 }
 
 /// Deletes a user.
@@ -279,6 +317,19 @@ impl<'a> Edit<'a> {
         }
     }
 
+    /// What an administrator may change beside the password.
+    fn by_admin(state: &'a State, username: &str, patch: &UserPatch) -> Result<Self, RuleError> {
+        let user = named(state, username)?;
+        let mut edit = Self::of(state, user);
+        edit.rename(patch)?;
+        edit.retype(patch.account_type)?;
+        if edit.new.username != user.username || edit.new.account_type != user.account_type {
+            edit.end_sessions = Some(None);
+        }
+        edit.lock(patch.locked)?;
+        Ok(edit)
+    }
+
     fn is_service(&self) -> bool {
         self.old.account_type == AccountType::Service
     }
@@ -362,7 +413,6 @@ impl<'a> Edit<'a> {
 
     fn set_password(&mut self, password: &NewPassword, now: Moment) -> Result<(), RuleError> {
         password.check(self.state.settings(), Some(&self.old.password))?;
-        self.new.password = password.hash.clone();
         self.new.password_set_at = now;
         self.new.temporary_password = false;
         self.new.stored_reason = ResetPasswordReason::None;
@@ -377,10 +427,10 @@ impl<'a> Edit<'a> {
         self.said.push("must set a new password".into());
     }
 
-    /// The plan, unless it would leave nobody to administer the robot.
-    fn finish(self, caller: &Caller, action: &str) -> Result<Decision<User>, RuleError> {
+    /// Refuses a change that would leave nobody to administer the robot.
+    fn check(&self) -> Result<(), RuleError> {
         if self.said.is_empty() {
-            return Ok(Decision::reply(self.new));
+            return Ok(());
         }
         let policy = self.state.lock_policy();
         if self.state.access_control()
@@ -390,6 +440,25 @@ impl<'a> Edit<'a> {
             && !self.state.has_able_admin(Some(self.old.id))
         {
             return Err(RuleError::LastAdmin);
+        }
+        Ok(())
+    }
+
+    fn awaiting_hash(
+        mut self,
+        caller: &'a Caller,
+        action: &'static str,
+    ) -> Result<AwaitsHash<'a>, RuleError> {
+        self.check()?;
+        Ok(Box::new(move |hash| {
+            self.new.password = hash;
+            self.decide(caller, action)
+        }))
+    }
+
+    fn decide(self, caller: &Caller, action: &str) -> Decision<User> {
+        if self.said.is_empty() {
+            return Decision::reply(self.new);
         }
         let mut changes = Vec::new();
         if self.new.username != self.old.username {
@@ -408,10 +477,10 @@ impl<'a> Edit<'a> {
             self.old,
             self.said.join(", ")
         );
-        Ok(Decision {
+        Decision {
             changes,
             events: vec![caller.event(action, message)],
             reply: self.new,
-        })
+        }
     }
 }
