@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use zeroize::Zeroizing;
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::error::{Field, RuleError};
 use super::random::Random;
@@ -14,19 +15,20 @@ const TEMPORARY_LENGTH: usize = 12;
 const LETTERS: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 const PUNCTUATION: &[u8] = b"!#$%&*+-=?@";
 
-/// A password in the clear. It is wiped from memory when it is dropped, and never shown.
-#[derive(Clone)]
-pub struct Password(Zeroizing<String>);
+/// A password in clear text. It is wiped from memory when it is dropped, and `Debug` does not show
+/// it.
+#[derive(Clone, Debug)]
+pub struct Password(SecretString);
 
 impl Password {
-    /// The password of this text.
+    /// Returns the password with this text.
     pub fn new(text: String) -> Self {
-        Self(Zeroizing::new(text))
+        Self(text.into())
     }
 
-    /// The password itself.
+    /// Returns the clear text.
     pub fn expose(&self) -> &str {
-        &self.0
+        self.0.expose_secret()
     }
 
     /// Refuses a password that nobody may have, whatever the settings.
@@ -34,12 +36,13 @@ impl Password {
     /// # Errors
     /// Empty or too long.
     pub fn check(&self) -> Result<(), RuleError> {
-        if self.0.is_empty() {
+        let text = self.expose();
+        if text.is_empty() {
             return Err(RuleError::Empty {
                 field: Field::Password,
             });
         }
-        if self.0.chars().count() > MAX_PASSWORD_LENGTH as usize {
+        if text.chars().count() > MAX_PASSWORD_LENGTH as usize {
             return Err(RuleError::TooLong {
                 field: Field::Password,
                 most: MAX_PASSWORD_LENGTH as usize,
@@ -50,10 +53,11 @@ impl Password {
 
     /// What the rules of complexity ask of it.
     pub fn traits(&self) -> PasswordTraits {
+        let text = self.expose();
         PasswordTraits {
-            length: self.0.chars().count(),
-            special: self.0.contains(|c: char| c.is_ascii_punctuation()),
-            can_be_typed: self.0.chars().all(|c| c == ' ' || can_be_typed(c)),
+            length: text.chars().count(),
+            special: text.contains(|c: char| c.is_ascii_punctuation()),
+            can_be_typed: text.chars().all(|c| c == ' ' || can_be_typed(c)),
         }
     }
 
@@ -70,7 +74,7 @@ impl Password {
             };
             text.push(pick(characters, random));
         }
-        Self(text)
+        Self(text.as_str().into())
     }
 }
 
@@ -85,12 +89,6 @@ fn pick(characters: &[u8], random: &mut dyn Random) -> char {
         if number < fair {
             return char::from(characters[number % characters.len()]);
         }
-    }
-}
-
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Password(hidden)")
     }
 }
 

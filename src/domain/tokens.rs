@@ -4,8 +4,9 @@ use std::fmt;
 
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine;
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest as _, Sha256};
-use zeroize::Zeroizing;
 
 use super::random::Random;
 use super::scopes::Scopes;
@@ -15,31 +16,27 @@ use super::users::UserId;
 /// Bytes of randomness in a token.
 const TOKEN_BYTES: usize = 32;
 
-/// A token in the clear, on its way to the client. It is wiped when it is dropped, and never shown.
-pub struct Token(Zeroizing<String>);
+/// A token in clear text, on its way to the client. It is wiped from memory when it is dropped, and
+/// `Debug` does not show it.
+#[derive(Debug)]
+pub struct Token(SecretString);
 
 impl Token {
-    /// A new token.
+    /// Generates a token.
     pub fn generate(random: &mut dyn Random) -> Self {
         let mut bytes = Zeroizing::new([0; TOKEN_BYTES]);
         random.fill(&mut *bytes);
-        Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(*bytes)))
+        Self(URL_SAFE_NO_PAD.encode(*bytes).into())
     }
 
-    /// The token itself.
+    /// Returns the clear text.
     pub fn expose(&self) -> &str {
-        &self.0
+        self.0.expose_secret()
     }
 
-    /// What it is known by.
+    /// Returns the digest that the server stores in place of the token.
     pub fn digest(&self) -> TokenDigest {
-        TokenDigest::of(&self.0)
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(hidden)")
+        TokenDigest::of(self.expose())
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the allocator does with memory that is free.
 
+use nix::libc;
+
 /// Blocks from this size on are had from the system and given back at once, in bytes.
 const BIG: libc::c_int = 1 << 20;
 

@@ -1,16 +1,14 @@
 //! The system's clocks, and the server's timeline on them.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::io::Errno;
-use rustix::time::{
-    clock_gettime, timerfd_create, timerfd_settime, ClockId, Itimerspec, TimerfdClockId,
-    TimerfdFlags, TimerfdTimerFlags, Timespec,
-};
+use nix::errno::Errno;
+use nix::sys::time::TimeSpec;
+use nix::sys::timerfd::{self, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use nix::time::{clock_gettime, ClockId};
 use time::format_description::well_known::iso8601::{Config, EncodedConfig, TimePrecision};
 use time::format_description::well_known::Iso8601;
 use time::OffsetDateTime;
@@ -39,8 +37,9 @@ pub fn read() -> Reading {
 
 /// Milliseconds since boot, those asleep included (`clock_gettime(2)`).
 fn uptime() -> i64 {
-    let now = clock_gettime(ClockId::Boottime);
-    now.tv_sec * 1000 + now.tv_nsec / 1_000_000
+    let now =
+        clock_gettime(ClockId::CLOCK_BOOTTIME).expect("Linux has had this clock since 2.6.39");
+    now.tv_sec() * 1000 + now.tv_nsec() / 1_000_000
 }
 
 /// Milliseconds since 1970 by the wall clock.
@@ -129,7 +128,7 @@ const NEVER: i64 = 1 << 40;
 /// # Errors
 /// As `timerfd_create(2)` and `timerfd_settime(2)`; or no thread could be started.
 pub fn watch_wall() -> io::Result<Arc<Notify>> {
-    let timer = timerfd_create(TimerfdClockId::Realtime, TimerfdFlags::CLOEXEC)?;
+    let timer = TimerFd::new(timerfd::ClockId::CLOCK_REALTIME, TimerFlags::TFD_CLOEXEC)?;
     arm(&timer)?;
     let was_set = Arc::new(Notify::new());
     let notify = Arc::clone(&was_set);
@@ -137,8 +136,7 @@ pub fn watch_wall() -> io::Result<Arc<Notify>> {
         .name("wall-clock".into())
         .spawn(move || loop {
             // Fails with ECANCELED when the clock is set, which is the news.
-            let read = rustix::io::read(&timer, &mut [0; 8]);
-            if read == Err(Errno::INTR) {
+            if timer.wait() == Err(Errno::EINTR) {
                 continue;
             }
             if let Err(error) = arm(&timer) {
@@ -150,13 +148,8 @@ pub fn watch_wall() -> io::Result<Arc<Notify>> {
     Ok(was_set)
 }
 
-fn arm(timer: &OwnedFd) -> io::Result<()> {
-    let at = |tv_sec| Timespec { tv_sec, tv_nsec: 0 };
-    let never = Itimerspec {
-        it_interval: at(0),
-        it_value: at(NEVER),
-    };
-    let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
-    timerfd_settime(timer, flags, &never)?;
-    Ok(())
+fn arm(timer: &TimerFd) -> io::Result<()> {
+    let flags = TimerSetTimeFlags::TFD_TIMER_ABSTIME | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;
+    let never = Expiration::OneShot(TimeSpec::new(NEVER, 0));
+    Ok(timer.set(never, flags)?)
 }

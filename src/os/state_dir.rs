@@ -7,8 +7,9 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{flock, Access, FlockOperation};
-use rustix::io::Errno;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::{access, AccessFlags};
 use tempfile::TempDir;
 use thiserror::Error;
 
@@ -69,7 +70,7 @@ pub enum StateDirError {
 pub struct StateDir {
     place: Place,
     /// Released by the system when the process ends, however it does.
-    lock: File,
+    lock: Flock<File>,
 }
 
 #[derive(Debug)]
@@ -202,7 +203,7 @@ fn usable(path: &Path) -> Result<PathBuf, StateDirError> {
     let made = DirBuilder::new().mode(MODE).create(path);
     match (made, fs::metadata(path)) {
         (_, Ok(found)) if found.is_dir() => {
-            rustix::fs::access(path, Access::WRITE_OK | Access::EXEC_OK)
+            access(path, AccessFlags::W_OK | AccessFlags::X_OK)
                 .map_err(|errno| failed(errno.into()))?;
             Ok(path.to_owned())
         }
@@ -214,7 +215,7 @@ fn usable(path: &Path) -> Result<PathBuf, StateDirError> {
 }
 
 /// Locks the directory, or returns `None` when another process has locked it.
-fn try_lock(directory: &Path) -> Result<Option<File>, StateDirError> {
+fn try_lock(directory: &Path) -> Result<Option<Flock<File>>, StateDirError> {
     let failed = |source| StateDirError::Io {
         path: directory.to_owned(),
         source,
@@ -228,9 +229,9 @@ fn try_lock(directory: &Path) -> Result<Option<File>, StateDirError> {
         .open(&path)
         .map_err(failed)?;
     own_as_directory(&path).map_err(failed)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(file)),
-        Err(Errno::WOULDBLOCK) => Ok(None),
-        Err(errno) => Err(failed(errno.into())),
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+        Err((_, errno)) => Err(failed(errno.into())),
     }
 }

@@ -10,8 +10,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{flock, FlockOperation, Mode};
-use rustix::process::umask;
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::stat::{umask, Mode};
 use socket2::{Domain, SockAddr, Socket, Type};
 use thiserror::Error;
 
@@ -214,12 +214,13 @@ fn bind_unix(path: &Path, mode: u32) -> Result<Listener, ListenError> {
         Some(directory) if !directory.as_os_str().is_empty() => directory,
         _ => Path::new("."),
     };
-    let lock = File::open(directory).map_err(failed)?;
-    flock(&lock, FlockOperation::LockExclusive).map_err(|errno| failed(errno.into()))?;
+    let directory = File::open(directory).map_err(failed)?;
+    let _lock = Flock::lock(directory, FlockArg::LockExclusive)
+        .map_err(|(_, errno)| failed(errno.into()))?;
     remove_stale(path)?;
 
     // The umask gives the file its mode from the start: nobody can connect in between.
-    let before = umask(Mode::from_raw_mode(!mode & 0o777));
+    let before = umask(Mode::from_bits_truncate(!mode & 0o777));
     let bound = listen_at(path);
     umask(before);
     let socket = bound.map_err(failed)?;

@@ -40,6 +40,11 @@ def call(*command, **options):
     return subprocess.run([str(part) for part in command], **options)  # noqa: PLW1510
 
 
+def last_lines(output):
+    """The end of what a command printed; a command line of rustc may have thousands of characters."""
+    return "\n".join(line[:300] for line in output.splitlines()[-200:])
+
+
 def unprivileged():
     """The start of a command that runs as a user who is not root: BitBake refuses root."""
     if os.getuid() != 0:
@@ -145,7 +150,7 @@ class Build:
             capture_output=False, stdout=subprocess.PIPE,
         )  # fmt: skip
         if check:
-            assert done.returncode == 0, done.stdout[-6000:]
+            assert done.returncode == 0, last_lines(done.stdout)
         else:
             assert done.returncode != 0, "it ought to have failed"
         return done.stdout

@@ -7,8 +7,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{fstat, openat, statat, AtFlags, FileType, Mode, OFlags, Stat};
-use rustix::io::Errno;
+use nix::errno::Errno;
+use nix::fcntl::{openat, AtFlags, OFlag};
+use nix::sys::stat::{fstat, fstatat, FileStat, Mode, SFlag};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -145,7 +146,7 @@ fn look(root: &Path, found: &mut Found) -> io::Result<()> {
         } else {
             // Other directories, such as lost+found, may be closed to us and are nobody's business.
             let database = format!("{text}/{FILE}");
-            statat(&top, database, AtFlags::SYMLINK_NOFOLLOW)
+            fstatat(&top, database.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW)
                 .is_ok()
                 .then(|| UNKNOWN.to_owned())
         };
@@ -176,14 +177,14 @@ fn is_version(name: &str) -> bool {
 
 /// The database in the directory `name` of a version; `None` when there is none.
 fn version(top: &File, path: &Path, name: &str) -> Result<Option<Source>, String> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let directory = openat(top, name, flags, Mode::empty()).map_err(|errno| match errno {
-        Errno::LOOP | Errno::NOTDIR => "is no directory".to_owned(),
+        Errno::ELOOP | Errno::ENOTDIR => "is no directory".to_owned(),
         errno => io::Error::from(errno).to_string(),
     })?;
-    let is_there = |name: &str| match statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+    let is_there = |name: &str| match fstatat(&directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
         Ok(_) => Ok(true),
-        Err(Errno::NOENT) => Ok(false),
+        Err(Errno::ENOENT) => Ok(false),
         Err(errno) => Err(io::Error::from(errno).to_string()),
     };
     if !is_there(FILE)? {
@@ -337,7 +338,7 @@ impl Tail {
 struct Stamp([i128; 5]);
 
 impl Stamp {
-    fn of(stat: &Stat) -> Self {
+    fn of(stat: &FileStat) -> Self {
         let time = |seconds, nanos: i128| i128::from(seconds) * 1_000_000_000 + nanos;
         Self([
             i128::from(stat.st_dev),
@@ -366,16 +367,17 @@ impl Refused {
 /// Opens a regular file to read. A FIFO in its place must not hang, a link not lead elsewhere.
 fn open(directory: impl AsFd, name: &str) -> Result<(File, Stamp), Refused> {
     let other = |errno: Errno| Refused::Other(io::Error::from(errno).to_string());
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = openat(directory, name, flags | OFlags::CLOEXEC, Mode::empty()).map_err(
-        |errno| match errno {
-            Errno::NOENT => Refused::Missing,
-            Errno::LOOP => Refused::Other("is a symbolic link".into()),
-            errno => other(errno),
-        },
-    )?;
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let file =
+        openat(directory, name, flags | OFlag::O_CLOEXEC, Mode::empty()).map_err(|errno| {
+            match errno {
+                Errno::ENOENT => Refused::Missing,
+                Errno::ELOOP => Refused::Other("is a symbolic link".into()),
+                errno => other(errno),
+            }
+        })?;
     let stat = fstat(&file).map_err(other)?;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+    if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
         return Err(Refused::Other("is no regular file".into()));
     }
     if stat.st_size as u64 > MAX_BYTES {
