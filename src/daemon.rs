@@ -80,7 +80,7 @@ pub fn run(config: &Config) -> Result<(), ServiceError> {
             "removed all state in {path}: {RESET} asked for a factory reset; begins as a new robot"
         );
     }
-    let store = Arc::new(Store::open_or_take_over(state_dir.path())?);
+    let store = Arc::new(Store::open_or_take_over(state_dir.path(), logging::audit)?);
     if listeners.is_empty() {
         listeners.push(Listener::bind(&config.address)?);
     }

@@ -155,7 +155,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let mut expected = State::default();
         runtime.block_on(async {
-            let store = Store::open(directory.path()).unwrap();
+            let store = Store::open(directory.path(), |_, _| {}).unwrap();
             for seed in seeds {
                 let Some(change) = change(&expected, seed) else { continue };
                 expected.apply(change.clone());
@@ -166,7 +166,7 @@ proptest! {
             }
             assert!(store.read(|state, _| state.holds_the_same_as(&expected)), "in memory");
         });
-        let again = Store::open(directory.path()).unwrap();
+        let again = Store::open(directory.path(), |_, _| {}).unwrap();
         prop_assert!(again.read(|state, _| state.holds_the_same_as(&expected)), "on disk");
     }
 }

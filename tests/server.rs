@@ -28,7 +28,7 @@ async fn start(
     socket.set_nonblocking(true).unwrap();
     let address = socket.local_addr().unwrap();
     let folder = TempDir::new().unwrap();
-    let store = Arc::new(Store::open(folder.path()).unwrap());
+    let store = Arc::new(Store::open(folder.path(), |_, _| {}).unwrap());
     let service = Service::new(store, Arc::new(Hasher::start().unwrap()));
     let state = web::Data::new(AppState::new(service));
     let server = Server::start(

@@ -11,6 +11,7 @@ use super::{PATIENCE, RETRY};
 use crate::cli::console::Sure;
 use crate::domain::audit::{Actor, Origin};
 use crate::domain::authority::Caller;
+use crate::logging;
 use crate::os::clock::Clock;
 use crate::os::state_dir::StateDir;
 use crate::store::{self, Strictness, Summary, Survey, Takeover, DATABASE};
@@ -101,7 +102,7 @@ impl Console<'_> {
             actor: Actor::console(&invoking_user()),
             ..Caller::anonymous(Origin::Console, None)
         };
-        Ok(takeover.make_database(state_dir.path(), &caller)?)
+        Ok(takeover.make_database(state_dir.path(), &caller, logging::audit)?)
     }
 
     /// Replaces the accounts that there are.

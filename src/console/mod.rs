@@ -28,7 +28,7 @@ use crate::cli::console::{
 };
 use crate::domain::audit::{hex, ChainedRow, Origin};
 use crate::http::views::{ResetPasswordReason, UserView};
-use crate::logging::AuditLine;
+use crate::logging::{self, AuditLine};
 use crate::os::files;
 use crate::os::state_dir::{StateDir, StateDirError};
 use crate::service::hashing::Hasher;
@@ -452,16 +452,16 @@ impl Console<'_> {
 /// Carries a request out in this process, for no service runs.
 fn here(state_dir: &StateDir, envelope: Envelope, replaces: bool) -> Done<ConsoleResponse> {
     let opened = if replaces {
-        Store::open(state_dir.path())
+        Store::open(state_dir.path(), logging::audit)
     } else {
-        Store::open_or_take_over(state_dir.path())
+        Store::open_or_take_over(state_dir.path(), logging::audit)
     };
     let store = match opened {
         Err(error) if replaces && store::is_damaged(&error) => {
             let aside = store::move_aside(state_dir.path())
                 .map_err(io_error("move the damaged database aside"))?;
             eprintln!("moved the damaged database to {}", aside.display());
-            Store::open(state_dir.path())?
+            Store::open(state_dir.path(), logging::audit)?
         }
         opened => opened?,
     };

@@ -13,13 +13,25 @@ use crate::os::clock::rfc_3339;
 
 const COLUMNS: &str = "seq, time, action, account_name, legal_name, message, reason, hash, origin";
 
-/// Rows that were added at the end.
+/// Told of each row that was committed to the audit log, with the identifier of its chain.
+pub type Observer = fn(row: &ChainedRow, chain: &str);
+
+/// Rows that were appended to the audit log.
 #[derive(Default)]
 pub struct Appended {
-    /// Which chain they are of.
+    /// Identifier of the chain that the rows belong to.
     pub chain: String,
-    /// The rows.
+    /// The rows, in order.
     pub rows: Vec<ChainedRow>,
+}
+
+impl Appended {
+    /// Tells `observer` of each row, once they are committed.
+    pub fn tell(&self, observer: Observer) {
+        for row in &self.rows {
+            observer(row, &self.chain);
+        }
+    }
 }
 
 /// Adds events at the end.
@@ -43,13 +55,6 @@ pub fn append(transaction: &Transaction, events: Vec<Event>) -> rusqlite::Result
     set_head(transaction, seq, &hash)?;
     let chain = chain(transaction)?;
     Ok(Appended { chain, rows })
-}
-
-/// Tells the journal of new rows.
-pub fn tell(appended: &Appended) {
-    for row in &appended.rows {
-        crate::logging::audit(row, &appended.chain);
-    }
 }
 
 /// Which chain the log is: another after each time that state was made anew.

@@ -25,7 +25,7 @@ use std::time::Duration;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, Notify};
 
-pub use audit::{AuditLog, DeliveryStatus, Verified};
+pub use audit::{AuditLog, DeliveryStatus, Observer, Verified};
 pub use database::{backup, copy, is_damaged, move_aside, DATABASE};
 pub use error::StoreError;
 pub use import::{clean_stage_directory, stage_directory, Strictness, Summary, Survey, Takeover};
@@ -58,6 +58,7 @@ struct Shared {
     path: PathBuf,
     place: Place,
     when_gone: OnceLock<WhenGone>,
+    observer: Observer,
     state: RwLock<State>,
     clock: Clock,
     /// An event was added to the audit log.
@@ -77,12 +78,12 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the database in `directory`, or makes it.
+    /// Opens the database in `directory`, or makes it. `observer` is told of each event.
     ///
     /// # Errors
     /// [`StoreError`] names the file: it is damaged, of a newer version, not ours, or cannot be
     /// read or written. It is left as it was.
-    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+    pub fn open(directory: &Path, observer: Observer) -> Result<Self, StoreError> {
         let path = directory.join(DATABASE);
         let mut connection = database::open(&path)?;
         let failed = |source| StoreError::of(&path, "read", source);
@@ -96,6 +97,7 @@ impl Store {
         let shared = Arc::new(Shared {
             place: Place::of(&path)?,
             when_gone: OnceLock::new(),
+            observer,
             path,
             state: RwLock::new(state),
             clock,
@@ -135,14 +137,15 @@ impl Store {
     /// # Errors
     /// As [`Store::open`]; or the Python server's state cannot be taken over whole, and is left as
     /// it is, and no database is made.
-    pub fn open_or_take_over(directory: &Path) -> Result<Self, StoreError> {
+    pub fn open_or_take_over(directory: &Path, observer: Observer) -> Result<Self, StoreError> {
         let is_first = !directory.join(DATABASE).exists();
         if is_first {
             if let Some(takeover) = import::at_first_start(directory)? {
-                takeover.make_database(directory, &Caller::anonymous(Origin::Server, None))?;
+                let caller = Caller::anonymous(Origin::Server, None);
+                takeover.make_database(directory, &caller, observer)?;
             }
         }
-        let store = Self::open(directory)?;
+        let store = Self::open(directory, observer)?;
         if !is_first {
             import::warn_if_changed(directory)?;
         }
@@ -580,9 +583,9 @@ impl Writer {
         Ok(summary)
     }
 
-    /// Tells the journal, and whoever delivers, of new rows.
+    /// Tells the observer, and whoever delivers events, of new rows.
     fn tell(&self, appended: &audit::Appended) {
-        audit::tell(appended);
+        appended.tell(self.shared.observer);
         if !appended.rows.is_empty() {
             self.shared.events.notify_one();
         }

@@ -179,7 +179,7 @@ async fn longest_waits(store: Arc<Store>, attempt: Attempt) -> (Duration, Durati
 #[actix_rt::main]
 async fn main() {
     let folder = tempfile::TempDir::new().unwrap();
-    let store = Arc::new(Store::open(folder.path()).unwrap());
+    let store = Arc::new(Store::open(folder.path(), |_, _| {}).unwrap());
     never_expire(&store).await;
     let attempts = add_users(&store).await;
     serve(&store, &attempts).await;

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use find::{Fault, Staged};
 
+use super::audit::Observer;
 use super::database::{self, connect, DATABASE};
 use super::error::StoreError;
 use super::{audit, settings, users};
@@ -233,12 +234,17 @@ impl Takeover {
     ///
     /// # Errors
     /// It could not be written.
-    pub fn make_database(&self, directory: &Path, caller: &Caller) -> Result<Summary, StoreError> {
+    pub fn make_database(
+        &self,
+        directory: &Path,
+        caller: &Caller,
+        observer: Observer,
+    ) -> Result<Summary, StoreError> {
         let path = directory.join(DATABASE);
         let (summary, appended) =
             database::create(&path, |connection| self.write(connection, caller))?;
         tell(&summary);
-        audit::tell(&appended);
+        appended.tell(observer);
         Ok(summary)
     }
 
