@@ -577,6 +577,38 @@ fn a_clock_that_comes_up_behind_extends_and_never_shortens() {
     assert_eq!(after.moment(3_000), mark.moment);
 }
 
+/// The failure decides which administrator is spared: the answer must say what is so after it.
+#[test]
+fn failures_of_two_administrators_in_one_instant_say_who_is_locked() {
+    let mut world = World::new();
+    for user in 0..4 {
+        let admin = UserPatch {
+            account_type: Some(AccountType::Admin),
+            ..UserPatch::default()
+        };
+        let named = World::name(user);
+        let is_service = world
+            .state
+            .user_named(named)
+            .is_some_and(|user| user.account_type == AccountType::Service);
+        if !is_service {
+            world.change(user, &admin, None);
+        }
+    }
+    world.run(&Step::Limit(Some(1)));
+    world.run(&Step::EnableAccessControl);
+    let admins = world
+        .state
+        .users()
+        .filter(|user| user.account_type == AccountType::Admin)
+        .count();
+    assert!(admins > 1);
+    for user in (0..4).chain(0..4) {
+        // It holds the answer against the state.
+        world.log_in(user, false, None);
+    }
+}
+
 #[test]
 fn nothing_that_is_secret_is_shown() {
     let password = Password::new("very-secret".into());

@@ -119,6 +119,7 @@ pub fn log_in(
     }
     if !right {
         let failed = with_failure(user, context.now);
+        let policy = state.lock_policy_after(&failed);
         let attempts_remaining = policy.attempts_remaining(&failed);
         let locked = policy.is_locked(&failed);
         let message = match attempts_remaining {

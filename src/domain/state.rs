@@ -135,6 +135,16 @@ impl State {
 
     /// Which accounts failed logins lock.
     pub fn lock_policy(&self) -> LockPolicy {
+        self.lock_policy_with(None)
+    }
+
+    /// Returns the lock policy as it is once `changed` replaces the user of that id: a failed login
+    /// may change which administrator is spared.
+    pub fn lock_policy_after(&self, changed: &User) -> LockPolicy {
+        self.lock_policy_with(Some(changed))
+    }
+
+    fn lock_policy_with(&self, changed: Option<&User>) -> LockPolicy {
         let mut policy = LockPolicy {
             most: self.settings.max_login_attempts,
             spared: None,
@@ -143,6 +153,7 @@ impl State {
             let admins = || {
                 self.users
                     .values()
+                    .map(|user| changed.filter(|new| new.id == user.id).unwrap_or(user))
                     .filter(|user| user.account_type == AccountType::Admin && !user.locked_by_admin)
             };
             let mut able = admins().filter(|user| !policy.is_locked(user));
