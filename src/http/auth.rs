@@ -1,4 +1,4 @@
-//! Who asks: what a request presents (RFC 6750), where it came from, and why it is made.
+//! Authorization of requests: the credential (RFC 6750), the source and the reason of each.
 
 use std::net::IpAddr;
 
@@ -10,35 +10,42 @@ use super::{notes, AppState};
 use crate::domain::authority::{Credential, Need, Request, Source};
 use crate::domain::tokens::TokenDigest;
 
-/// Where nginx says whose request it forwards.
+/// Header in which nginx passes on the client's address.
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// Lets a request in that changes something, to be decided on: a refusal here spares the reading of
-/// its body, and what decides asks again.
+/// Authorizes a request for a change that needs `need`, before its body is parsed, and returns it
+/// for the transaction that makes the change, which authorizes it again.
 ///
 /// # Errors
-/// [`ApiError::Rule`] when it is not let in, or [`ApiError::Invalid`] for its notes.
+/// - [`ApiError::Rule`] with
+///   [`RuleError::Unauthorized`](crate::domain::error::RuleError::Unauthorized) if the access token
+///   is missing, unknown, expired or revoked, or lacks the scope.
+/// - [`ApiError::Invalid`] if the header `Opentrons-User-Notes` is longer than 2,000 characters.
 pub fn admit(app: &AppState, http: &HttpRequest, need: Need) -> Result<Request, ApiError> {
-    let mut request = presented(http, need);
+    let mut request = without_notes(http, need);
     app.service.authorize(&request)?;
-    request.reason = notes::of(http.headers())?;
+    request.reason = notes::from_headers(http.headers())?;
     Ok(request)
 }
 
-/// A request that reads.
+/// Returns a request that only reads and needs `need`. The service authorizes it when it reads.
 pub fn reader(http: &HttpRequest, need: Need) -> Request {
-    presented(http, need)
+    without_notes(http, need)
 }
 
-/// A request that anybody may make.
+/// Returns a request for something that needs no authorization.
 ///
 /// # Errors
-/// [`ApiError::Invalid`] for its notes.
+/// [`ApiError::Invalid`] if the header `Opentrons-User-Notes` is longer than 2,000 characters.
 pub fn open(http: &HttpRequest) -> Result<Request, ApiError> {
-    Ok(Request::open(notes::of(http.headers())?, source(http)))
+    Ok(Request::open(
+        notes::from_headers(http.headers())?,
+        source(http),
+    ))
 }
 
-fn presented(http: &HttpRequest, need: Need) -> Request {
+/// Returns a request with its credential and source, but without the user's notes.
+fn without_notes(http: &HttpRequest, need: Need) -> Request {
     Request {
         credential: credential(http.headers()),
         need,
@@ -47,8 +54,8 @@ fn presented(http: &HttpRequest, need: Need) -> Request {
     }
 }
 
-/// What the one `Authorization` field holds (RFC 6750 §2.1; the scheme's name in any case, RFC 9110
-/// §11.1).
+/// Returns the credential in the header `Authorization` (RFC 6750 §2.1). The name of the scheme is
+/// case-insensitive (RFC 9110 §11.1); a header that is given more than once is malformed.
 fn credential(headers: &HeaderMap) -> Credential {
     let mut values = headers.get_all(header::AUTHORIZATION);
     let (first, second) = (values.next(), values.next());
@@ -66,10 +73,12 @@ fn credential(headers: &HeaderMap) -> Credential {
     })
 }
 
-/// Where a request came from: its peer, or what nginx says of its client over the Unix socket.
+/// Returns the IP address of the client: the TCP peer or, over the Unix socket, the address that
+/// nginx passes on; `None` if it is unknown.
 ///
-/// Our snippet sets the field anew and sends no `Connection`. Without the snippet nginx passes on
-/// what the client wrote, and says `Connection: close`: that is not believed.
+/// The layer's nginx snippet overwrites `X-Forwarded-For` and sends no `Connection` header. Without
+/// the snippet, nginx passes on the client's own `X-Forwarded-For`, which is not trusted, and sends
+/// `Connection: close`.
 fn source(http: &HttpRequest) -> Source {
     if let Some(peer) = http.peer_addr() {
         return Some(peer.ip());

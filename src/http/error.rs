@@ -1,4 +1,4 @@
-//! What goes wrong, and the one place that maps it to an answer.
+//! Errors of the HTTP API, and the one place that maps them to responses.
 
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::StatusCode;
@@ -13,45 +13,45 @@ use crate::logging;
 use crate::service::hashing::HashError;
 use crate::service::ServiceError;
 
-/// How long to wait when too many passwords are being checked, in seconds.
+/// `Retry-After` of a response to [`ApiError::Busy`], in seconds.
 const RETRY_AFTER: u64 = 1;
 
-/// The envelope of an answer to a request that breaks a rule.
+/// Body of an error response.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ErrorBody {
-    /// What is wrong; one entry for each broken rule.
+    /// Errors; if a password breaks several rules, one entry for each.
     errors: Vec<ErrorEntry>,
-    /// The first entry's `detail` again, where clients of the first generation look for it.
+    /// The same as `detail` of the first error; first-generation clients read it here.
     detail: String,
 }
 
-/// One broken rule.
+/// Description of one error.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ErrorEntry {
-    /// Stable name of the rule, for programs.
+    /// Stable identifier of the error, for programs.
     #[schema(example = "notFound")]
     id: &'static str,
-    /// One sentence for people.
+    /// Description of the error in one sentence, for people.
     detail: String,
-    /// Figures that belong to the rule.
+    /// Further data: for `passwordTooShort`, `requiredLength` and `actualLength` in characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     meta: Option<Value>,
 }
 
-/// What is wrong with the token of a request.
+/// Body of a 401 or 403 response: the access token is missing or invalid, or lacks a scope.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UnauthorizedBody {
-    /// What is wrong, for developers.
+    /// Description of what is wrong with the token, for developers.
     debug_message: String,
-    /// The scopes that the route needs, sorted.
+    /// Scopes that the route requires, sorted.
     required_scopes: Vec<&'static str>,
-    /// The scopes that the token has now, sorted.
+    /// Scopes that the token currently has, sorted.
     provided_scopes: Vec<&'static str>,
 }
 
-/// The challenge of a refusal (RFC 6750 §3).
+/// Returns the challenge in `WWW-Authenticate` for a token fault (RFC 6750 §3).
 fn challenge(fault: TokenFault) -> HeaderValue {
     HeaderValue::from_static(match fault {
         TokenFault::Missing => "Bearer error=\"invalid_request\"",
@@ -60,45 +60,47 @@ fn challenge(fault: TokenFault) -> HeaderValue {
     })
 }
 
-/// A request that cannot be answered as it wishes.
+/// Error of the HTTP API.
 #[derive(Debug, Error)]
 pub enum ApiError {
-    /// Malformed HTTP: the connection cannot be trusted any more.
+    /// The HTTP message is malformed, so that it is unknown where the next one begins.
     #[error("{0}")]
     BadRequest(&'static str),
-    /// No such route.
-    #[error("There is nothing at this path.")]
+    /// No route has the requested path.
+    #[error("There is no resource at this path.")]
     NotFound,
-    /// The route exists, for other methods.
-    #[error("This path does not know that method; see the Allow header.")]
+    /// The route does not support the request method.
+    #[error("This resource does not support the request method; see the Allow header.")]
     MethodNotAllowed,
-    /// The client took too long.
-    #[error("The request did not arrive in time.")]
+    /// The client took too long to send the request.
+    #[error("The request was not received in time.")]
     RequestTimeout,
-    /// More than the server takes in.
+    /// The request body is larger than the server accepts.
     #[error("The request body is larger than {limit} bytes.")]
     PayloadTooLarge {
-        /// What it takes in, in bytes.
+        /// Maximum size of a request body, in bytes.
         limit: usize,
     },
-    /// Malformed or wrongly typed; the text names the field and the reason.
+    /// The request is malformed or has a value of the wrong type; the text names the field and the
+    /// reason.
     #[error("{0}")]
     Invalid(String),
-    /// A rule of accounts is broken.
+    /// The request breaks a rule, or is not authorized.
     #[error(transparent)]
     Rule(#[from] RuleError),
-    /// More passwords wait to be checked than the robot can check soon.
-    #[error("Too many passwords are being checked; try again in {RETRY_AFTER} s.")]
+    /// The queue of passwords to be hashed is full.
+    #[error("Too many passwords are waiting to be checked; try again in {RETRY_AFTER} s.")]
     Busy,
-    /// Our own fault; the cause is in the log.
-    #[error("The server failed to answer this request.")]
+    /// Internal error; the cause is in the log, not in the response.
+    #[error("An internal error occurred; the cause is in the server's log.")]
     Internal,
 }
 
 impl From<ServiceError> for ApiError {
     fn from(error: ServiceError) -> Self {
         match error {
-            // That the password was replaced five times meanwhile is a matter of load.
+            // The password was replaced during each of several attempts: the server is busy, and
+            // the request is not at fault.
             ServiceError::Rule(RuleError::PasswordReplacedMeanwhile)
             | ServiceError::Hash(HashError::Busy) => Self::Busy,
             ServiceError::Rule(rule) => Self::Rule(rule),
@@ -112,8 +114,8 @@ impl From<ServiceError> for ApiError {
 
 const INTERNAL: (StatusCode, &str) = (StatusCode::INTERNAL_SERVER_ERROR, "internalError");
 
-/// Status and id of a broken rule.
-fn rule(error: &RuleError) -> (StatusCode, &'static str) {
+/// Returns the status and the error id of a broken rule.
+fn status_and_id(error: &RuleError) -> (StatusCode, &'static str) {
     let id = match error {
         RuleError::Empty { field } => match field {
             Field::Username => "usernameEmpty",
@@ -135,7 +137,7 @@ fn rule(error: &RuleError) -> (StatusCode, &'static str) {
         RuleError::TooManyAttempts { .. } => {
             return (StatusCode::TOO_MANY_REQUESTS, "tooManyAttempts")
         }
-        RuleError::Several(rules) => return rules.first().map_or(INTERNAL, rule),
+        RuleError::Several(rules) => return rules.first().map_or(INTERNAL, status_and_id),
         RuleError::Unauthorized(unauthorized) => {
             let status = match unauthorized.fault {
                 TokenFault::Missing | TokenFault::Invalid => StatusCode::UNAUTHORIZED,
@@ -156,6 +158,7 @@ fn rule(error: &RuleError) -> (StatusCode, &'static str) {
 }
 
 impl ApiError {
+    /// Returns the stable identifier of the error.
     fn id(&self) -> &'static str {
         match self {
             Self::BadRequest(_) | Self::Invalid(_) => "invalidRequest",
@@ -163,13 +166,13 @@ impl ApiError {
             Self::MethodNotAllowed => "methodNotAllowed",
             Self::RequestTimeout => "requestTimeout",
             Self::PayloadTooLarge { .. } => "payloadTooLarge",
-            Self::Rule(error) => rule(error).1,
+            Self::Rule(error) => status_and_id(error).1,
             Self::Busy => "busy",
             Self::Internal => "internalError",
         }
     }
 
-    /// Seconds after which it is worth to try again.
+    /// Returns the value of `Retry-After`, in seconds, for an error that goes away by itself.
     pub fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Busy => Some(RETRY_AFTER),
@@ -178,7 +181,7 @@ impl ApiError {
         }
     }
 
-    /// The error that stands for a bare `status`, such as actix-web answers by itself.
+    /// Returns the error for a status that actix-web responded with by itself, without a body.
     pub fn from_status(status: StatusCode) -> Self {
         match status {
             StatusCode::NOT_FOUND => Self::NotFound,
@@ -192,7 +195,7 @@ impl ApiError {
         }
     }
 
-    /// One sentence for people.
+    /// Returns the description of the error in one sentence, for people.
     fn detail(&self) -> String {
         match self {
             Self::Rule(rule) => detail(rule),
@@ -200,6 +203,7 @@ impl ApiError {
         }
     }
 
+    /// Returns the body of the error response.
     fn body(&self) -> ErrorBody {
         let errors = match self {
             Self::Rule(RuleError::Several(rules)) => rules.iter().map(entry).collect(),
@@ -217,7 +221,7 @@ impl ApiError {
     }
 }
 
-/// What a broken rule says, with the path of the field that breaks it.
+/// Describes a broken rule, with the JSON path of the field if the rule is about the value of one.
 fn detail(rule: &RuleError) -> String {
     match rule {
         RuleError::TooLong { .. } | RuleError::OutOfRange { .. } => format!("data.{rule}"),
@@ -229,6 +233,7 @@ fn detail(rule: &RuleError) -> String {
     }
 }
 
+/// Returns the entry in the response body for a broken rule.
 fn entry(error: &RuleError) -> ErrorEntry {
     let meta = match error {
         RuleError::PasswordTooShort { required, actual } => {
@@ -237,7 +242,7 @@ fn entry(error: &RuleError) -> ErrorEntry {
         _ => None,
     };
     ErrorEntry {
-        id: rule(error).1,
+        id: status_and_id(error).1,
         detail: detail(error),
         meta,
     }
@@ -252,7 +257,7 @@ impl ResponseError for ApiError {
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::PayloadTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Rule(error) => rule(error).0,
+            Self::Rule(error) => status_and_id(error).0,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -276,15 +281,19 @@ impl ResponseError for ApiError {
     }
 }
 
-/// Answers every path that no route has.
+/// Responds to requests for a path that no route has.
+///
+/// # Errors
+/// Always [`ApiError::NotFound`].
 pub async fn not_found() -> Result<HttpResponse, ApiError> {
     Err(ApiError::NotFound)
 }
 
-/// A whole answer, 408, for a connection on which no request has come together.
+/// Returns a complete 408 response, head and body, for a connection on which a request head was not
+/// received in time.
 pub fn raw_request_timeout() -> Vec<u8> {
     let body = serde_json::to_string(&ApiError::RequestTimeout.body())
-        .expect("an error's body is made of strings");
+        .expect("an error body can be serialized");
     format!(
         "HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\n\
          content-length: {}\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\n\

@@ -1,4 +1,4 @@
-//! `/auth/health`: which version runs here, and since when.
+//! `/auth/health`: version and uptime of the server.
 
 use actix_web::{web, Responder};
 use serde::Serialize;
@@ -7,29 +7,29 @@ use utoipa::ToSchema;
 use super::{AppState, Data};
 use crate::{GIT_SHA, VERSION};
 
-/// The server's state of health.
+/// Health of the server.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Health {
-    /// `ok` while requests are answered.
+    /// Always `ok`: the server answers this request.
     #[schema(example = "ok")]
     status: &'static str,
     /// Version of the server.
     #[schema(example = "1.0.0")]
     version: &'static str,
-    /// Commit that the server was built from, or `unknown`.
+    /// Git commit that the server was built from, or `unknown`.
     git_sha: &'static str,
-    /// Seconds since the server started.
+    /// Time since the server started, in seconds.
     #[schema(example = 1.5)]
     uptime_seconds: f64,
 }
 
-/// Answers with version and time since start.
+/// Returns the server's version and uptime.
 #[utoipa::path(
     method(get, head),
     path = "/auth/health",
     tag = "Service",
-    responses((status = 200, description = "The server answers.", body = Data<Health>))
+    responses((status = 200, description = "The server is running.", body = Data<Health>))
 )]
 pub async fn get(state: web::Data<AppState>) -> impl Responder {
     web::Json(Data {

@@ -1,23 +1,23 @@
-//! `/auth/hello`: is anybody there?
+//! `/auth/hello`: the simplest check that the server is running.
 
 use actix_web::{web, Responder};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// A greeting.
+/// Greeting that shows that the server is running.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Greeting {
-    /// Always `hello world`.
+    /// Text of the greeting: always `hello world`.
     #[schema(example = "hello world")]
     message: &'static str,
 }
 
-/// Answers with a greeting.
+/// Returns a greeting.
 #[utoipa::path(
     method(get, head),
     path = "/auth/hello",
     tag = "Service",
-    responses((status = 200, description = "The server answers.", body = Greeting))
+    responses((status = 200, description = "The server is running.", body = Greeting))
 )]
 pub async fn get() -> impl Responder {
     web::Json(Greeting {

@@ -1,5 +1,5 @@
-//! JSON that comes in: which field is wrong and why, and never what was in it, for it may be a
-//! password.
+//! Parsing of JSON request bodies. An error names the field and the reason, but never contains the
+//! value, which may be a password.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -16,15 +16,19 @@ use super::error::ApiError;
 use super::Data;
 use crate::domain::passwords::Password;
 
-/// Unknown fields that are remembered as logged.
+/// Maximum number of unknown fields that are logged per process.
 const MAX_REMEMBERED: usize = 64;
-/// Longest name of an unknown field that is logged, in characters.
+/// Maximum length of a field's path in an error or a log line, in characters.
 const MAX_LOGGED: usize = 80;
 
-/// Reads a body `{"data": T}`.
+/// Parses a request body of the form `{"data": T}`. Unknown fields are ignored; the name of each is
+/// logged once.
 ///
 /// # Errors
-/// [`ApiError::Invalid`] names the field and the rule.
+/// [`ApiError::Invalid`], which names the field and the reason, if
+/// - the request has a `Content-Type` other than `application/json`,
+/// - the body is empty or not JSON in UTF-8, or
+/// - a field is missing, given more than once, or has a value of the wrong type.
 pub fn data<T: DeserializeOwned>(request: &HttpRequest, body: &[u8]) -> Result<T, ApiError> {
     let kind = request.headers().get(header::CONTENT_TYPE);
     let is_json = kind.map_or(true, |kind| {
@@ -39,7 +43,7 @@ pub fn data<T: DeserializeOwned>(request: &HttpRequest, body: &[u8]) -> Result<T
         ));
     }
     if body.is_empty() {
-        return Err(ApiError::Invalid("body: must be JSON; it is empty".into()));
+        return Err(ApiError::Invalid("body: must be JSON, but is empty".into()));
     }
     let mut json = serde_json::Deserializer::from_slice(body);
     let mut track = serde_path_to_error::Track::new();
@@ -58,7 +62,8 @@ pub fn data<T: DeserializeOwned>(request: &HttpRequest, body: &[u8]) -> Result<T
     Ok(envelope.0.data.0)
 }
 
-/// A structure that comes as an object. By itself serde takes an array of its fields as well.
+/// Structure that is deserialized from a JSON object only. serde's derived implementation also
+/// accepts an array of the fields.
 struct Object<T>(T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
@@ -81,10 +86,11 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// For a field that may be left out: present is `Some`, and null only where `T` takes it.
+/// Deserializes an optional field that is present, for `#[serde(default, deserialize_with)]`: the
+/// value becomes `Some`, and null is accepted only if `T` accepts it.
 ///
 /// # Errors
-/// As `T`'s own.
+/// The error of `T::deserialize` if the value does not have the type `T`.
 pub fn present<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     T: Deserialize<'de>,
@@ -93,24 +99,24 @@ where
     T::deserialize(deserializer).map(Some)
 }
 
-/// An integer as JSON Schema has it: `3` and `3.0` are the same. One that a `u32` cannot hold counts
-/// as the nearest that it can.
+/// Integer as defined by JSON Schema: `3.0` is the same as `3`. A value outside the range of `u32`
+/// is replaced by the nearest bound.
 #[derive(Clone, Copy, Debug)]
 pub struct Integer(u32);
 
 impl Integer {
-    /// The number.
+    /// Returns the value.
     pub fn get(self) -> u32 {
         self.0
     }
 }
 
-/// A number.
+/// JSON number, with or without a fraction.
 #[derive(Clone, Copy, Debug)]
 pub struct Number(f64);
 
 impl Number {
-    /// The number.
+    /// Returns the value.
     pub fn get(self) -> f64 {
         self.0
     }
@@ -131,12 +137,12 @@ impl<'de> Deserialize<'de> for Integer {
         if number.fract() != 0.0 {
             return Err(D::Error::invalid_value(Unexpected::Float(number), &what));
         }
-        // Saturates.
+        // The cast saturates at the bounds of `u32`.
         Ok(Self(number as u32))
     }
 }
 
-/// Takes any number of JSON, and names what was expected in its terms.
+/// Visitor that accepts any JSON number; its errors state `what` was expected in the terms of JSON.
 struct Numeric {
     what: &'static str,
 }
@@ -161,7 +167,7 @@ impl Visitor<'_> for Numeric {
     }
 }
 
-/// A password, which no error shows.
+/// Password in a request. Deserialization errors never contain it.
 #[derive(Debug)]
 pub struct PasswordText(pub Password);
 
@@ -184,7 +190,7 @@ impl<'de> Deserialize<'de> for PasswordText {
                 Ok(Password::new(text))
             }
 
-            // The default's error shows the number, which was meant for a password.
+            // The error of the default method contains the number, which may be a password.
             fn visit_u64<E: Error>(self, _: u64) -> Result<Password, E> {
                 Err(E::invalid_type(Unexpected::Other("number"), &self))
             }
@@ -202,10 +208,10 @@ impl<'de> Deserialize<'de> for PasswordText {
     }
 }
 
-/// What is wrong, without the value that is.
+/// Returns the reason for a parse error, without the offending value.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    // What serde expected stands at the end, and is ours.
+    // serde puts the expected type last; that text is ours and contains no value.
     let said = text
         .rsplit_once(" at line ")
         .map_or(text.as_str(), |(said, _)| said);
@@ -219,17 +225,19 @@ fn reason(error: &serde_json::Error) -> String {
         return "invalid value".into();
     }
     format!(
-        "is no JSON in UTF-8: line {}, column {}",
+        "must be JSON in UTF-8; syntax error at line {}, column {}",
         error.line(),
         error.column()
     )
 }
 
+/// Returns the first [`MAX_LOGGED`] characters of a text.
 fn shortened(text: &str) -> String {
     text.chars().take(MAX_LOGGED).collect()
 }
 
-/// Says once that a field is not known; newer clients send fields of their own.
+/// Logs the path of an unknown field, once per process: newer clients send fields that only newer
+/// servers know.
 fn log_ignored(path: &str) {
     static SEEN: Mutex<Option<HashSet<String>>> = Mutex::new(None);
     let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,9 @@
-//! What comes in and goes out over HTTP: one file per resource, and what they share.
+//! The HTTP API: one file per resource, and what they share.
+//!
+//! The doc comment of a handler is the description of its operation in the OpenAPI document.
+//! Therefore a handler has no `# Errors` section: the `responses` of its `#[utoipa::path]` name its
+//! errors, status by status. Any route can also respond with 400 for malformed HTTP, 408, 413 and
+//! 500, and with 405 to other methods ([`error::ApiError`]).
 
 pub mod auth;
 pub mod docs;
@@ -21,17 +26,17 @@ use utoipa::ToSchema;
 
 use crate::service::Service;
 
-/// Longest request body that is read, in bytes.
+/// Maximum size of a request body, in bytes.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// What handlers share.
+/// State shared by all handlers.
 pub struct AppState {
     started: Instant,
     service: Service,
 }
 
 impl AppState {
-    /// What handlers of a server that starts now share.
+    /// Creates the state of a server that starts now.
     pub fn new(service: Service) -> Self {
         Self {
             started: Instant::now(),
@@ -40,23 +45,23 @@ impl AppState {
     }
 }
 
-/// The envelope of an answer or a request with one resource in it.
+/// Envelope of a request or a response with one resource.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Data<T> {
-    /// The resource.
+    /// Resource in the envelope.
     pub data: T,
 }
 
-/// The envelope of an answer that has nothing to say.
+/// Empty object: body of a successful response without a resource.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Empty {}
 
-/// 200 with `{"data": ...}`.
+/// Responds with 200 and `{"data": …}`.
 fn ok<T: Serialize>(data: T) -> HttpResponse {
     HttpResponse::Ok().json(Data { data })
 }
 
-/// 200 with `{}`.
+/// Responds with 200 and `{}`.
 fn nothing() -> HttpResponse {
     HttpResponse::Ok().json(Empty {})
 }

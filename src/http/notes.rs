@@ -1,18 +1,19 @@
-//! The field in which users say why they do something: `Opentrons-User-Notes`.
+//! The request header `Opentrons-User-Notes`, in which users state the reason for a change.
 
 use actix_web::http::header::HeaderMap;
 
 use super::error::ApiError;
 
 const NOTES: &str = "opentrons-user-notes";
-/// Longest notes, in characters, decoded.
+/// Maximum length of the decoded notes, in characters.
 const MAX_LENGTH: usize = 2_000;
 
-/// A request's notes: percent-decoded (RFC 3986 §2.1, UTF-8), trimmed, and `None` when blank.
+/// Returns the notes of a request: percent-decoded as UTF-8 (RFC 3986 §2.1) and trimmed; `None` if
+/// there is no such header or it is blank.
 ///
 /// # Errors
-/// [`ApiError::Invalid`]: they are longer than 2,000 characters.
-pub fn of(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+/// [`ApiError::Invalid`] if the notes are longer than 2,000 characters.
+pub fn from_headers(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let Some(value) = headers.get(NOTES) else {
         return Ok(None);
     };
@@ -26,7 +27,8 @@ pub fn of(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     Ok(Some(notes.to_owned()).filter(|notes| !notes.is_empty()))
 }
 
-/// Decodes escapes. A malformed one stands as it is, and so do escapes of what is no UTF-8.
+/// Decodes percent-escapes. Malformed escapes are kept as they are, and so are escapes of bytes
+/// that are not valid UTF-8.
 fn decode(bytes: &[u8]) -> String {
     let mut text = String::new();
     let mut rest = bytes;
@@ -47,7 +49,7 @@ fn decode(bytes: &[u8]) -> String {
     text
 }
 
-/// The byte of an escape.
+/// Returns the byte that a chunk encodes, or `None` if the chunk is not an escape.
 fn escape(chunk: &[u8]) -> Option<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     match chunk {
@@ -56,7 +58,8 @@ fn escape(chunk: &[u8]) -> Option<u8> {
     }
 }
 
-/// Adds the bytes of a run of `escapes`, and the escape itself of each that is no UTF-8.
+/// Appends the decoded `bytes` of a run of `escapes` to `text`; of a byte that is not valid UTF-8,
+/// it appends the escape.
 fn push_decoded(text: &mut String, mut bytes: &[u8], escapes: &[u8]) {
     let total = bytes.len();
     while !bytes.is_empty() {
@@ -81,7 +84,7 @@ mod tests {
     use super::decode;
 
     #[test]
-    fn escapes_are_decoded_and_malformed_ones_stand() {
+    fn escapes_are_decoded_and_malformed_ones_are_kept() {
         for (encoded, decoded) in [
             ("plain text, 100 sure", "plain text, 100 sure"),
             ("Gr%C3%B6%C3%9Fe%0Azwei%20%F0%9F%A7%AA", "Größe\nzwei 🧪"),

@@ -1,11 +1,11 @@
-//! The table of routes: every URL, its methods and its handlers.
+//! The table of routes: every URL with its methods and handlers.
 
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{Handler, Resource, Responder};
 
 use crate::http::{docs, error, health, hello, oauth2, settings, users};
 
-/// Adds every route of the server. Handlers find their state as `app_data`.
+/// Registers every route of the server. The handlers expect a `web::Data<AppState>` in `app_data`.
 pub fn configure(config: &mut ServiceConfig) {
     config
         .service(readable("/auth/hello", hello::get))
@@ -54,7 +54,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .default_service(web::to(error::not_found));
 }
 
-/// A resource that can be read: GET, and HEAD, whose body actix-http leaves out.
+/// Creates a resource with GET and HEAD. actix-http omits the body of the response to HEAD.
 fn readable<F, Args>(path: &str, handler: F) -> Resource
 where
     F: Handler<Args> + Clone,

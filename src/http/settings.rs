@@ -1,4 +1,4 @@
-//! `/auth/settings` and the switch of access control.
+//! `/auth/settings`: the settings, and the switch of access control.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,7 +22,7 @@ use crate::domain::error::RuleError;
 use crate::domain::scopes::Scope;
 use crate::domain::settings::{Kind, Setting, Settings, SettingsPatch, Value, SETTINGS};
 
-/// All settings, as [`SETTINGS`] describes them.
+/// Values of all settings, in the order of [`SETTINGS`].
 #[derive(Debug)]
 pub struct SettingsView(Settings);
 
@@ -43,7 +43,7 @@ impl Serialize for SettingsView {
     }
 }
 
-/// Settings to change; one that is left out stays.
+/// Settings to change; an omitted setting stays unchanged.
 #[derive(Debug)]
 pub struct SettingsPatchBody(SettingsPatch);
 
@@ -80,7 +80,7 @@ impl<'de> Deserialize<'de> for SettingsPatchBody {
     }
 }
 
-/// Reads a value of a setting's kind. One out of its range is for the rules to refuse.
+/// Deserializes a value of the setting's kind. The range is not checked here: that is a rule.
 struct ValueOf(&'static Setting);
 
 impl<'de> DeserializeSeed<'de> for ValueOf {
@@ -104,7 +104,7 @@ impl<'de> DeserializeSeed<'de> for ValueOf {
     }
 }
 
-/// A value, or `None` for null where the setting takes it.
+/// Deserializes a value of type `T`, or null as `None` if the setting is nullable.
 fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     setting: &Setting,
     deserializer: D,
@@ -116,7 +116,7 @@ fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     }
 }
 
-/// The schema of an object with all settings; `required`: none may be left out.
+/// Returns the schema of an object with all settings. If `required` is true, none may be omitted.
 fn schema(description: &str, required: bool) -> RefOr<Schema> {
     let mut object = ObjectBuilder::new().description(Some(description));
     for setting in &SETTINGS {
@@ -147,7 +147,7 @@ fn schema(description: &str, required: bool) -> RefOr<Schema> {
 
 impl PartialSchema for SettingsView {
     fn schema() -> RefOr<Schema> {
-        schema("All settings.", true)
+        schema("Values of all settings.", true)
     }
 }
 
@@ -159,7 +159,10 @@ impl ToSchema for SettingsView {
 
 impl PartialSchema for SettingsPatchBody {
     fn schema() -> RefOr<Schema> {
-        schema("Settings to change; one that is left out stays.", false)
+        schema(
+            "Settings to change; an omitted setting stays unchanged.",
+            false,
+        )
     }
 }
 
@@ -169,15 +172,15 @@ impl ToSchema for SettingsPatchBody {
     }
 }
 
-/// The switch of access control.
+/// State of access control.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AccessControl {
-    /// Whether protected routes need a token.
+    /// Whether access control is enabled: protected routes then require an access token.
     access_control_enabled: bool,
 }
 
-/// Returns the settings.
+/// Returns the values of all settings.
 #[utoipa::path(
     method(get, head),
     path = "/auth/settings",
@@ -188,17 +191,17 @@ pub async fn get(app: web::Data<AppState>) -> impl Responder {
     ok(SettingsView(app.service.settings()))
 }
 
-/// Changes settings. Only given fields change.
+/// Changes settings. An omitted setting stays unchanged.
 #[utoipa::path(
     patch,
     path = "/auth/settings",
     tag = "Settings",
     request_body = Data<SettingsPatchBody>,
     responses(
-        (status = 200, description = "The settings as they are now.", body = Data<SettingsView>),
-        (status = 401, description = "The token is missing or inactive.", body = UnauthorizedBody),
-        (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
-        (status = 422, description = "`invalidRequest`: nothing has changed.", body = ErrorBody),
+        (status = 200, description = "The settings after the change.", body = Data<SettingsView>),
+        (status = 401, description = "The access token is missing, unknown, expired or revoked.", body = UnauthorizedBody),
+        (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
+        (status = 422, description = "`invalidRequest`: a value is invalid; no setting was changed.", body = ErrorBody),
     ),
     security((), ("oauth2" = ["auth_settings.write"]))
 )]
@@ -213,15 +216,15 @@ pub async fn patch(
     Ok(ok(SettingsView(settings)))
 }
 
-/// Puts the settings back to their defaults. Access control stays as it is.
+/// Resets all settings to their defaults. Access control stays as it is.
 #[utoipa::path(
     delete,
     path = "/auth/settings",
     tag = "Settings",
     responses(
-        (status = 200, description = "The settings as they are now.", body = Data<SettingsView>),
-        (status = 401, description = "The token is missing or inactive.", body = UnauthorizedBody),
-        (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
+        (status = 200, description = "The settings after the change.", body = Data<SettingsView>),
+        (status = 401, description = "The access token is missing, unknown, expired or revoked.", body = UnauthorizedBody),
+        (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
     ),
     security((), ("oauth2" = ["auth_settings.write"]))
 )]
@@ -234,12 +237,12 @@ pub async fn delete(
     Ok(ok(SettingsView(settings)))
 }
 
-/// Returns whether access control is on.
+/// Returns whether access control is enabled.
 #[utoipa::path(
     method(get, head),
     path = "/auth/settings/accessControlEnabled",
     tag = "Settings",
-    responses((status = 200, description = "Whether it is on.", body = Data<AccessControl>))
+    responses((status = 200, description = "The state of access control.", body = Data<AccessControl>))
 )]
 pub async fn get_access_control(app: web::Data<AppState>) -> impl Responder {
     let access_control_enabled = app.service.access_control();
@@ -248,18 +251,20 @@ pub async fn get_access_control(app: web::Data<AppState>) -> impl Responder {
     })
 }
 
-/// Turns access control on, for good: only the robot's console turns it off.
+/// Enables access control and ends all other sessions.
+///
+/// It cannot be disabled over HTTP, only at the robot's console.
 #[utoipa::path(
     patch,
     path = "/auth/settings/accessControlEnabled",
     tag = "Settings",
     request_body = Data<AccessControl>,
     responses(
-        (status = 200, description = "It is on.", body = Data<AccessControl>),
-        (status = 401, description = "The token is missing or inactive.", body = UnauthorizedBody),
-        (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
-        (status = 409, description = "`lastAdmin`: no administrator can log in.", body = ErrorBody),
-        (status = 422, description = "`invalidRequest`: not true, or it is on already.", body = ErrorBody),
+        (status = 200, description = "Access control is enabled.", body = Data<AccessControl>),
+        (status = 401, description = "The access token is missing, unknown, expired or revoked.", body = UnauthorizedBody),
+        (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
+        (status = 409, description = "`lastAdmin`: no administrator is able to log in.", body = ErrorBody),
+        (status = 422, description = "`invalidRequest`: the value is not `true`, or access control is already enabled.", body = ErrorBody),
     ),
     security((), ("oauth2" = ["auth_settings.write"]))
 )]

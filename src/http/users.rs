@@ -1,4 +1,4 @@
-//! `/auth/users`: user accounts, by an administrator and by the users themselves.
+//! `/auth/users`: user accounts, managed by administrators and by the users themselves.
 
 use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse, Responder};
@@ -16,14 +16,14 @@ use crate::domain::scopes::Scope;
 use crate::domain::users::profile::Profile;
 use crate::domain::users::rules::UserPatch;
 
-/// A user account, and its temporary password this once.
+/// User account, with its temporary password if the request generated one.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UserWithPassword {
-    /// The account.
+    /// User account.
     #[serde(flatten)]
     user: UserView,
-    /// The password that the user logs in with first.
+    /// Temporary password for the next login; no later response contains it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     temporary_password: Option<String>,
@@ -38,38 +38,39 @@ impl UserWithPassword {
     }
 }
 
-/// Where a list begins and how much there is.
+/// Position and total length of a list.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListMeta {
-    /// Position of the first item, from 0.
+    /// Index of the first returned item, starting at 0.
     cursor: usize,
-    /// How many items there are in all.
+    /// Number of items in the whole list.
     total_length: usize,
 }
 
-/// The envelope of an answer with a list.
+/// Envelope of a response with a list of users.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UserList {
-    /// The items.
+    /// Users, sorted by username.
     data: Vec<UserView>,
-    /// Where the list begins.
+    /// Position of these users in the whole list.
     meta: ListMeta,
 }
 
-/// Which part of a list.
+/// Query parameters that select a part of a list.
 #[derive(Debug, Default, IntoParams)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub struct Page {
-    /// Position of the first item, from 0.
+    /// Index of the first item to return, starting at 0.
     #[param(minimum = 0, maximum = 2_147_483_647, value_type = i32, required = false)]
     cursor: usize,
-    /// Most items to answer with; all when it is left out.
+    /// Maximum number of items to return; all if omitted.
     #[param(minimum = 1, maximum = 2_147_483_647, value_type = i32, required = false)]
     page_length: Option<usize>,
 }
 
 impl Page {
+    /// Parses a query string. Unknown parameters are ignored.
     fn parse(query: &str) -> Result<Self, ApiError> {
         let mut cursor = None;
         let mut page_length = None;
@@ -80,7 +81,9 @@ impl Page {
                 _ => continue,
             };
             if slot.is_some() {
-                return Err(ApiError::Invalid(format!("query.{name}: given twice")));
+                return Err(ApiError::Invalid(format!(
+                    "query.{name}: must not be given more than once"
+                )));
             }
             let number = value.parse::<i32>().ok().filter(|value| *value >= least);
             *slot = Some(number.ok_or_else(|| {
@@ -97,116 +100,119 @@ impl Page {
     }
 }
 
-/// A user account to create.
+/// User account to create.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NewUser {
-    /// The name to log in with: ASCII letters, digits, punctuation but the backtick, and hanzi; not
-    /// dots alone.
+    /// Username of the account: ASCII letters, digits, punctuation except the backtick, and hanzi
+    /// (U+4E00 to U+9FFF); not dots alone.
     #[schema(
         min_length = 1,
         max_length = 20,
         pattern = "^[!-_a-~\\u4e00-\\u9fff]+$"
     )]
     username: String,
-    /// Full name of the person. A service account's is always `Service Account`.
+    /// Full name of the person. The full name of a service account is always `Service Account`.
     #[schema(min_length = 1, max_length = 256)]
     full_name: String,
     /// Type of the account.
     account_type: AccountType,
-    /// The password; without it the answer has a temporary one.
+    /// Password of the account. If it is omitted, the response contains a temporary password.
     #[serde(default)]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 1024, pattern = "^[ !-_a-~\\u4e00-\\u9fff]+$", format = Password)]
     password: Option<PasswordText>,
 }
 
-/// What to change of a user; a field that is left out stays.
+/// Changes to a user account; an omitted field stays unchanged.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = UserPatch)]
 pub struct UserPatchBody {
-    /// A new username.
+    /// New username. A change ends the user's sessions.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = String, required = false, min_length = 1, max_length = 20, pattern = "^[!-_a-~\\u4e00-\\u9fff]+$")]
     username: Option<String>,
-    /// A new full name.
+    /// New full name of the person.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = String, required = false, min_length = 1, max_length = 256)]
     full_name: Option<String>,
-    /// Another type.
+    /// New account type. A change ends the user's sessions.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = AccountType, required = false)]
     account_type: Option<AccountType>,
-    /// A new password. It ends all logins of the user, and clears `resetPassword`.
+    /// New password. It ends the user's sessions and clears `resetPassword`, even if the same
+    /// request sets that.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = String, required = false, min_length = 1, max_length = 1024, pattern = "^[ !-_a-~\\u4e00-\\u9fff]+$", format = Password)]
     password: Option<PasswordText>,
-    /// Lock or unlock the account; unlocking forgets failed logins as well.
+    /// Whether the account is locked. `true` ends the user's sessions; `false` also clears the
+    /// failed logins.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = bool, required = false)]
     locked: Option<bool>,
-    /// Make the user set a new password.
+    /// `true`: the user must set a new password, and the user's sessions end. `false` has no
+    /// effect.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = bool, required = false)]
     reset_password: Option<bool>,
 }
 
-/// What to change of oneself; a field that is left out stays.
+/// Changes to the authenticated user; an omitted field stays unchanged.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SelfPatch {
-    /// A new username.
+    /// New username.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = String, required = false, min_length = 1, max_length = 20, pattern = "^[!-_a-~\\u4e00-\\u9fff]+$")]
     username: Option<String>,
-    /// A new full name.
+    /// New full name of the person.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = String, required = false, min_length = 1, max_length = 256)]
     full_name: Option<String>,
-    /// A new password, other than the current one. It ends the user's other logins.
+    /// New password; it must differ from the current one. It ends the user's other sessions.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = String, required = false, min_length = 1, max_length = 1024, pattern = "^[ !-_a-~\\u4e00-\\u9fff]+$", format = Password)]
     password: Option<PasswordText>,
 }
 
-/// A password to try out.
+/// Password to validate.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct PasswordToValidate {
-    /// The new password.
+    /// Password that the user intends to set.
     #[schema(value_type = String, format = Password)]
     password: PasswordText,
 }
 
-/// What is special about a user's next login.
+/// Reason why a user's next login needs a further step.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum LoginReason {
-    /// A temporary password waits to be replaced.
+    /// The user must replace a temporary password.
     TemporaryPassword,
 }
 
-/// What a login screen needs to know.
+/// State of an account, for the login screen.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LoginStatus {
-    /// `temporaryPassword` while a temporary password waits to be replaced, else null.
+    /// `temporaryPassword` if the user must replace a temporary password, otherwise null.
     #[schema(required)]
     reason: Option<LoginReason>,
-    /// Why the user must set a new password.
+    /// Reason why the user must set a new password.
     reset_password_reason: ResetPasswordReason,
 }
 
-/// Lists users, sorted by username.
+/// Returns the users, sorted by username.
 #[utoipa::path(
     method(get, head),
     path = "/auth/users",
     tag = "Users",
     params(Page),
     responses(
-        (status = 200, description = "The users.", body = UserList),
-        (status = 401, description = "The token is missing or inactive.", body = UnauthorizedBody),
-        (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
-        (status = 422, description = "`invalidRequest`: a query parameter is wrong.", body = ErrorBody),
+        (status = 200, description = "The selected part of the list of users.", body = UserList),
+        (status = 401, description = "The access token is missing, unknown, expired or revoked.", body = UnauthorizedBody),
+        (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
+        (status = 422, description = "`invalidRequest`: a query parameter is invalid.", body = ErrorBody),
     ),
     security((), ("oauth2" = ["users.read.others"]))
 )]
@@ -231,21 +237,21 @@ pub async fn list(
 
 /// Creates a user.
 ///
-/// Without a password the answer has a temporary one, this once.
+/// If the request contains no password, the response contains a temporary one.
 #[utoipa::path(
     post,
     path = "/auth/users",
     tag = "Users",
     request_body = Data<NewUser>,
     responses(
-        (status = 201, description = "The user.", body = Data<UserWithPassword>),
+        (status = 201, description = "The new user, with the temporary password if one was generated.", body = Data<UserWithPassword>),
         (status = 400, description = "`userAlreadyExists`, `usernameEmpty`, `fullNameEmpty`, `passwordEmpty`, `fullNameContainsInvalidCharacters`, \
             `usernameContainsInvalidCharacters`, `passwordContainsInvalidCharacters`, `passwordTooShort`, \
             `passwordMissingSpecialCharacters`.", body = ErrorBody),
-        (status = 401, description = "The token is missing or inactive.", body = UnauthorizedBody),
-        (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
-        (status = 422, description = "`invalidRequest`.", body = ErrorBody),
-        (status = 503, description = "`busy`: see `Retry-After`.", body = ErrorBody),
+        (status = 401, description = "The access token is missing, unknown, expired or revoked.", body = UnauthorizedBody),
+        (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
+        (status = 422, description = "`invalidRequest`: the request is malformed or a value is invalid.", body = ErrorBody),
+        (status = 503, description = "`busy`: too many passwords are waiting to be checked; see `Retry-After`.", body = ErrorBody),
     ),
     security((), ("oauth2" = ["users.write"]))
 )]
@@ -278,9 +284,9 @@ pub async fn create(
     params(("username" = String, Path, description = "Username of the account.")),
     responses(
         (status = 200, description = "The user.", body = Data<UserView>),
-        (status = 401, description = "The token is missing or inactive.", body = UnauthorizedBody),
-        (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
-        (status = 404, description = "`userNotFound`.", body = ErrorBody),
+        (status = 401, description = "The access token is missing, unknown, expired or revoked.", body = UnauthorizedBody),
+        (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
+        (status = 404, description = "`userNotFound`: there is no user with this username.", body = ErrorBody),
     ),
     security((), ("oauth2" = ["users.read.others"]))
 )]
@@ -301,16 +307,16 @@ pub async fn get(
     params(("username" = String, Path, description = "Username of the account.")),
     request_body = Data<UserPatchBody>,
     responses(
-        (status = 200, description = "The user as it is now.", body = Data<UserView>),
+        (status = 200, description = "The user after the change.", body = Data<UserView>),
         (status = 400, description = "`userAlreadyExists`, `usernameEmpty`, `fullNameEmpty`, `passwordEmpty`, `fullNameContainsInvalidCharacters`, \
             `usernameContainsInvalidCharacters`, `passwordContainsInvalidCharacters`, `passwordTooShort`, \
-            `passwordMissingSpecialCharacters`, `serviceAccountImmutable`.", body = ErrorBody),
-        (status = 401, description = "The token is missing or inactive.", body = UnauthorizedBody),
-        (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
-        (status = 404, description = "`userNotFound`.", body = ErrorBody),
-        (status = 409, description = "`lastAdmin`: no administrator could log in.", body = ErrorBody),
-        (status = 422, description = "`invalidRequest`.", body = ErrorBody),
-        (status = 503, description = "`busy`: see `Retry-After`.", body = ErrorBody),
+            `passwordMissingSpecialCharacters`, `passwordPreviouslyUsed`, `serviceAccountImmutable`.", body = ErrorBody),
+        (status = 401, description = "The access token is missing, unknown, expired or revoked.", body = UnauthorizedBody),
+        (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
+        (status = 404, description = "`userNotFound`: there is no user with this username.", body = ErrorBody),
+        (status = 409, description = "`lastAdmin`: access control is enabled, and no administrator would be able to log in.", body = ErrorBody),
+        (status = 422, description = "`invalidRequest`: the request is malformed or a value is invalid.", body = ErrorBody),
+        (status = 503, description = "`busy`: too many passwords are waiting to be checked; see `Retry-After`.", body = ErrorBody),
     ),
     security((), ("oauth2" = ["users.write"]))
 )]
@@ -341,19 +347,19 @@ pub async fn patch(
     Ok(ok(UserView::from(user)))
 }
 
-/// Deletes a user, and ends the user's sessions.
+/// Deletes a user and ends the user's sessions.
 #[utoipa::path(
     delete,
     path = "/auth/users/byUsername/{username}",
     tag = "Users",
     params(("username" = String, Path, description = "Username of the account.")),
     responses(
-        (status = 200, description = "The user is deleted.", body = Empty),
-        (status = 400, description = "`serviceAccountImmutable`.", body = ErrorBody),
-        (status = 401, description = "The token is missing or inactive.", body = UnauthorizedBody),
-        (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
-        (status = 404, description = "`userNotFound`.", body = ErrorBody),
-        (status = 409, description = "`lastAdmin`: no administrator could log in.", body = ErrorBody),
+        (status = 200, description = "The user was deleted.", body = Empty),
+        (status = 400, description = "`serviceAccountImmutable`: access control is enabled.", body = ErrorBody),
+        (status = 401, description = "The access token is missing, unknown, expired or revoked.", body = UnauthorizedBody),
+        (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
+        (status = 404, description = "`userNotFound`: there is no user with this username.", body = ErrorBody),
+        (status = 409, description = "`lastAdmin`: access control is enabled, and no administrator would be able to log in.", body = ErrorBody),
     ),
     security((), ("oauth2" = ["users.write"]))
 )]
@@ -367,18 +373,18 @@ pub async fn delete(
     Ok(nothing())
 }
 
-/// Gives a user a new temporary password, and unlocks the account.
+/// Sets a new temporary password for a user, unlocks the account and ends the user's sessions.
 #[utoipa::path(
     post,
     path = "/auth/users/byUsername/{username}/resetPassword",
     tag = "Users",
     params(("username" = String, Path, description = "Username of the account.")),
     responses(
-        (status = 200, description = "The user, and the temporary password this once.", body = Data<UserWithPassword>),
-        (status = 401, description = "The token is missing or inactive.", body = UnauthorizedBody),
-        (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
-        (status = 404, description = "`userNotFound`.", body = ErrorBody),
-        (status = 503, description = "`busy`: see `Retry-After`.", body = ErrorBody),
+        (status = 200, description = "The user, with the new temporary password.", body = Data<UserWithPassword>),
+        (status = 401, description = "The access token is missing, unknown, expired or revoked.", body = UnauthorizedBody),
+        (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
+        (status = 404, description = "`userNotFound`: there is no user with this username.", body = ErrorBody),
+        (status = 503, description = "`busy`: too many passwords are waiting to be checked; see `Retry-After`.", body = ErrorBody),
     ),
     security((), ("oauth2" = ["users.write"]))
 )]
@@ -395,15 +401,15 @@ pub async fn reset_password(
     Ok(ok(UserWithPassword::new(user, Some(&password))))
 }
 
-/// Returns what a login screen needs to know of a user.
+/// Returns the state of a user's account, for the login screen.
 #[utoipa::path(
     method(get, head),
     path = "/auth/users/byUsername/{username}/loginStatus",
     tag = "Users",
     params(("username" = String, Path, description = "Username of the account.")),
     responses(
-        (status = 200, description = "Why, or `NONE`.", body = Data<LoginStatus>),
-        (status = 404, description = "`userNotFound`.", body = ErrorBody),
+        (status = 200, description = "The state of the account.", body = Data<LoginStatus>),
+        (status = 404, description = "`userNotFound`: there is no user with this username.", body = ErrorBody),
     )
 )]
 pub async fn login_status(
@@ -419,15 +425,15 @@ pub async fn login_status(
     }))
 }
 
-/// Returns the authenticated user. A token is needed also while access control is off.
+/// Returns the authenticated user. An access token is required even while access control is off.
 #[utoipa::path(
     method(get, head),
     path = "/auth/users/self",
     tag = "Users",
     responses(
         (status = 200, description = "The user.", body = Data<UserView>),
-        (status = 401, description = "The token is missing or inactive.", body = UnauthorizedBody),
-        (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
+        (status = 401, description = "The access token is missing, unknown, expired or revoked.", body = UnauthorizedBody),
+        (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
     ),
     security(("oauth2" = ["users.read.self"]))
 )]
@@ -439,22 +445,22 @@ pub async fn get_self(
     Ok(ok(UserView::from(app.service.self_user(&reader)?)))
 }
 
-/// Changes the user who asks, the password above all.
+/// Changes the authenticated user's username, full name or password.
 #[utoipa::path(
     patch,
     path = "/auth/users/self",
     tag = "Users",
     request_body = Data<SelfPatch>,
     responses(
-        (status = 200, description = "The user as it is now.", body = Data<UserView>),
+        (status = 200, description = "The user after the change.", body = Data<UserView>),
         (status = 400, description = "`userAlreadyExists`, `usernameEmpty`, `fullNameEmpty`, `passwordEmpty`, `fullNameContainsInvalidCharacters`, \
             `usernameContainsInvalidCharacters`, `passwordContainsInvalidCharacters`, `passwordTooShort`, \
             `passwordMissingSpecialCharacters`, `passwordPreviouslyUsed`, `serviceAccountImmutable`.", body = ErrorBody),
-        (status = 401, description = "The token is missing or inactive.", body = UnauthorizedBody),
-        (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
-        (status = 404, description = "`userNotFound`: the user was deleted meanwhile.", body = ErrorBody),
-        (status = 422, description = "`invalidRequest`.", body = ErrorBody),
-        (status = 503, description = "`busy`: see `Retry-After`.", body = ErrorBody),
+        (status = 401, description = "The access token is missing, unknown, expired or revoked.", body = UnauthorizedBody),
+        (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
+        (status = 404, description = "`userNotFound`: the user was deleted while the request was being processed.", body = ErrorBody),
+        (status = 422, description = "`invalidRequest`: the request is malformed or a value is invalid.", body = ErrorBody),
+        (status = 503, description = "`busy`: too many passwords are waiting to be checked; see `Retry-After`.", body = ErrorBody),
     ),
     security(("oauth2" = ["users.write.self"]))
 )]
@@ -477,24 +483,24 @@ pub async fn patch_self(
     Ok(ok(UserView::from(user)))
 }
 
-/// Tries a new password out: whether `PATCH /auth/users/self` would take it.
+/// Checks whether `PATCH /auth/users/self` would accept a new password.
 ///
-/// It changes nothing and is no login. As it tells whether a password is the current one, a session
-/// may ask 10 times in a minute.
+/// Nothing is changed, and the request does not count as a login. Because the response reveals
+/// whether a password is the current one, a session may send at most 10 such requests per minute.
 #[utoipa::path(
     post,
     path = "/auth/users/self/validatePassword",
     tag = "Users",
     request_body = Data<PasswordToValidate>,
     responses(
-        (status = 200, description = "The password would be taken.", body = Empty),
+        (status = 200, description = "The password would be accepted.", body = Empty),
         (status = 400, description = "`passwordEmpty`, `passwordTooShort`, `passwordMissingSpecialCharacters`, \
             `passwordContainsInvalidCharacters`, `passwordPreviouslyUsed`.", body = ErrorBody),
-        (status = 401, description = "The token is missing or inactive.", body = UnauthorizedBody),
-        (status = 403, description = "The token lacks scopes.", body = UnauthorizedBody),
-        (status = 422, description = "`invalidRequest`.", body = ErrorBody),
-        (status = 429, description = "`tooManyAttempts`: see `Retry-After`.", body = ErrorBody),
-        (status = 503, description = "`busy`: see `Retry-After`.", body = ErrorBody),
+        (status = 401, description = "The access token is missing, unknown, expired or revoked.", body = UnauthorizedBody),
+        (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
+        (status = 422, description = "`invalidRequest`: the request is malformed or a value is invalid.", body = ErrorBody),
+        (status = 429, description = "`tooManyAttempts`: more than 10 requests in a minute; see `Retry-After`.", body = ErrorBody),
+        (status = 503, description = "`busy`: too many passwords are waiting to be checked; see `Retry-After`.", body = ErrorBody),
     ),
     security(("oauth2" = ["users.read.self"]))
 )]

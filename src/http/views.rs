@@ -1,4 +1,4 @@
-//! What clients see of accounts, apart from what the rules work with.
+//! User accounts as clients see them. The rules work with [`crate::domain::users`] instead.
 
 use std::fmt;
 
@@ -9,17 +9,17 @@ use utoipa::ToSchema;
 use crate::domain::users;
 use crate::domain::users::profile::Profile;
 
-/// Type of an account; it decides which scopes the account has.
+/// Account type. It determines the scopes of the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AccountType {
-    /// Administers the robot.
+    /// Administrator of the robot.
     Admin,
-    /// Works with the robot.
+    /// Operator of the robot.
     User,
-    /// Reads accounts.
+    /// Auditor, who may read all user accounts.
     Auditor,
-    /// A program.
+    /// Service account, for programs.
     Service,
 }
 
@@ -45,7 +45,7 @@ impl From<AccountType> for users::AccountType {
     }
 }
 
-/// A string and nothing else: by itself serde takes an object of one member as well.
+/// Accepts a string only. serde's derived implementation also accepts an object with one member.
 impl<'de> Deserialize<'de> for AccountType {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Name;
@@ -68,17 +68,17 @@ impl<'de> Deserialize<'de> for AccountType {
     }
 }
 
-/// Why the user must set a new password.
+/// Reason why the user must set a new password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ResetPasswordReason {
-    /// The user need not.
+    /// No new password is required.
     None,
-    /// The user has a temporary password.
+    /// The account was created with a temporary password, which is still in use.
     FirstTimeLogin,
-    /// An administrator wants it, or changed what passwords must look like.
+    /// An administrator required it, reset the password or changed the complexity settings.
     AdminForced,
-    /// The password is older than the settings allow.
+    /// The password is older than the setting `passwordResetTime` allows.
     PasswordExpired,
 }
 
@@ -93,7 +93,7 @@ impl From<users::ResetPasswordReason> for ResetPasswordReason {
     }
 }
 
-/// A user account.
+/// User account.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = User)]
@@ -104,11 +104,11 @@ pub struct UserView {
     pub full_name: String,
     /// Type of the account.
     pub account_type: AccountType,
-    /// Whether an administrator or failed logins locked the account.
+    /// Whether the account is locked, by an administrator or by failed logins.
     pub locked: bool,
     /// Whether the user must set a new password.
     pub reset_password: bool,
-    /// Why the user must set a new password.
+    /// Reason why the user must set a new password.
     pub reset_password_reason: ResetPasswordReason,
 }
 

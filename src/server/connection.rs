@@ -1,12 +1,12 @@
-//! One connection, with the patience that actix-http lacks.
+//! A connection with the timeouts that actix-http lacks.
 //!
-//! actix-http times only a connection's first request head; a second one that never ends, or a
-//! client that does not read, would hold the connection for ever. It also closes idle connections
-//! only when their keep-alive time is over, which would make every stop of the server last that
-//! long. [`Connection`] wraps the stream and keeps the deadlines for it.
+//! actix-http limits the time of a connection's first request head only: a later head that never
+//! ends, or a client that does not read, would hold the connection forever. It also closes idle
+//! connections only when their keep-alive time is over, which would delay every stop of the server
+//! by that time. [`Connection`] wraps the stream and enforces the deadlines.
 //!
-//! One case it cannot see: a head that begins in the same read as the request before it is bounded
-//! by [`KEEP_ALIVE`] and not by [`HEAD_TIMEOUT`].
+//! One case is not detected: a request head that begins in the same read as the preceding request
+//! is limited by [`KEEP_ALIVE`] instead of [`HEAD_TIMEOUT`].
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -21,47 +21,49 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
 
-/// How long a request head may take from its first byte.
+/// Maximum time to receive a request head, counted from its first byte; also the maximum time until
+/// the first byte on a new connection.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection may lie idle between requests. Longer than the 60 s after which nginx
-/// drops an upstream connection, so that nginx never writes into one that is being closed.
+/// Maximum time that a connection may be idle between requests. It is longer than the 60 s after
+/// which nginx closes an idle upstream connection, so that nginx never writes to one that is being
+/// closed.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How long a client may go without reading any of an answer.
+/// Maximum time that a pending response waits for the client to read more of it.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long a client that was refused may go on sending before the connection is cut.
+/// Maximum time for which the rest of a refused request is read before the connection is closed.
 pub const LINGER: Duration = Duration::from_secs(2);
 
-/// A stream that does not block and is not yet part of a runtime.
+/// Non-blocking stream that is not attached to a runtime.
 #[derive(Debug)]
 pub enum Stream {
-    /// Over TCP.
+    /// TCP connection.
     Tcp(std::net::TcpStream),
-    /// Over a Unix socket.
+    /// Connection over a Unix socket.
     Unix(std::os::unix::net::UnixStream),
 }
 
+/// Stream that is attached to a runtime.
 enum AsyncStream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
-/// What a connection is waiting for.
+/// What the connection is waiting for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// The first byte of the first request.
+    /// First byte of the first request.
     Fresh,
-    /// The first byte of a later request.
+    /// First byte of a later request.
     Idle,
-    /// The rest of a request head.
+    /// Rest of a request head.
     Head,
-    /// The request being answered; its own deadlines hold.
+    /// Response to the current request, which has deadlines of its own.
     Request,
-    /// The client's end, after ours.
+    /// End of the client's side, after the server has shut down its own.
     Linger,
 }
 
-/// What the connection knows and the requests on it tell it; shared by both.
+/// State of a connection, shared between the connection and the requests on it.
 pub struct State {
     phase: Cell<Phase>,
     since: Cell<Instant>,
@@ -73,66 +75,68 @@ pub struct State {
 }
 
 impl State {
-    /// A request's head has been read whole.
+    /// Records that the whole head of a request has been read.
     pub fn request_begins(&self) {
         self.enter(Phase::Request);
     }
 
-    /// The request's answer is complete.
+    /// Records that the response to the request is complete.
     pub fn request_ends(&self) {
         self.enter(Phase::Idle);
     }
 
-    /// From now on, end the connection as soon as it is idle.
+    /// Makes the connection close as soon as it is idle.
     pub fn close_when_idle(&self) {
         self.closing.set(true);
     }
 
-    /// Whether [`State::close_when_idle`] was called.
+    /// Returns whether [`State::close_when_idle`] was called.
     pub fn is_closing(&self) -> bool {
         self.closing.get()
     }
 
-    /// Whether the client has ended its side.
+    /// Returns whether the client has shut down its side.
     pub fn has_ended(&self) -> bool {
         self.ended.get()
     }
 
-    /// The request was refused in a way that leaves unclear where the next one begins.
+    /// Records that a request was refused and that it is unknown where the next one begins.
     pub fn refuse(&self) {
         self.refused.set(true);
     }
 
-    /// Whether [`State::refuse`] was called.
+    /// Returns whether [`State::refuse`] was called.
     pub fn is_refused(&self) -> bool {
         self.refused.get()
     }
 
-    /// Cuts the connection when what is written is on its way.
+    /// Makes the connection close once the data that was already written has been sent.
     pub fn abandon(&self) {
         self.abandoned.set(true);
     }
 
-    /// Whether [`State::abandon`] was called.
+    /// Returns whether [`State::abandon`] was called.
     pub fn is_abandoned(&self) -> bool {
         self.abandoned.get()
     }
 
-    /// Whether the server itself is the client (its watchdog).
+    /// Returns whether the client is the server itself, which checks its own health.
     pub fn is_internal(&self) -> bool {
         self.internal
     }
 
+    /// Starts a phase and its time.
     fn enter(&self, phase: Phase) {
         self.phase.set(phase);
         self.since.set(Instant::now());
     }
 
-    /// Whether no request has begun that the client still waits for.
+    /// Returns whether no request is in progress.
     fn is_idle(&self) -> bool {
         matches!(self.phase.get(), Phase::Fresh | Phase::Idle)
     }
 
+    /// Returns the time at which the current phase must be over, if it has a limit.
     fn deadline(&self) -> Option<Instant> {
         let patience = match self.phase.get() {
             Phase::Idle => KEEP_ALIVE,
@@ -144,7 +148,7 @@ impl State {
     }
 }
 
-/// A stream that ends itself when its client is too slow.
+/// Stream that fails with [`io::ErrorKind::TimedOut`] when its client is too slow.
 pub struct Connection {
     stream: AsyncStream,
     state: Rc<State>,
@@ -153,10 +157,10 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Takes `stream` into the current runtime. `internal`: see [`State::is_internal`].
+    /// Attaches `stream` to the current runtime. For `internal`, see [`State::is_internal`].
     ///
     /// # Errors
-    /// The runtime could not watch the stream.
+    /// [`io::Error`] if `TCP_NODELAY` cannot be set, or the runtime cannot watch the stream.
     pub fn new(stream: Stream, internal: bool) -> io::Result<Self> {
         let stream = match stream {
             Stream::Tcp(stream) => {
@@ -182,17 +186,17 @@ impl Connection {
         })
     }
 
-    /// What the connection and its requests share.
+    /// Returns the state that the connection shares with its requests.
     pub fn state(&self) -> Rc<State> {
         Rc::clone(&self.state)
     }
 
-    /// Ready when the time for what the client has to do next is over.
+    /// Returns `Ready` when the time for the client's next action is over.
     fn poll_deadline(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut timer = self.timer.borrow_mut();
         loop {
-            // The timer runs ahead of the deadline, which every request moves: it is set anew only
-            // when it fires, or when the deadline has come nearer.
+            // Every request moves the deadline. To save resets, the timer may fire before it: it is
+            // reset only when it fires, or when the deadline has become earlier.
             let deadline = match (self.state.deadline(), self.write_blocked_since) {
                 (_, Some(since)) => since + WRITE_TIMEOUT,
                 (Some(deadline), None) => deadline,
@@ -209,7 +213,8 @@ impl Connection {
         }
     }
 
-    /// Tells a client that took too long over a request head, as far as it still listens.
+    /// Sends 408 to a client that took too long to send a request head, if it can be sent without
+    /// waiting.
     fn answer_timeout(&self) {
         let answer = crate::http::error::raw_request_timeout();
         let sent = match &self.stream {
@@ -217,7 +222,7 @@ impl Connection {
             AsyncStream::Unix(stream) => stream.try_write(&answer),
         };
         if let Err(error) = sent {
-            log::debug!("a slow client is gone: {error}");
+            log::debug!("cannot send 408 to a slow client: {error}");
         }
     }
 
@@ -251,8 +256,8 @@ impl AsyncRead for Connection {
                 Poll::Ready(read)
             }
             Poll::Pending if this.state.closing.get() && this.state.is_idle() => {
-                // Only now, with nothing left to read: a request that the client had already
-                // written is answered.
+                // Only here, where nothing is left to read: a request that the client has already
+                // sent is still answered.
                 Poll::Ready(Ok(()))
             }
             Poll::Pending => {
@@ -287,7 +292,7 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Neither kind of stream buffers.
+        // Neither kind of stream has a buffer.
         Poll::Ready(Ok(()))
     }
 
@@ -303,8 +308,8 @@ impl AsyncWrite for Connection {
             }
             this.state.enter(Phase::Linger);
         }
-        // The rest of the refused request is read and dropped: to close with it unread would reset
-        // the connection, and the client might never see the answer (RFC 9112 §9.6).
+        // The rest of the refused request is read and discarded: closing the connection with unread
+        // data would reset it, and the client might not receive the response (RFC 9112 §9.6).
         let mut rest = [0; 4096];
         loop {
             let mut buffer = ReadBuf::new(&mut rest);

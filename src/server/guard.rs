@@ -1,4 +1,4 @@
-//! What every request passes on its way in and every answer on its way out, whichever the route.
+//! Processing of every request and every response, independent of the route.
 
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -18,11 +18,12 @@ use crate::http::error::ApiError;
 use crate::http::MAX_BODY_BYTES;
 use crate::server::connection::State;
 
-/// How long a request body may take.
+/// Maximum time to receive a request body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Answers `request` by `app`, whatever happens: the request's framing and body are checked before,
-/// a panic and a bare error become an answer after, and the answer is logged.
+/// Responds to `request` by calling `app`. Before the call, the request's framing is checked and
+/// its body is read; after it, a panic or an error without a body is turned into an error response.
+/// The response is logged.
 pub async fn answer<S, B>(app: Rc<S>, mut request: Request) -> Response<BoxBody>
 where
     S: Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
@@ -41,7 +42,7 @@ where
     let line = (!internal).then(|| RequestLine::of(&request));
 
     let mut response = match admit(&mut request, state.as_deref()).await {
-        Ok(()) => ask(&*app, request).await,
+        Ok(()) => call(&*app, request).await,
         Err(error) => {
             let mut response = error.error_response().into();
             set_last(&mut response);
@@ -69,16 +70,20 @@ pub fn set_last(response: &mut Response<BoxBody>) {
         .set_connection_type(ConnectionType::Close);
 }
 
-/// Lets `request` in, with its body read whole.
+/// Checks the framing of `request` and reads its whole body into the payload.
+///
+/// # Errors
+/// Those of [`read_body`], and [`ApiError::BadRequest`] if the request has both `Content-Length`
+/// and `Transfer-Encoding`.
 async fn admit(request: &mut Request, state: Option<&State>) -> Result<(), ApiError> {
     let headers = request.headers();
     let length = headers.contains_key(header::CONTENT_LENGTH);
     let encoded = headers.contains_key(header::TRANSFER_ENCODING);
     if length && encoded {
-        // RFC 9112 §6.1: an attempt at request smuggling. actix-http 3.11, the last for this
-        // compiler, lets it pass.
+        // RFC 9112 §6.1: this may be an attempt at request smuggling. actix-http 3.11, the last
+        // version that supports Rust 1.75, accepts it.
         return Err(ApiError::BadRequest(
-            "A request may not have both Content-Length and Transfer-Encoding.",
+            "A request must not have both Content-Length and Transfer-Encoding.",
         ));
     }
     if length || encoded {
@@ -88,7 +93,12 @@ async fn admit(request: &mut Request, state: Option<&State>) -> Result<(), ApiEr
     Ok(())
 }
 
-/// Reads the body, up to [`MAX_BODY_BYTES`].
+/// Reads the whole body of a request.
+///
+/// # Errors
+/// - [`ApiError::PayloadTooLarge`] if the body is larger than [`MAX_BODY_BYTES`].
+/// - [`ApiError::RequestTimeout`] if it takes longer than [`BODY_TIMEOUT`].
+/// - [`ApiError::BadRequest`] if it is malformed or incomplete.
 async fn read_body(request: &mut Request, state: Option<&State>) -> Result<Bytes, ApiError> {
     let announced: Option<usize> = request
         .headers()
@@ -117,26 +127,27 @@ async fn read_body(request: &mut Request, state: Option<&State>) -> Result<Bytes
         .await
         .map_err(|_| ApiError::RequestTimeout)??;
 
-    // actix-http takes the end of the connection for the end of the body.
+    // actix-http treats the end of the connection as the end of the body.
     let whole = match announced {
         Some(length) => body.len() == length,
         None => !state.is_some_and(State::has_ended),
     };
     if !whole {
-        return Err(ApiError::BadRequest("The request body ends too early."));
+        return Err(ApiError::BadRequest("The request body is incomplete."));
     }
     Ok(body.freeze())
 }
 
-/// Calls the application; what it does not answer itself is answered with an envelope.
-async fn ask<S, B>(app: &S, request: Request) -> Response<BoxBody>
+/// Calls the application. A panic, an error or an error response without a body becomes a response
+/// with an error envelope.
+async fn call<S, B>(app: &S, request: Request) -> Response<BoxBody>
 where
     S: Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
     B: MessageBody + 'static,
 {
     let head = request.method() == Method::HEAD;
-    // A handler shares nothing with others that a panic could leave half-changed: state behind a
-    // lock is poisoned by it, and the database rolls back.
+    // Unwind safe: handlers share no state that a panic could leave half-changed. It poisons the
+    // lock of state behind one, and the database rolls back.
     let answered = AssertUnwindSafe(async { app.call(request).await })
         .catch_unwind()
         .await;
@@ -158,7 +169,7 @@ where
     enveloped
 }
 
-/// Adds what every answer carries; an answer's own `Cache-Control` is kept.
+/// Adds the headers that every response carries. An existing `Cache-Control` header is kept.
 fn add_headers(response: &mut Response<BoxBody>) {
     const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
     const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
@@ -170,7 +181,8 @@ fn add_headers(response: &mut Response<BoxBody>) {
     headers.insert(sniffing, NOSNIFF);
 }
 
-/// What the log says of a request. The query is left out: it may hold a secret.
+/// Log line of a request: method, path, status and duration in milliseconds. The query is omitted
+/// because it may contain a secret.
 struct RequestLine {
     method: Method,
     path: String,

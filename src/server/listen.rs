@@ -1,7 +1,7 @@
-//! Listening sockets: bound by us, at a Unix path or a TCP port, or handed over.
+//! Listening sockets: bound here, to a Unix path or a TCP port, or handed over by systemd.
 //!
-//! A Unix path is bound by hand: actix-server's `bind_uds` deletes whatever lies there, even the
-//! socket of a server that still answers.
+//! Unix sockets are not bound by actix-server's `bind_uds`, because it deletes whatever file is at
+//! the path, even the socket of a running server.
 
 use std::fs::{self, File};
 use std::io;
@@ -19,54 +19,56 @@ use super::connection::Stream;
 use crate::config::Address;
 use crate::os::systemd::HandedOver;
 
-/// Longest path of a Unix socket, in bytes: `sun_path` less its final NUL (`unix(7)`).
+/// Maximum length of a Unix socket's path, in bytes: the size of `sun_path` minus the terminating
+/// NUL (`unix(7)`).
 const MAX_PATH_BYTES: usize = 107;
-/// Connections that may wait to be accepted, as systemd's default for a socket unit.
+/// Maximum number of connections waiting to be accepted: the default of `net.core.somaxconn`, which
+/// also limits systemd's socket units (`systemd.socket(5)`).
 const BACKLOG: i32 = 4096;
 
-/// An address cannot be listened on.
+/// Reason why an address cannot be listened on.
 #[derive(Debug, Error)]
 pub enum ListenError {
-    /// The path does not fit into a socket address.
-    #[error("cannot listen on {}: the path has {} bytes, a socket's may have {MAX_PATH_BYTES}", path.display(), path.as_os_str().len())]
+    /// The path is too long for a Unix socket address.
+    #[error("cannot listen on {}: the path has {} bytes, the maximum is {MAX_PATH_BYTES}", path.display(), path.as_os_str().len())]
     PathTooLong {
-        /// The path.
+        /// Path of the socket.
         path: PathBuf,
     },
-    /// Something that is no socket lies at the path.
-    #[error("cannot listen on {}: a file that is no socket is there", path.display())]
+    /// The file at the path is not a socket.
+    #[error("cannot listen on {}: the file there is not a socket", path.display())]
     NoSocket {
-        /// The path.
+        /// Path of the socket.
         path: PathBuf,
     },
-    /// Another server answers at the path.
-    #[error("cannot listen on {}: another server answers there", path.display())]
+    /// Another server is listening at the path.
+    #[error("cannot listen on {}: another server is already listening there", path.display())]
     InUse {
-        /// The path.
+        /// Path of the socket.
         path: PathBuf,
     },
-    /// The system refused, at a path.
+    /// A system call failed for a Unix path.
     #[error("cannot listen on {}", path.display())]
     Unix {
-        /// The path.
+        /// Path of the socket.
         path: PathBuf,
-        /// What the system said.
+        /// Cause reported by the system.
         source: io::Error,
     },
-    /// The system refused, at a TCP address.
+    /// A system call failed for a TCP address.
     #[error("cannot listen on {host} port {port}")]
     Tcp {
-        /// Host as given.
+        /// Host as configured: a name or an IP address.
         host: String,
-        /// Port as given.
+        /// Port as configured.
         port: u16,
-        /// What the system said.
+        /// Cause reported by the system.
         source: io::Error,
     },
 }
 
-/// A listening socket. The file of a Unix socket that was bound here is removed on drop; one that
-/// was handed over is its owner's.
+/// Listening socket. When dropped, it removes the file of a Unix socket that was bound here, but
+/// not that of a socket that was handed over.
 #[derive(Debug)]
 pub struct Listener {
     socket: AnyListener,
@@ -80,10 +82,16 @@ enum AnyListener {
 }
 
 impl Listener {
-    /// Binds `address` and listens on it.
+    /// Binds a socket to `address` and listens on it. A stale Unix socket at the path is replaced.
     ///
     /// # Errors
-    /// [`ListenError`] names the path or port and the reason; nothing on disk has changed.
+    /// - [`ListenError::PathTooLong`] if the Unix path is longer than 107 bytes.
+    /// - [`ListenError::NoSocket`] if there is another kind of file at the Unix path; it is kept.
+    /// - [`ListenError::InUse`] if another server is listening at the Unix path; it is not
+    ///   disturbed.
+    /// - [`ListenError::Unix`] if a system call fails, for example because the directory is
+    ///   missing.
+    /// - [`ListenError::Tcp`] if the host cannot be resolved or the port cannot be bound.
     pub fn bind(address: &Address) -> Result<Self, ListenError> {
         match address {
             Address::Unix { path, mode } => bind_unix(path, *mode),
@@ -100,11 +108,11 @@ impl Listener {
         }
     }
 
-    /// Where this listens, in words for the log: a URL, or `unix:` and the path.
+    /// Returns the address for log lines: a URL for TCP, or `unix:` and the path.
     pub fn description(&self) -> String {
         match &self.socket {
             AnyListener::Tcp(socket) => socket.local_addr().map_or_else(
-                |error| format!("a TCP socket ({error})"),
+                |error| format!("a TCP socket with an unknown address ({error})"),
                 |address| format!("http://{address}"),
             ),
             AnyListener::Unix(socket) => {
@@ -117,10 +125,11 @@ impl Listener {
         }
     }
 
-    /// Splits into what accepts connections, and the file to remove when done.
+    /// Converts the listener into an acceptor and, if it was bound here, the file of the Unix
+    /// socket, which the caller drops when it stops accepting.
     ///
     /// # Errors
-    /// The runtime could not watch the socket.
+    /// [`io::Error`] if the runtime cannot watch the socket.
     pub fn into_acceptor(self) -> io::Result<(Acceptor, Option<SocketFile>)> {
         let acceptor = match self.socket {
             AnyListener::Tcp(socket) => Acceptor::Tcp(socket.try_into()?),
@@ -131,7 +140,7 @@ impl Listener {
 }
 
 impl From<HandedOver> for Listener {
-    /// A socket that somebody else bound.
+    /// Wraps a socket that another process bound; its file is never removed.
     fn from(socket: HandedOver) -> Self {
         let socket = match socket {
             HandedOver::Tcp(socket) => AnyListener::Tcp(socket),
@@ -141,21 +150,22 @@ impl From<HandedOver> for Listener {
     }
 }
 
-/// Accepts connections in the runtime it was made in.
+/// Accepts connections on the runtime in which it was created.
 #[derive(Debug)]
 pub enum Acceptor {
-    /// Over TCP.
+    /// Listener on a TCP port.
     Tcp(tokio::net::TcpListener),
-    /// Over a Unix socket.
+    /// Listener on a Unix path.
     Unix(tokio::net::UnixListener),
 }
 
 impl Acceptor {
-    /// The next connection and, over TCP, its peer. The stream leaves this runtime: a worker's
-    /// takes it in.
+    /// Waits for the next connection and returns it with, for TCP, the address of its peer. The
+    /// stream is detached from this runtime, so that a worker can attach it to its own.
     ///
     /// # Errors
-    /// As `accept(2)`: the listener itself stays usable.
+    /// Those of `accept(2)`, such as `ECONNABORTED` or `EMFILE`, or of detaching the stream. The
+    /// listener remains usable.
     pub async fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
         match self {
             Self::Tcp(listener) => {
@@ -170,22 +180,23 @@ impl Acceptor {
     }
 }
 
-/// The file of a socket bound here. Dropping it removes the file, unless another one lies there by
-/// now.
+/// File of a Unix socket that was bound here. When dropped, it removes the file, unless the file
+/// has been replaced by another.
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
+    /// Device and inode number.
     id: (u64, u64),
 }
 
 impl SocketFile {
-    /// Removes the file now, for an exit that drops nothing.
+    /// Removes the file now, for an exit that does not drop values.
     pub fn remove(&self) {
         let ours = fs::symlink_metadata(&self.path)
             .is_ok_and(|found| (found.dev(), found.ino()) == self.id);
         if ours {
             if let Err(error) = fs::remove_file(&self.path) {
-                log::warn!("cannot remove {}: {error}", self.path.display());
+                log::warn!("cannot remove socket file {}: {error}", self.path.display());
             }
         }
     }
@@ -197,9 +208,10 @@ impl Drop for SocketFile {
     }
 }
 
-/// Binds a Unix socket at `path` with the permission bits `mode`, in place of a stale one.
+/// Binds a Unix socket at `path` with the permission bits `mode`, replacing a stale one.
 ///
-/// A lock on the directory keeps two servers that start at once from both replacing a stale socket.
+/// A lock on the directory prevents two servers that start at the same time from both replacing a
+/// stale socket.
 fn bind_unix(path: &Path, mode: u32) -> Result<Listener, ListenError> {
     if path.as_os_str().len() > MAX_PATH_BYTES {
         return Err(ListenError::PathTooLong {
@@ -219,7 +231,8 @@ fn bind_unix(path: &Path, mode: u32) -> Result<Listener, ListenError> {
         .map_err(|(_, errno)| failed(errno.into()))?;
     remove_stale(path)?;
 
-    // The umask gives the file its mode from the start: nobody can connect in between.
+    // The umask gives the file its mode from the start: there is no time in which others could
+    // connect.
     let before = umask(Mode::from_bits_truncate(!mode & 0o777));
     let bound = listen_at(path);
     umask(before);
@@ -234,6 +247,7 @@ fn bind_unix(path: &Path, mode: u32) -> Result<Listener, ListenError> {
     })
 }
 
+/// Creates a Unix socket that listens at `path`.
 fn listen_at(path: &Path) -> io::Result<UnixListener> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
     socket.bind(&SockAddr::unix(path)?)?;
@@ -241,7 +255,12 @@ fn listen_at(path: &Path) -> io::Result<UnixListener> {
     Ok(socket.into())
 }
 
-/// Removes a socket file on which nobody answers.
+/// Removes the file of a Unix socket on which no server listens.
+///
+/// # Errors
+/// - [`ListenError::NoSocket`] if the file is not a socket.
+/// - [`ListenError::InUse`] if a server is listening.
+/// - [`ListenError::Unix`] if the file cannot be examined or removed, or may not be connected to.
 fn remove_stale(path: &Path) -> Result<(), ListenError> {
     let failed = |source| ListenError::Unix {
         path: path.to_owned(),
@@ -257,7 +276,7 @@ fn remove_stale(path: &Path) -> Result<(), ListenError> {
         }
         Ok(_) => {}
     }
-    // Not blocking: a server whose backlog is full answers EAGAIN, and is alive.
+    // Non-blocking: EAGAIN means that a server is listening and its backlog is full.
     let probe = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)
         .and_then(|socket| socket.connect(&SockAddr::unix(path)?));
     match probe {

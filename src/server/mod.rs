@@ -1,8 +1,9 @@
-//! Accepts connections and hands them to worker threads, each with the whole application in it.
+//! Accepts connections and distributes them to worker threads, each of which runs the whole
+//! application.
 //!
-//! This takes the place of actix-web's `HttpServer`, whose accept loop removes the file of a Unix
-//! socket each time it stops watching it: when it stops, but also when it is out of file
-//! descriptors, and also when the socket is systemd's. Below it everything is actix's.
+//! This replaces actix-web's `HttpServer`, whose accept loop removes the file of a Unix socket
+//! whenever it stops watching the socket: not only at the end, but also when the process is out of
+//! file descriptors, and even if the socket belongs to systemd. Everything below it is actix's.
 
 pub mod connection;
 pub mod guard;
@@ -33,65 +34,70 @@ use tokio::time::{sleep, timeout, timeout_at, Instant};
 use self::connection::{Connection, State, Stream};
 use self::listen::{Acceptor, Listener, SocketFile};
 
-/// Connections served at once, all workers together; more wait in the listening socket's queue.
+/// Maximum number of connections served at once by all workers together. Further connections wait
+/// in the backlog of the listening socket.
 pub const MAX_CONNECTIONS: usize = 512;
-/// How long a client that is sent away may take to notice.
+/// Maximum time for the shutdown of a connection.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long to wait before accepting again when the system is out of file descriptors or memory.
+/// Delay before accepting again after an error, such as too many open files.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
-/// With no answer finished and no connection ended for this long, what is open lies idle. On a
-/// busy machine 50 ms were too short: nginx sent a POST, which it never repeats, as the connection
-/// was closed.
+/// Time without a finished response or an ended connection after which the open connections are
+/// considered idle. On a busy machine 50 ms was too short: nginx sent a POST, which it never
+/// retries, while the connection was being closed.
 const QUIET: Duration = Duration::from_millis(200);
 
-/// The server's own request was not answered: a worker hangs.
+/// A worker did not respond to a health check of the server itself.
 #[derive(Debug, Error)]
 #[error("worker {worker} did not answer within {} s", patience.as_secs())]
 pub struct Hung {
-    /// Number of the worker, from 0.
+    /// Index of the worker, starting at 0.
     pub worker: usize,
-    /// How long it was waited for.
+    /// Time that the health check waited for the response.
     pub patience: Duration,
 }
 
-/// How far the end of the server has come.
+/// Phase of the server's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Life {
+    /// Connections are accepted and kept alive.
     Serving,
-    /// Each answer is the last one on its connection.
+    /// Each response is the last one on its connection.
     Draining,
     /// Idle connections are closed.
     Closing,
 }
 
-/// What every part of the server sees.
+/// State shared by the acceptors, the workers and [`Server`].
 struct Shared {
     life: watch::Sender<Life>,
     places: Arc<Semaphore>,
-    /// An answer was finished or a connection ended.
+    /// Notified when a connection ends or, outside of [`Life::Serving`], a response is finished.
     activity: Notify,
 }
 
 impl Shared {
+    /// Returns the number of open connections.
     fn open_connections(&self) -> usize {
         MAX_CONNECTIONS - self.places.available_permits()
     }
 }
 
-/// A connection on its way to a worker, with its place among [`MAX_CONNECTIONS`]; the server's own
-/// connection takes none.
+/// Connection on its way to a worker, with its place among the [`MAX_CONNECTIONS`]. A connection of
+/// the server's own health check takes no place.
 struct Accepted {
     stream: Stream,
     peer: Option<SocketAddr>,
     place: Option<OwnedSemaphorePermit>,
 }
 
+/// Handle of a worker thread.
 struct Worker {
     connections: mpsc::UnboundedSender<Accepted>,
     arbiter: ArbiterHandle,
 }
 
-/// A running server. It lives on the runtime that started it, its workers on threads of their own.
+/// Running server. It accepts on the runtime that started it; its workers run on threads of their
+/// own.
 pub struct Server {
     shared: Arc<Shared>,
     workers: Arc<[Worker]>,
@@ -103,15 +109,16 @@ impl Server {
     /// Starts `workers` threads that serve `routes`, and accepts connections on `listeners`.
     ///
     /// # Errors
-    /// A listener could not be watched, or a thread not be started.
+    /// [`io::Error`] if a worker thread ends while it starts, or the runtime cannot watch a
+    /// listener.
     ///
     /// # Panics
-    /// When there is no worker, or outside of an actix runtime.
+    /// If `workers` is 0, or this is called outside of an actix runtime.
     pub async fn start<F>(listeners: Vec<Listener>, workers: usize, routes: F) -> io::Result<Self>
     where
         F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
     {
-        assert!(workers > 0, "a server needs a worker");
+        assert!(workers > 0, "a server needs at least one worker");
         let shared = Arc::new(Shared {
             life: watch::Sender::new(Life::Serving),
             places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
@@ -141,17 +148,18 @@ impl Server {
         })
     }
 
-    /// Sends a request through every worker and waits for the answers.
+    /// Sends a health check to every worker and waits for the responses.
     ///
     /// # Errors
-    /// [`Hung`] names the first worker that did not answer 200 within `patience`.
+    /// [`Hung`] if a worker does not respond with 200 within `patience`; it names the first such
+    /// worker.
     pub async fn check(&self, patience: Duration) -> Result<(), Hung> {
         let checks = self
             .workers
             .iter()
             .enumerate()
             .map(|(number, worker)| async move {
-                match timeout(patience, ask(worker)).await {
+                match timeout(patience, check_worker(worker)).await {
                     Ok(Ok(())) => Ok(()),
                     _ => Err(Hung {
                         worker: number,
@@ -162,22 +170,23 @@ impl Server {
         try_join_all(checks).await.map(|_| ())
     }
 
-    /// The files to remove by an exit that cannot wait for [`Server::stop`].
+    /// Returns the files of the listening sockets, for an exit that cannot wait for
+    /// [`Server::stop`] and must remove them.
     pub fn socket_files(&self) -> Arc<[SocketFile]> {
         Arc::clone(&self.files)
     }
 
-    /// Accepts no more connections, finishes the requests in flight, and ends.
+    /// Stops accepting connections, finishes the requests in flight, and stops the workers.
     ///
-    /// Returns how many connections were still busy after `grace` and were cut off. Busy
-    /// connections end with the answer they wait for (`Connection: close`). Idle ones are closed
-    /// when all has been quiet for a moment, not at once: under load a proxy is just about to use
-    /// them, and a request that it cannot repeat would be lost.
+    /// Returns the number of connections that were still busy after `grace` and were cut off. A
+    /// busy connection ends with its pending response (`Connection: close`). Idle connections are
+    /// not closed at once, but after a short time without activity: under load a proxy may be about
+    /// to use one, and a request that it cannot retry would be lost.
     pub async fn stop(mut self, grace: Duration) -> usize {
         let deadline = Instant::now() + grace;
         for acceptor in &mut self.acceptors {
             acceptor.abort();
-            // A connection accepted last is on its way to a worker, or was never taken.
+            // The last connection was either handed to a worker or not accepted at all.
             let _cancelled = acceptor.await;
         }
         self.shared.life.send_replace(Life::Draining);
@@ -200,7 +209,7 @@ impl Server {
     }
 }
 
-/// Hands each connection to the next worker in turn.
+/// Accepts connections and hands them to the workers in turn.
 async fn accept_all(acceptor: Acceptor, workers: Arc<[Worker]>, shared: Arc<Shared>) {
     let mut in_turn = workers.iter().cycle();
     loop {
@@ -218,7 +227,7 @@ async fn accept_all(acceptor: Acceptor, workers: Arc<[Worker]>, shared: Arc<Shar
                     .next()
                     .map(|worker| worker.connections.send(accepted));
                 if !matches!(sent, Some(Ok(()))) {
-                    log::error!("a worker thread has ended: a connection is lost");
+                    log::error!("connection dropped: its worker thread has ended");
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -230,7 +239,7 @@ async fn accept_all(acceptor: Acceptor, workers: Arc<[Worker]>, shared: Arc<Shar
     }
 }
 
-/// Starts one worker thread, and waits until it can take connections.
+/// Starts one worker thread and waits until it is ready to serve connections.
 async fn start_worker<F>(shared: Arc<Shared>, routes: F) -> io::Result<Worker>
 where
     F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
@@ -243,14 +252,14 @@ where
     });
     is_started
         .await
-        .map_err(|_| io::Error::other("a worker thread could not start"))?;
+        .map_err(|_| io::Error::other("a worker thread ended while starting"))?;
     Ok(Worker {
         connections,
         arbiter: arbiter.handle(),
     })
 }
 
-/// Serves the connections that come in, each in a task of its own.
+/// Serves the incoming connections of a worker, each in a task of its own.
 async fn work<F>(
     mut incoming: mpsc::UnboundedReceiver<Accepted>,
     shared: Arc<Shared>,
@@ -263,11 +272,11 @@ async fn work<F>(
         .into_factory()
         .new_service(())
         .await
-        .expect("the routes are made without failing");
+        .expect("the routes can be built");
     let app = Rc::new(app);
     let in_service = Arc::clone(&shared);
     let http = HttpService::build()
-        .keep_alive(KeepAlive::Os) // Connection times head and keep-alive itself
+        .keep_alive(KeepAlive::Os) // `Connection` enforces these timeouts
         .client_request_timeout(Duration::ZERO)
         .client_disconnect_timeout(DISCONNECT_TIMEOUT)
         .on_connect_ext(|connection: &Connection, data| {
@@ -287,7 +296,7 @@ async fn work<F>(
         }))
         .new_service(())
         .await
-        .expect("the HTTP service is made without failing");
+        .expect("the HTTP service can be built");
     let http = Rc::new(http);
     let _heard = started.send(());
     while let Some(accepted) = incoming.recv().await {
@@ -298,12 +307,12 @@ async fn work<F>(
                 let served = http.call((connection, accepted.peer));
                 actix_rt::spawn(serve(served, state, accepted.place, Arc::clone(&shared)));
             }
-            Err(error) => log::error!("cannot serve a connection: {error}"),
+            Err(error) => log::error!("cannot serve connection: {error}"),
         }
     }
 }
 
-/// Drives one connection to its end, and tells it when to end by itself.
+/// Drives one connection to its end; in [`Life::Closing`], makes it close when idle.
 async fn serve<E: std::fmt::Debug>(
     served: impl Future<Output = Result<(), E>>,
     state: Rc<State>,
@@ -322,7 +331,7 @@ async fn serve<E: std::fmt::Debug>(
             biased;
             result = &mut served => {
                 if let Err(error) = result {
-                    log::debug!("a connection ended early: {error:?}");
+                    log::debug!("connection ended early: {error:?}");
                 }
                 serving = false;
             }
@@ -336,8 +345,8 @@ async fn serve<E: std::fmt::Debug>(
     shared.activity.notify_one();
 }
 
-/// Sends one request to `worker` as a client would, and reads the answer.
-async fn ask(worker: &Worker) -> io::Result<()> {
+/// Sends a health check to `worker` over a connection, as a client would, and reads the response.
+async fn check_worker(worker: &Worker) -> io::Result<()> {
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_nonblocking(true)?;
     theirs.set_nonblocking(true)?;

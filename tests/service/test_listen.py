@@ -37,7 +37,7 @@ def test_live_socket_is_never_stolen(serve, tmp_path):
     serve("--uds", path).wait_ready()
     inode = path.stat().st_ino
     second = run("--uds", path)
-    assert_refused(second, str(path), "another server answers there")
+    assert_refused(second, str(path), "another server is already listening there")
     assert path.stat().st_ino == inode
     assert request(path, "GET", "/auth/hello").status == 200
 
@@ -51,7 +51,7 @@ def test_live_socket_with_a_full_backlog_is_never_stolen(tmp_path):
         for client in clients:
             client.setblocking(False)
             client.connect_ex(str(path))
-        assert_refused(run("--uds", path), str(path), "another server answers there")
+        assert_refused(run("--uds", path), str(path), "another server is already listening there")
         for client in clients:
             client.close()
     assert path.exists()
@@ -60,7 +60,7 @@ def test_live_socket_with_a_full_backlog_is_never_stolen(tmp_path):
 def test_file_that_is_no_socket_is_kept(tmp_path):
     path = tmp_path / "auth.sock"
     path.write_text("precious")
-    assert_refused(run("--uds", path), str(path), "no socket")
+    assert_refused(run("--uds", path), str(path), "not a socket")
     assert path.read_text() == "precious"
 
 

@@ -1,5 +1,5 @@
-//! The OpenAPI document of all routes, as utoipa gathers it from the handlers. `make generate`
-//! writes it to `openapi.json`, which is what is served.
+//! The OpenAPI document of all routes, which utoipa generates from the handlers. `make generate`
+//! writes it to `openapi.json`, the file that is served.
 
 use serde_json::{json, Value};
 use utoipa::openapi::path::Operation;
@@ -9,12 +9,12 @@ use utoipa::{Modify, OpenApi};
 use super::super::{docs, error, health, hello, oauth2, settings, users};
 use crate::domain::scopes::Scope;
 
-/// What utoipa gathers.
+/// Routes, schemas and general information from which utoipa generates the document.
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Opentrons auth server",
-        description = "Who may do what on this robot. While access control is off, a request without a token may do everything; one with a token may do what its token may.",
+        description = "User accounts, sessions and access control of the robot. While access control is off, a request without an access token may do anything, and a request with one may do what its scopes allow.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     servers((url = "/")),
@@ -47,16 +47,16 @@ use crate::domain::scopes::Scope;
     components(schemas(error::ErrorBody)),
     modifiers(&Security, &OperationIds),
     tags(
-        (name = "OAuth 2", description = "Logging in, and what tokens may do."),
+        (name = "OAuth 2", description = "Logging in and out; tokens and their scopes."),
         (name = "Users", description = "User accounts."),
-        (name = "Settings", description = "What logins and passwords must be like."),
-        (name = "Service", description = "The server itself."),
-        (name = "Documents", description = "This description.")
+        (name = "Settings", description = "Rules for logins and passwords; access control."),
+        (name = "Service", description = "Health of the server."),
+        (name = "Documents", description = "Description of this API.")
     )
 )]
 struct Document;
 
-/// Routes about the user that `POST /auth/users` has made, by their operation ids.
+/// Operation ids of the routes that take the username of a user created by `POST /auth/users`.
 const ABOUT_A_NEW_USER: [&str; 5] = [
     "getUsersByUsername",
     "patchUsersByUsername",
@@ -65,11 +65,11 @@ const ABOUT_A_NEW_USER: [&str; 5] = [
     "getUsersByUsernameLoginStatus",
 ];
 
-/// The document.
+/// Returns the OpenAPI document.
 pub fn document() -> Value {
     let mut document =
-        serde_json::to_value(Document::openapi()).expect("the document is plain JSON");
-    // utoipa 5.5 spells `operationId` of a link wrongly.
+        serde_json::to_value(Document::openapi()).expect("the document can be serialized");
+    // Added as JSON: utoipa 5.5 serializes the `operationId` of a link under a wrong name.
     let links: Value = ABOUT_A_NEW_USER
         .map(|id| {
             let username = json!({ "username": "$response.body#/data/username" });
@@ -82,7 +82,7 @@ pub fn document() -> Value {
     document
 }
 
-/// Adds how requests are let in, with all scopes.
+/// Adds the security scheme, with all scopes.
 struct Security;
 
 impl Modify for Security {
@@ -100,8 +100,8 @@ impl Modify for Security {
     }
 }
 
-/// Names each operation by its method and path, such as `patchUsersSelf`: handlers of different
-/// files have the same names, and one serves GET and HEAD.
+/// Sets the id of each operation from its method and path, such as `patchUsersSelf`. The names of
+/// the handlers are not unique, and one handler serves both GET and HEAD.
 struct OperationIds;
 
 impl Modify for OperationIds {
@@ -121,6 +121,7 @@ impl Modify for OperationIds {
     }
 }
 
+/// Returns the id of the operation with a method and path.
 fn operation_id(method: &str, path: &str) -> String {
     let words = path
         .split('/')
@@ -132,7 +133,7 @@ fn operation_id(method: &str, path: &str) -> String {
         id += &first.to_ascii_uppercase();
         id += rest;
     }
-    // RFC 8414 gives one document two paths.
+    // The metadata of RFC 8414 has two paths.
     if path.ends_with("/auth") {
         id += "AtRoot";
     }

@@ -1,7 +1,7 @@
-//! `/auth/openapi.json` and `/auth/redoc`: the API, described.
+//! `/auth/openapi.json` and `/auth/redoc`: the documentation of the API.
 //!
-//! The page is made here, from the same document, with no script and nothing to load: a robot has
-//! no internet access, and a page without scripts needs no trust.
+//! The page is rendered here from the OpenAPI document. It contains no scripts and loads nothing: a
+//! robot has no internet access, and a page without scripts needs no trust.
 
 pub mod document;
 
@@ -16,11 +16,14 @@ use base64::Engine;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-/// The document. `make generate` writes it: gathering it takes more code than all handlers.
+/// The OpenAPI document, written by `make generate`: the code that generates it is larger than all
+/// handlers together, and is not part of the program.
 const DOCUMENT: &str = include_str!("openapi.json");
+/// Style sheet of the page.
 const STYLE: &str = include_str!("page.css");
 
-/// The page may show its own style, known by its hash, and nothing else (CSP level 3 §2.3.1).
+/// Returns the page's content security policy: only its own style sheet, identified by its hash, is
+/// allowed (CSP level 3 §2.3.1).
 fn page_policy() -> String {
     let hash = STANDARD.encode(Sha256::digest(STYLE));
     format!(
@@ -29,7 +32,7 @@ fn page_policy() -> String {
     )
 }
 
-/// Answers with the OpenAPI 3.1 document.
+/// Returns the OpenAPI 3.1 document.
 #[utoipa::path(
     method(get, head),
     path = "/auth/openapi.json",
@@ -42,17 +45,17 @@ pub async fn openapi() -> impl Responder {
         .body(DOCUMENT)
 }
 
-/// Answers with a page for people that shows the same document.
+/// Returns an HTML page that shows the OpenAPI document.
 #[utoipa::path(
     method(get, head),
     path = "/auth/redoc",
     tag = "Documents",
-    responses((status = 200, description = "A page.", body = String, content_type = "text/html"))
+    responses((status = 200, description = "The documentation page.", body = String, content_type = "text/html"))
 )]
 pub async fn page() -> impl Responder {
     static PAGE: OnceLock<(Bytes, String)> = OnceLock::new();
     let (html, policy) = PAGE.get_or_init(|| {
-        let document = serde_json::from_str(DOCUMENT).expect("the document is JSON");
+        let document = serde_json::from_str(DOCUMENT).expect("the OpenAPI document is valid JSON");
         (Bytes::from(render(&document)), page_policy())
     });
     HttpResponse::Ok()
@@ -62,7 +65,7 @@ pub async fn page() -> impl Responder {
         .body(html.clone())
 }
 
-/// The whole page.
+/// Renders the whole page as HTML.
 fn render(document: &Value) -> String {
     let mut page = Html::default();
     let title = text(document, "/info/title");
@@ -101,20 +104,24 @@ fn render(document: &Value) -> String {
     page.0
 }
 
+/// HTML under construction.
 #[derive(Default)]
 struct Html(String);
 
 impl Html {
+    /// Appends an element with escaped text content, or nothing if the content is empty.
     fn element(&mut self, name: &str, content: &str) {
         if !content.is_empty() {
             let _ = write!(self.0, "<{name}>{}</{name}>", escape(content));
         }
     }
 
+    /// Appends a JSON value as preformatted text.
     fn json(&mut self, value: &Value) {
         self.element("pre", &format!("{value:#}"));
     }
 
+    /// Appends the section of one operation.
     fn operation(&mut self, path: &str, method: &str, operation: &Value) {
         let method = method.to_uppercase();
         let _ = write!(
@@ -145,6 +152,7 @@ impl Html {
     }
 }
 
+/// Returns the string at a JSON pointer (RFC 6901), or an empty one.
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value
         .pointer(pointer)
@@ -152,6 +160,7 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
         .unwrap_or_default()
 }
 
+/// Returns the members of the object at a JSON pointer (RFC 6901), or none.
 fn members<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
     value
         .pointer(pointer)
@@ -160,6 +169,7 @@ fn members<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = (&'a Str
         .flat_map(Map::iter)
 }
 
+/// Escapes text for HTML content and attribute values.
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")

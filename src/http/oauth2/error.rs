@@ -1,4 +1,4 @@
-//! OAuth 2 errors (RFC 6749 §5.2).
+//! Errors of the OAuth 2.0 endpoints and their responses (RFC 6749 §5.2).
 
 use actix_web::http::{header, StatusCode};
 use actix_web::{HttpResponse, ResponseError};
@@ -9,57 +9,60 @@ use utoipa::ToSchema;
 use crate::http::error::ApiError;
 use crate::service::ServiceError;
 
-/// The body of an OAuth 2 error.
+/// Body of an OAuth 2.0 error response (RFC 6749 §5.2).
 #[derive(Debug, Serialize, ToSchema)]
 pub struct OAuthErrorBody {
-    /// What is wrong, for programs.
+    /// Error code, for programs.
     #[schema(example = "invalid_grant")]
     error: &'static str,
-    /// What is wrong, for people.
+    /// Description of the error, for people.
     error_description: String,
-    /// Failed logins that are left before the account locks.
+    /// Number of failed logins left before the account is locked. Omitted if there is no limit or
+    /// no such user.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = u32, required = false)]
     opentrons_login_attempts_remaining: Option<u32>,
-    /// That the account is locked; left out when it is not.
+    /// `true` if the account is locked; omitted otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = bool, required = false)]
     opentrons_account_locked: Option<bool>,
 }
 
-/// A request to an OAuth 2 route that cannot be answered as it wishes.
+/// Error of an OAuth 2.0 endpoint.
 #[derive(Debug, Error)]
 pub enum OAuthError {
-    /// A parameter is missing, given twice, or not a form's.
+    /// The body is not form-encoded, or a parameter is missing or given more than once.
     #[error("{0}")]
     InvalidRequest(String),
-    /// There is no such client.
-    #[error("The client is not known.")]
+    /// The client is unknown, or its authentication failed.
+    #[error("The client is unknown.")]
     InvalidClient,
-    /// Wrong credentials.
+    /// The username or the password is wrong, or the account is locked.
     #[error("Invalid credentials given.")]
     InvalidCredentials {
-        /// Failed logins that are left.
+        /// Number of failed logins left before the account is locked; `None` if there is no limit
+        /// or no such user.
         attempts_remaining: Option<u32>,
         /// Whether the account is locked.
         locked: bool,
     },
-    /// A refresh token that is unknown, expired, revoked or used up.
+    /// The refresh token is unknown, expired, revoked or already used.
     #[error("The refresh token is unknown, expired or revoked.")]
     InvalidRefreshToken,
-    /// An unknown scope, or more than may be had.
-    #[error("A scope is unknown, or more than may be had.")]
+    /// A requested scope is unknown or exceeds those that the account or the session may have.
+    #[error("A requested scope is unknown or not allowed.")]
     InvalidScope,
-    /// A grant type that is not offered.
+    /// The grant type is not supported.
     #[error("The grant type must be password or refresh_token.")]
     UnsupportedGrantType,
-    /// An account that is slowed down has to wait.
-    #[error("Too many wrong passwords; try again in {seconds} s.")]
+    /// The account must wait after failed logins: logins of accounts that are never locked by
+    /// failed logins are slowed down instead.
+    #[error("Too many failed logins; try again in {seconds} s.")]
     MustWait {
-        /// How long, in seconds.
+        /// Time until the next attempt, in seconds.
         seconds: u64,
     },
-    /// What is not OAuth 2's own.
+    /// An error that is not specific to OAuth 2.0.
     #[error(transparent)]
     Other(#[from] ApiError),
 }
@@ -87,13 +90,14 @@ impl ResponseError for OAuthError {
             Self::InvalidCredentials { .. } | Self::InvalidRefreshToken => "invalid_grant",
             Self::InvalidScope => "invalid_scope",
             Self::UnsupportedGrantType => "unsupported_grant_type",
-            // RFC 6749 §4.1.2.1; §5.2 has no error for it.
+            // From RFC 6749 §4.1.2.1: §5.2 has no error code for this case.
             Self::MustWait { .. } | Self::Other(ApiError::Busy) => "temporarily_unavailable",
             Self::Other(error) => return error.error_response(),
         };
         let mut response = HttpResponse::build(self.status_code());
         if matches!(self, Self::InvalidClient) {
-            // RFC 9110 §15.5.2 wants one; RFC 6749 §5.2 wants that of the scheme which clients use.
+            // RFC 9110 §15.5.2 requires a challenge; RFC 6749 §5.2 requires the scheme that the
+            // client used, which can only be Basic.
             response.insert_header((
                 header::WWW_AUTHENTICATE,
                 "Basic realm=\"opentrons-auth-server\"",

@@ -1,4 +1,5 @@
-//! Parameters of OAuth 2 requests: `application/x-www-form-urlencoded` (RFC 6749 appendix B).
+//! Parsing of OAuth 2.0 request parameters: `application/x-www-form-urlencoded` (RFC 6749 appendix
+//! B).
 
 use std::borrow::Cow;
 
@@ -13,17 +14,20 @@ use serde::forward_to_deserialize_any;
 
 use super::error::OAuthError;
 
-/// The only registered client, a public one.
+/// Identifier of the only registered client, which is a public client (RFC 6749 §2.1).
 pub const CLIENT: &str = "opentrons_app";
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// The parameters of a request by the known client. One without a value counts as left out (RFC
-/// 6749 §3.2).
+/// Parses the parameters of a request and checks its client. A parameter without a value is treated
+/// as omitted (RFC 6749 §3.2).
 ///
 /// # Errors
-/// [`OAuthError::InvalidRequest`]: the body is no form, a parameter is given twice or missing.
-/// [`OAuthError::InvalidClient`]: the client is unknown.
+/// - [`OAuthError::InvalidRequest`] if the body is not form-encoded, a parameter is missing or
+///   given more than once, or the client in the body differs from the one in the header
+///   `Authorization`.
+/// - [`OAuthError::InvalidClient`] if the client is unknown, or its HTTP Basic credentials are
+///   malformed or contain a secret.
 pub fn parameters<T: DeserializeOwned>(
     request: &HttpRequest,
     body: &[u8],
@@ -44,7 +48,7 @@ pub fn parameters<T: DeserializeOwned>(
     for (name, value) in form_urlencoded::parse(body) {
         if pairs.iter().any(|(seen, _)| *seen == name) {
             return Err(OAuthError::InvalidRequest(
-                "A parameter is given twice.".into(),
+                "A parameter is given more than once.".into(),
             ));
         }
         pairs.push((name, value));
@@ -58,7 +62,7 @@ pub fn parameters<T: DeserializeOwned>(
         .map_err(|error| OAuthError::InvalidRequest(reason(&error)))
 }
 
-/// The value of a parameter: a text, also where a structure has it as an `Option`.
+/// Value of a parameter. It deserializes into a string, or an `Option` of one.
 struct Parameter<'a>(&'a str);
 
 impl<'de> IntoDeserializer<'de, Error> for Parameter<'_> {
@@ -86,7 +90,8 @@ impl<'de> Deserializer<'de> for Parameter<'_> {
     }
 }
 
-/// That a parameter is missing; nothing else can be wrong with texts.
+/// Describes a deserialization error. Since all parameters are strings, it can only be that one is
+/// missing.
 fn reason(error: &Error) -> String {
     let text = error.to_string();
     match text.split('`').nth(1) {
@@ -95,17 +100,18 @@ fn reason(error: &Error) -> String {
     }
 }
 
-/// What is said of a parameter that is left out.
+/// Returns the error description for a missing parameter.
 pub fn missing(name: &str) -> String {
     format!("The parameter {name} is missing.")
 }
 
+/// Checks that the request names the known client, by `client_id` or by HTTP Basic.
 fn check_client(request: &HttpRequest, pairs: &[(Cow<str>, Cow<str>)]) -> Result<(), OAuthError> {
     let named = pairs.iter().find(|(name, _)| name == "client_id");
     let named = named.map(|(_, value)| &**value);
     match (basic_client(request)?.as_deref(), named) {
         (Some(one), Some(other)) if one != other => Err(OAuthError::InvalidRequest(
-            "The client is named twice, by different names.".into(),
+            "The parameter client_id differs from the client in the Authorization header.".into(),
         )),
         (Some(CLIENT), _) | (None, Some(CLIENT)) => Ok(()),
         (None, None) => Err(OAuthError::InvalidRequest(missing("client_id"))),
@@ -113,10 +119,12 @@ fn check_client(request: &HttpRequest, pairs: &[(Cow<str>, Cow<str>)]) -> Result
     }
 }
 
-/// The client that names itself by HTTP Basic (RFC 6749 §2.3.1): the public one has an empty secret.
+/// Returns the client identifier given by HTTP Basic (RFC 6749 §2.3.1), if any. The public client
+/// has an empty secret.
 ///
 /// # Errors
-/// [`OAuthError::InvalidClient`]: the credentials are malformed, or have a secret.
+/// [`OAuthError::InvalidClient`] if the credentials are malformed, given more than once, or contain
+/// a secret.
 fn basic_client(request: &HttpRequest) -> Result<Option<String>, OAuthError> {
     let mut values = request.headers().get_all(header::AUTHORIZATION);
     let (Some(value), second) = (values.next(), values.next()) else {
@@ -132,7 +140,7 @@ fn basic_client(request: &HttpRequest) -> Result<Option<String>, OAuthError> {
         let id = decoded
             .strip_suffix(b":")
             .filter(|id| !id.contains(&b':'))?;
-        // The id is form-encoded itself: as a lone name it decodes to itself.
+        // The identifier is itself form-encoded: parsed as a form, it is a name without a value.
         let (id, rest) = form_urlencoded::parse(id).next()?;
         (rest.is_empty() && second.is_none()).then(|| id.into_owned())
     };

@@ -1,5 +1,5 @@
-//! `POST /auth/oauth2/introspect` (RFC 7662): what the robot's other servers ask for each request
-//! that they protect.
+//! `POST /auth/oauth2/introspect` (RFC 7662): the robot's other servers send it for each protected
+//! request that has a token.
 
 use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse};
@@ -13,12 +13,13 @@ use crate::http::views::AccountType;
 use crate::http::AppState;
 use crate::service::ActiveToken;
 
-/// Introspection of a token. An inactive token yields only `active: false` (RFC 7662 §2.2).
+/// Result of the introspection of a token. An inactive token yields only `active: false` (RFC 7662
+/// §2.2).
 #[derive(Default, Serialize, ToSchema)]
 pub struct Introspection {
-    /// Whether it is an access token that is valid now.
+    /// Whether the token is a currently valid access token.
     active: bool,
-    /// Scopes that it has now: names, sorted, separated by spaces.
+    /// Scopes that the token currently has: names, sorted, separated by spaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     scope: Option<String>,
@@ -34,15 +35,17 @@ pub struct Introspection {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = AccountType, required = false)]
     ot_account_type: Option<AccountType>,
-    /// Client that it was issued to.
+    /// Identifier of the client that the token was issued to.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false, example = "opentrons_app")]
     client_id: Option<&'static str>,
-    /// Time of expiry, in seconds since 1970 by the robot's wall clock as it is now.
+    /// Time of expiry, in seconds since 1970-01-01T00:00:00Z by the robot's wall clock as it is set
+    /// now.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = i64, required = false)]
     exp: Option<i64>,
-    /// Time of issue, in seconds since 1970 by the robot's wall clock as it is now.
+    /// Time of issue, in seconds since 1970-01-01T00:00:00Z by the robot's wall clock as it is set
+    /// now.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = i64, required = false)]
     iat: Option<i64>,
@@ -68,29 +71,29 @@ impl From<ActiveToken> for Introspection {
     }
 }
 
-/// Parameters of a request about a token.
+/// Parameters of an introspection or revocation request.
 #[derive(Deserialize, ToSchema)]
 pub struct AboutToken {
-    /// Client identifier: always `opentrons_app`. It may come by HTTP Basic with an empty secret
-    /// instead.
+    /// Client identifier: always `opentrons_app`. It may be omitted if it is given by HTTP Basic
+    /// with an empty secret.
     #[serde(rename = "client_id")]
     #[schema(pattern = "^opentrons_app$", example = "opentrons_app")]
     _client_id: Option<String>,
-    /// The token.
+    /// Token to introspect or to revoke.
     #[schema(min_length = 1)]
     pub token: String,
 }
 
-/// Introspects a token: whether it is active, and what it may do now.
+/// Returns whether a token is active and, if so, its account and scopes.
 #[utoipa::path(
     post,
     path = "/auth/oauth2/introspect",
     tag = "OAuth 2",
     request_body(content = AboutToken, content_type = "application/x-www-form-urlencoded"),
     responses(
-        (status = 200, description = "What is known of the token.", body = Introspection),
-        (status = 400, description = "`invalid_request`.", body = OAuthErrorBody),
-        (status = 401, description = "`invalid_client`.", body = OAuthErrorBody),
+        (status = 200, description = "The state of the token.", body = Introspection),
+        (status = 400, description = "`invalid_request`: the body is malformed, or a parameter is missing or repeated.", body = OAuthErrorBody),
+        (status = 401, description = "`invalid_client`: the client is unknown.", body = OAuthErrorBody),
     )
 )]
 pub async fn post(

@@ -1,4 +1,4 @@
-//! The authorization server's metadata (RFC 8414).
+//! Metadata of the authorization server (RFC 8414).
 
 use actix_web::http::header::HeaderMap;
 use actix_web::http::uri::Authority;
@@ -8,10 +8,10 @@ use utoipa::ToSchema;
 
 use crate::domain::scopes::Scope;
 
-/// What a client can find out about this authorization server (RFC 8414 §2).
+/// Metadata of the authorization server (RFC 8414 §2).
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Metadata {
-    /// Issuer identifier: the URL of the server, as the client reached it.
+    /// Issuer identifier: the URL of the server, with the scheme and host that the client used.
     #[schema(example = "http://robot:31950/auth")]
     issuer: String,
     /// URL of the token endpoint.
@@ -22,17 +22,17 @@ pub struct Metadata {
     revocation_endpoint: String,
     /// Supported grant types.
     grant_types_supported: [&'static str; 2],
-    /// Supported response types: none, for there is no authorization endpoint.
+    /// Supported response types: none, because there is no authorization endpoint.
     response_types_supported: [&'static str; 0],
     /// Supported scopes.
     scopes_supported: Vec<&'static str>,
-    /// Client authentication at the token endpoint: none, the client is public.
+    /// Client authentication methods of the token endpoint: `none`, because the client is public.
     token_endpoint_auth_methods_supported: [&'static str; 1],
-    /// Client authentication at the introspection endpoint: none.
+    /// Client authentication methods of the introspection endpoint: `none`.
     introspection_endpoint_auth_methods_supported: [&'static str; 1],
-    /// Client authentication at the revocation endpoint: none.
+    /// Client authentication methods of the revocation endpoint: `none`.
     revocation_endpoint_auth_methods_supported: [&'static str; 1],
-    /// URL of the API page for people.
+    /// URL of the API documentation page.
     service_documentation: String,
 }
 
@@ -47,7 +47,7 @@ pub async fn get(request: HttpRequest) -> impl Responder {
     answer(&request)
 }
 
-/// Returns the authorization server's metadata at the path that RFC 8414 §3.1 gives it.
+/// Returns the authorization server's metadata, at the path that RFC 8414 §3.1 requires.
 #[utoipa::path(
     method(get, head),
     path = "/.well-known/oauth-authorization-server/auth",
@@ -58,6 +58,7 @@ pub async fn get_at_root(request: HttpRequest) -> impl Responder {
     answer(&request)
 }
 
+/// Responds with the metadata.
 fn answer(request: &HttpRequest) -> HttpResponse {
     let issuer = format!("{}/auth", origin(request.headers()));
     HttpResponse::Ok().json(Metadata {
@@ -75,7 +76,8 @@ fn answer(request: &HttpRequest) -> HttpResponse {
     })
 }
 
-/// Scheme and host by which the client came: nginx tells them, else the request itself.
+/// Returns the scheme and host that the client used: as passed on by nginx, or else as in the
+/// request.
 fn origin(headers: &HeaderMap) -> String {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let scheme = match header("x-forwarded-proto") {

@@ -1,4 +1,4 @@
-//! OAuth 2.0 (RFC 6749): one file per route.
+//! OAuth 2.0 (RFC 6749): one file per endpoint, and one per grant type in `token`.
 
 pub mod error;
 pub mod form;

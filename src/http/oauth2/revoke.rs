@@ -1,4 +1,4 @@
-//! `POST /auth/oauth2/revoke`: logging out (RFC 7009).
+//! `POST /auth/oauth2/revoke` (RFC 7009): logging out.
 
 use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse};
@@ -10,16 +10,16 @@ use crate::domain::tokens::TokenDigest;
 use crate::http::auth;
 use crate::http::{nothing, AppState, Empty};
 
-/// Ends the session that a token of either kind belongs to. An unknown token is no error.
+/// Ends the session that an access or refresh token belongs to. An unknown token is not an error.
 #[utoipa::path(
     post,
     path = "/auth/oauth2/revoke",
     tag = "OAuth 2",
     request_body(content = AboutToken, content_type = "application/x-www-form-urlencoded"),
     responses(
-        (status = 200, description = "The session has ended.", body = Empty),
-        (status = 400, description = "`invalid_request`.", body = OAuthErrorBody),
-        (status = 401, description = "`invalid_client`.", body = OAuthErrorBody),
+        (status = 200, description = "The session has ended, or the token was unknown.", body = Empty),
+        (status = 400, description = "`invalid_request`: the body is malformed, or a parameter is missing or repeated.", body = OAuthErrorBody),
+        (status = 401, description = "`invalid_client`: the client is unknown.", body = OAuthErrorBody),
     )
 )]
 pub async fn post(

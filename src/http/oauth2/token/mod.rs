@@ -1,4 +1,4 @@
-//! `POST /auth/oauth2/token`: a pair of tokens for a grant (RFC 6749 §4.3, §6).
+//! `POST /auth/oauth2/token`: issues a pair of tokens for a grant (RFC 6749 §4.3, §6).
 
 mod password;
 mod refresh_token;
@@ -17,7 +17,7 @@ use crate::http::auth;
 use crate::http::json::PasswordText;
 use crate::http::AppState;
 
-/// A new pair of tokens.
+/// Pair of new tokens (RFC 6749 §5.1).
 #[derive(Serialize, ToSchema)]
 pub struct TokenResponse<'a> {
     /// Access token.
@@ -29,37 +29,41 @@ pub struct TokenResponse<'a> {
     expires_in: u64,
     /// Refresh token: exchange it for a new pair.
     refresh_token: &'a str,
-    /// Scopes that the access token has now: names, sorted, separated by spaces.
+    /// Scopes that the access token currently has: names, sorted, separated by spaces.
     scope: String,
 }
 
-/// Parameters of a token request; each grant says which of them it needs.
+/// Parameters of a token request. Which of them are required depends on the grant type.
 #[derive(Deserialize, ToSchema)]
 pub struct TokenRequest {
-    /// Client identifier: always `opentrons_app`. It may come by HTTP Basic with an empty secret
-    /// instead.
+    /// Client identifier: always `opentrons_app`. It may be omitted if it is given by HTTP Basic
+    /// with an empty secret.
     #[serde(rename = "client_id")]
     #[schema(pattern = "^opentrons_app$", example = "opentrons_app")]
     _client_id: Option<String>,
     /// Grant type: `password` (RFC 6749 §4.3) or `refresh_token` (§6).
     #[schema(pattern = "^(password|refresh_token)$", example = "password")]
     grant_type: String,
-    /// Username of the account; for `password`.
+    /// Username of the account; required for `password`.
     #[schema(value_type = String, required = false)]
     username: Option<String>,
-    /// Password of the account; for `password`.
+    /// Password of the account; required for `password`.
     #[schema(value_type = String, required = false, format = Password)]
     password: Option<PasswordText>,
-    /// Refresh token to exchange for a new pair; for `refresh_token`.
+    /// Refresh token to exchange for a new pair; required for `refresh_token`.
     #[schema(value_type = String, required = false)]
     refresh_token: Option<String>,
-    /// Scopes to narrow the tokens to: names, separated by spaces.
+    /// Scopes to which the tokens are limited: names, separated by spaces. If omitted, the tokens
+    /// have all scopes that the account or the session may have.
     #[schema(value_type = String, required = false)]
     scope: Option<String>,
 }
 
 impl TokenRequest {
-    /// The scopes that are asked for.
+    /// Returns the requested scopes, or `None` if the parameter is omitted.
+    ///
+    /// # Errors
+    /// [`OAuthError::InvalidScope`] if a scope is unknown.
     fn scopes(&self) -> Result<Option<Scopes>, OAuthError> {
         self.scope
             .as_deref()
@@ -68,8 +72,11 @@ impl TokenRequest {
     }
 }
 
-/// A parameter that a grant needs.
-fn needed<T>(parameter: Option<T>, name: &str) -> Result<T, OAuthError> {
+/// Returns the value of a parameter that the grant type requires.
+///
+/// # Errors
+/// [`OAuthError::InvalidRequest`] if the parameter is missing.
+fn required<T>(parameter: Option<T>, name: &str) -> Result<T, OAuthError> {
     parameter.ok_or_else(|| OAuthError::InvalidRequest(form::missing(name)))
 }
 
@@ -80,12 +87,13 @@ fn needed<T>(parameter: Option<T>, name: &str) -> Result<T, OAuthError> {
     tag = "OAuth 2",
     request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
     responses(
-        (status = 200, description = "A pair of tokens.", body = TokenResponse),
-        (status = 400, description = "`invalid_request`, `invalid_grant`, `invalid_scope`, \
-            `unsupported_grant_type`.", body = OAuthErrorBody),
-        (status = 401, description = "`invalid_client`.", body = OAuthErrorBody),
-        (status = 429, description = "`temporarily_unavailable`: a service account failed too often; see `Retry-After`.", body = OAuthErrorBody),
-        (status = 503, description = "`temporarily_unavailable`: see `Retry-After`.", body = OAuthErrorBody),
+        (status = 200, description = "The new tokens.", body = TokenResponse),
+        (status = 400, description = "`invalid_request`: the body is malformed, or a parameter is missing or repeated; \
+            `invalid_grant`: the credentials or the refresh token are wrong, or the account is locked; \
+            `invalid_scope`: a scope is unknown or not allowed; `unsupported_grant_type`.", body = OAuthErrorBody),
+        (status = 401, description = "`invalid_client`: the client is unknown.", body = OAuthErrorBody),
+        (status = 429, description = "`temporarily_unavailable`: too many failed logins of an account that is slowed down instead of locked; see `Retry-After`.", body = OAuthErrorBody),
+        (status = 503, description = "`temporarily_unavailable`: too many passwords are waiting to be checked; see `Retry-After`.", body = OAuthErrorBody),
     )
 )]
 pub async fn post(
@@ -103,7 +111,8 @@ pub async fn post(
     Ok(answer(&issued))
 }
 
-/// RFC 6749 §5.1. The header `Cache-Control: no-store` is on every answer of the server.
+/// Responds with a pair of tokens (RFC 6749 §5.1). The server adds `Cache-Control: no-store` to
+/// every response.
 fn answer(issued: &Issued) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::PRAGMA, "no-cache"))
