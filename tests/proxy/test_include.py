@@ -227,8 +227,16 @@ REFUSED = {
     "expression of PCRE alone": (r"location ~ \Gx { return 204; }", 4, "cannot tell"),
     "nested": (f"location / {{\n{AUTH} }}", 5, "only the plain location /auth of a server"),
     "twice": (f"{AUTH}\n{AUTH}", 5, "/auth is configured twice"),
-    "and an include of ours": (f"{AUTH}\ninclude server-conf.d/*.conf;", 5, "/auth is configured twice"),
-    "include of ours in a location": ("location / { include server-conf.d/*; }", 4, "must be included in a server"),
+    "and an include of ours": (
+        f"{AUTH}\ninclude server-conf.d/*.conf;",
+        5,
+        "/auth is configured twice",
+    ),
+    "include of ours in a location": (
+        "location / { include server-conf.d/*; }",
+        4,
+        "must be included in a server",
+    ),
     "who may ask": (
         "location /auth {\n deny all; proxy_pass http://127.0.0.1:9; }",
         5,

@@ -135,7 +135,10 @@ def test_broken_binary(robot, tmp_path):
 
 def test_binary_that_does_not_serve(robot, probe):
     with stays(robot):
-        assert push(robot, probe) == (2, "the new version does not start; the old version is running")
+        assert push(robot, probe) == (
+            2,
+            "the new version does not start; the old version is running",
+        )
 
 
 def test_full_disk(robot, tmp_path):
