@@ -20,14 +20,14 @@ pub enum LogLevel {
 /// Address to listen on if systemd passes no socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// Unix socket.
+    /// Unix socket to create.
     Unix {
         /// Path of the socket file to create.
         path: PathBuf,
         /// Permission bits of the socket file.
         mode: u32,
     },
-    /// TCP socket.
+    /// TCP socket to bind.
     Tcp {
         /// Host name or IP address.
         host: String,
