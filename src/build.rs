@@ -1,4 +1,4 @@
-//! Build script: tells the crate which commit and target it is built from.
+//! Build script: passes the git commit and the target triple of the build to the crate.
 
 use std::env;
 use std::process::Command;
@@ -8,7 +8,7 @@ fn main() {
     println!("cargo:rerun-if-changed=.git/HEAD");
     println!("cargo:rerun-if-changed=.git/logs/HEAD");
     println!("cargo:rerun-if-changed=src");
-    // The recipe sets the variable, because BitBake's task environment may have no git.
+    // The recipe sets the variable because BitBake's task environment may lack git.
     let sha = env::var("AUTH_SERVER_GIT_SHA")
         .ok()
         .filter(|sha| !sha.is_empty())
@@ -19,7 +19,7 @@ fn main() {
     println!("cargo:rustc-env=AUTH_SERVER_TARGET={target}");
 }
 
-/// The commit checked out here, or `None` outside of a git checkout.
+/// Returns the commit that is checked out, or `None` outside a git checkout.
 fn head_of_checkout() -> Option<String> {
     let output = Command::new("git")
         .args(["rev-parse", "HEAD"])

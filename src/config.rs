@@ -1,61 +1,61 @@
-//! What the service was told from outside: plain data, which anybody may have.
+//! Configuration of the service: plain data that any module may use. The module `cli` parses it.
 
 use std::path::PathBuf;
 
 use hyper::Uri;
 
-/// Least severe message that is logged, by the names the sibling servers use.
+/// Minimum severity of logged messages, with the sibling servers' names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogLevel {
-    /// Everything, one line per request included.
+    /// Everything, including one line per request.
     Debug,
-    /// Start, stop and what an operator wants to know.
+    /// Startup, shutdown and other events of interest to operators.
     Info,
-    /// What needs attention, and requests that failed by our fault.
+    /// Conditions that need attention, and requests that failed with an internal error.
     Warning,
-    /// What stops the server from doing its work.
+    /// Failures that prevent the server from working.
     Error,
 }
 
-/// Where to listen when systemd hands over no socket.
+/// Address to listen on if systemd passes no socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// A Unix socket at `path`, with the permission bits `mode`.
+    /// Unix socket to create.
     Unix {
-        /// Where the socket file is made.
+        /// Path of the socket file to create.
         path: PathBuf,
         /// Permission bits of the socket file.
         mode: u32,
     },
-    /// A TCP socket.
+    /// TCP socket to bind.
     Tcp {
-        /// Host name or address.
+        /// Host name or IP address.
         host: String,
-        /// Port; 0 is any free one.
+        /// Port number; 0 selects a free port.
         port: u16,
     },
 }
 
-/// All that the service is told from outside.
+/// Configuration of the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Where to listen when systemd hands over no socket.
+    /// Address to listen on if systemd passes no socket.
     pub address: Address,
-    /// Least severe message that is logged.
+    /// Minimum severity of logged messages.
     pub log_level: LogLevel,
-    /// Directory that keeps state; `None` is a temporary one.
+    /// Directory for persistent state; `None` for a temporary directory.
     pub persistence_directory: Option<PathBuf>,
-    /// Threads that answer requests.
+    /// Number of threads that serve requests.
     pub workers: usize,
-    /// Where audit events are sent, if anywhere.
+    /// Audit server to send audit events to, if any.
     pub audit_server: Option<AuditServer>,
 }
 
-/// Where the audit server is.
+/// Address of the audit server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditServer {
-    /// Its Unix socket; without one the URL's host and port are connected to.
+    /// Unix socket to connect to; `None` to connect to the host and port of `url`.
     pub uds: Option<PathBuf>,
-    /// Its base URL.
+    /// Base URL of the requests.
     pub url: Uri,
 }

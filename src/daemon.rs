@@ -1,4 +1,4 @@
-//! The service's life: from the configuration to READY, through the watchdog, to the last answer.
+//! Life cycle of the service: start, READY, watchdog, graceful stop.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -24,46 +24,52 @@ use crate::service::Service;
 use crate::store::{Store, StoreError};
 use crate::{GIT_SHA, VERSION};
 
-/// How long requests in flight may take after SIGTERM or SIGINT.
+/// Maximum time for requests in flight to finish after SIGTERM or SIGINT.
 const GRACE: Duration = Duration::from_secs(5);
-/// How long the first request to each worker may take.
+/// Maximum time for each worker to answer the health check at startup.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
-/// How often to look whether the state is still where it was.
-const LOOK: Duration = Duration::from_secs(1);
-/// How often what has expired is forgotten.
+/// Interval between checks that the state directory and the database are still in place.
+const STATE_CHECK: Duration = Duration::from_secs(1);
+/// Interval between removals of expired data.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
 
 /// Why the service could not start.
 #[derive(Debug, Error)]
 pub enum ServiceError {
-    /// The state directory.
+    /// The state directory cannot be used.
     #[error(transparent)]
     StateDir(#[from] StateDirError),
-    /// The database.
+    /// The database cannot be opened, or its file was removed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A socket from systemd.
+    /// A socket passed by systemd cannot be used.
     #[error(transparent)]
     HandOver(#[from] HandOverError),
-    /// A socket of our own.
+    /// A socket cannot be opened.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// The runtime.
+    /// The threads or the signal handlers cannot be set up.
     #[error("cannot start the server")]
     Start(#[source] io::Error),
-    /// The first request.
+    /// A worker did not answer the health check at startup.
     #[error("the server started but failed its health check")]
     FirstAnswer(#[from] Hung),
 }
 
-/// Serves until SIGTERM or SIGINT, finishes the requests in flight, and returns.
+/// Serves requests until SIGTERM or SIGINT, finishes the requests in flight, and returns.
 ///
-/// A second signal exits at once, with 128 and the signal's number.
+/// A second signal exits the process at once, with 128 plus the signal's number.
 ///
 /// # Errors
-/// [`ServiceError`], whose chain says in one line what was tried and why it failed.
+/// - [`ServiceError::HandOver`]: a socket passed by systemd cannot be used.
+/// - [`ServiceError::StateDir`]: the state directory cannot be opened, locked or reset.
+/// - [`ServiceError::Store`]: the database cannot be opened, or the Python server's state cannot be
+///   imported.
+/// - [`ServiceError::Listen`]: the configured address or the control socket cannot be opened.
+/// - [`ServiceError::Start`]: a thread or a signal handler cannot be set up.
+/// - [`ServiceError::FirstAnswer`]: a worker did not answer the health check in time.
 pub fn run(config: &Config) -> Result<(), ServiceError> {
-    log::info!("opentrons-auth-server {VERSION} (git {GIT_SHA}) starts");
+    log::info!("opentrons-auth-server {VERSION} (git {GIT_SHA}) starting");
     let mut listeners: Vec<Listener> = systemd::handed_over()?
         .into_iter()
         .map(Listener::from)
@@ -71,14 +77,14 @@ pub fn run(config: &Config) -> Result<(), ServiceError> {
     let state_dir = StateDir::open(config.persistence_directory.as_deref())?;
     let path = state_dir.path().display();
     if state_dir.is_temporary() {
-        log::warn!("keeps its state in {path} until it stops: no persistence directory is set");
+        log::warn!(
+            "keeping state in the temporary directory {path}: no persistence directory is set"
+        );
     } else {
-        log::info!("keeps its state in {path}");
+        log::info!("state directory: {path}");
     }
     if state_dir.reset_if_asked()? {
-        log::warn!(
-            "removed all state in {path}: {RESET} asked for a factory reset; begins as a new robot"
-        );
+        log::warn!("factory reset: removed all state in {path}, as requested by {RESET}");
     }
     let store = Arc::new(Store::open_or_take_over(state_dir.path(), logging::audit)?);
     if listeners.is_empty() {
@@ -108,20 +114,20 @@ async fn serve(
     .map_err(ServiceError::Start)?;
     let _control = socket::listen(state_dir.path(), service)?;
     if let Err(error) = store.set_delivering(config.audit_server.is_some()).await {
-        log::error!("{}", logging::chain(&error)); // such as a full disk: reads go on
+        log::error!("{}", logging::chain(&error)); // for example a full disk: reads still work
     }
     if let Some(audit_server) = &config.audit_server {
         actix_rt::spawn(deliver(Arc::clone(&store), audit_server.clone()));
     }
     actix_rt::spawn(watch_wall_clock(Arc::clone(&store)));
-    actix_rt::spawn(keep_house(Arc::clone(&store)));
-    actix_rt::spawn(sum_up_refusals(Arc::clone(&store)));
+    actix_rt::spawn(remove_expired(Arc::clone(&store)));
+    actix_rt::spawn(log_counted_refusals(Arc::clone(&store)));
     let files = server.socket_files();
     store.when_gone(move |error| exit_without_state(error, &files));
 
     server.check(FIRST_ANSWER).await?;
-    log::info!("listens on {addresses} with {workers} workers");
-    systemd::ready(&format!("Answers requests on {addresses}"));
+    log::info!("listening on {addresses} with {workers} workers");
+    systemd::ready(&format!("Serving requests on {addresses}"));
 
     let signal = tokio::select! {
         signal = signals.next() => signal,
@@ -130,13 +136,13 @@ async fn serve(
             exit_without_state(&error, &server.socket_files())
         }
     };
-    log::info!("stops on {signal}: finishes the requests in flight");
-    systemd::stopping("Finishes the requests in flight");
+    log::info!("stopping on {signal}: finishing requests in flight");
+    systemd::stopping("Finishing requests in flight");
     actix_rt::spawn(exit_on_second(signals, server.socket_files()));
     match server.stop(GRACE).await {
         0 => log::info!("stopped"),
         busy => log::warn!(
-            "stopped; {busy} connections were still busy after {} s and were cut off",
+            "stopped: {busy} connections were still busy after {} s and were cut off",
             GRACE.as_secs()
         ),
     }
@@ -149,7 +155,7 @@ async fn serve(
     Ok(())
 }
 
-/// Writes the time down whenever somebody sets the wall clock.
+/// Records the time whenever the wall clock is set.
 async fn watch_wall_clock(store: Arc<Store>) {
     match clock::watch_wall() {
         Ok(was_set) => loop {
@@ -157,20 +163,21 @@ async fn watch_wall_clock(store: Arc<Store>) {
             mark_time(&store).await;
         },
         Err(error) => {
-            log::error!("cannot watch the wall clock, looks at it each minute: {error}");
+            log::error!("cannot watch the wall clock, checking it every minute instead: {error}");
         }
     }
 }
 
+/// Records the time in the database if the wall clock was set; logs a failure.
 async fn mark_time(store: &Store) {
     if let Err(error) = store.mark_time().await {
         log::error!("{}", logging::chain(&error));
     }
 }
 
-/// Looks whether the state is still where it was, until it is not; says then what is gone.
+/// Waits until the state directory or the database is removed or replaced; returns which.
 async fn watch_state(store: &Store, state_dir: &StateDir) -> ServiceError {
-    let mut ticks = tokio::time::interval(LOOK);
+    let mut ticks = tokio::time::interval(STATE_CHECK);
     loop {
         ticks.tick().await;
         if let Err(error) = store.check_place() {
@@ -182,14 +189,14 @@ async fn watch_state(store: &Store, state_dir: &StateDir) -> ServiceError {
     }
 }
 
-/// Ends at once: what is not on disk must not be served from memory. systemd starts the service
-/// again, on what is there.
+/// Exits the process at once, because state that is not on disk must not be served from memory.
+/// systemd then restarts the service with the state on disk.
 fn exit_without_state(error: &dyn std::error::Error, files: &[SocketFile]) -> ! {
-    static ENDS: Mutex<()> = Mutex::new(());
-    // Whoever finds it out as well waits for the end.
-    let _first = ENDS.lock();
+    static EXITING: Mutex<()> = Mutex::new(());
+    // Another thread that detects the same blocks here until the process exits.
+    let _first = EXITING.lock();
     log::error!(
-        "{}; exits, to start again on what is there",
+        "{}; exiting to restart with the state on disk",
         logging::chain(error)
     );
     for file in files {
@@ -198,8 +205,8 @@ fn exit_without_state(error: &dyn std::error::Error, files: &[SocketFile]) -> ! 
     std::process::exit(1);
 }
 
-/// Forgets what has expired, for ever.
-async fn keep_house(store: Arc<Store>) {
+/// Removes expired tokens, and checks whether the wall clock was set, every minute forever.
+async fn remove_expired(store: Arc<Store>) {
     let mut ticks = tokio::time::interval(HOUSEKEEPING);
     loop {
         ticks.tick().await;
@@ -210,8 +217,8 @@ async fn keep_house(store: Arc<Store>) {
     }
 }
 
-/// Writes down how many refusals were counted, whenever a minute of them is over.
-async fn sum_up_refusals(store: Arc<Store>) {
+/// Writes an audit event with the number of counted refusals after each minute that had any.
+async fn log_counted_refusals(store: Arc<Store>) {
     loop {
         match store.sum_up_refusals().await {
             Ok(Some(wait)) => tokio::time::sleep(wait).await,
@@ -224,7 +231,7 @@ async fn sum_up_refusals(store: Arc<Store>) {
     }
 }
 
-/// Tells systemd that the service is alive, as long as every worker answers a request.
+/// Notifies systemd's watchdog (`sd_watchdog_enabled(3)`) as long as every worker answers a request.
 async fn feed_watchdog(server: &Server) -> std::convert::Infallible {
     let Some(period) = systemd::watchdog_period() else {
         return std::future::pending().await;
@@ -239,16 +246,17 @@ async fn feed_watchdog(server: &Server) -> std::convert::Infallible {
     }
 }
 
+/// Exits the process at once on a second stop signal.
 async fn exit_on_second(mut signals: Signals, files: Arc<[SocketFile]>) {
     let signal = signals.next().await;
-    log::warn!("exits at once on a second signal, {signal}");
+    log::warn!("exiting at once: received a second signal, {signal}");
     for file in files.iter() {
         file.remove();
     }
     std::process::exit(128 + signal.number);
 }
 
-/// A signal that asks to stop.
+/// Signal that requests a stop.
 #[derive(Clone, Copy)]
 struct StopSignal {
     name: &'static str,
@@ -261,6 +269,7 @@ impl std::fmt::Display for StopSignal {
     }
 }
 
+/// Handlers of the signals that request a stop.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -274,6 +283,7 @@ impl Signals {
         })
     }
 
+    /// Waits for the next signal.
     async fn next(&mut self) -> StopSignal {
         tokio::select! {
             _ = self.terminate.recv() => StopSignal { name: "SIGTERM", number: 15 },

@@ -1,25 +1,25 @@
 //! The authentication server of the Opentrons Flex.
 //!
-//! `main.rs` parses the command line and sets up logging; everything else is here, so that tests
-//! can start the real server. What is where:
+//! `main.rs` parses the command line and sets up logging; everything else is in this library, so
+//! that tests can start the real server.
 //!
-//! | module | what |
+//! | module | contents |
 //! | --- | --- |
-//! | [`daemon`] | the service's life: open, listen, READY, watchdog, drain, stop |
-//! | [`console`] | the robot's console: the protocol, its socket, what is printed |
-//! | [`server`] | an HTTP/1 server on sockets that may be handed over; all that knows actix-http |
-//! | [`http`] | the routes: who asks, requests and views, errors, documents |
-//! | [`service`] | what can be done, for HTTP and the console alike; hashing; delivery of events |
+//! | [`daemon`] | life cycle of the service: open, listen, READY, watchdog, drain, stop |
+//! | [`console`] | console commands: their protocol, socket and output |
+//! | [`server`] | HTTP/1 server, also on sockets passed by systemd; the only user of actix-http |
+//! | [`http`] | routes: authentication, requests and responses, errors, API documents |
+//! | [`service`] | operations, shared by HTTP and the console; hashing; delivery of audit events |
 //! | [`store`] | the database |
-//! | [`logging`] | log lines, with the journal's priorities |
+//! | [`logging`] | log lines, with priorities for the journal |
 //! | [`os`] | clocks, random bytes, the state directory, systemd, the allocator |
-//! | [`cli`] | options and environment, manual page and completions |
-//! | [`config`] | what the service was told: plain data |
-//! | [`domain`] | the rules; it knows nobody |
+//! | [`cli`] | options and environment variables, manual page and completions |
+//! | [`config`] | configuration of the service, as plain data |
+//! | [`domain`] | the rules, independent of all other modules |
 //!
-//! Arrows point one way, `main → daemon → console → server → http → service → store → logging → os →
-//! cli → config → domain`: a module uses those behind it and none before it. `tests/arrows.rs` fails
-//! when one does.
+//! Dependencies point one way, `main → daemon → console → server → http → service → store → logging
+//! → os → cli → config → domain`: a module uses only modules to its right. `tests/arrows.rs` enforces
+//! this.
 
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
@@ -36,9 +36,9 @@ pub mod server;
 pub mod service;
 pub mod store;
 
-/// Version of this build, as in `Cargo.toml`.
+/// Version of this build, from `Cargo.toml`.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// Commit this build was made from, or `unknown`.
+/// Git commit of this build, or `unknown`.
 pub const GIT_SHA: &str = env!("AUTH_SERVER_GIT_SHA");
-/// Target triple this build was made for.
+/// Target triple of this build.
 pub const TARGET: &str = env!("AUTH_SERVER_TARGET");

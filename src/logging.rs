@@ -1,5 +1,5 @@
-//! Log lines for two readers: the journal, which wants a priority it can filter by and stamps the
-//! time itself, and a person at a terminal.
+//! Log output in two formats: for the journal, which needs a priority to filter by and records the
+//! time itself, and for a person at a terminal.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ use crate::config::LogLevel;
 use crate::domain::audit::{hex, ChainedRow, Origin};
 use crate::os::clock::rfc_3339;
 
-/// Target of the lines that are audit events.
+/// Log target of audit events.
 const AUDIT: &str = "audit";
 
 impl From<LogLevel> for LevelFilter {
@@ -29,10 +29,10 @@ impl From<LogLevel> for LevelFilter {
     }
 }
 
-/// Starts logging to standard error, at `level` and as `RUST_LOG` refines it.
+/// Starts logging to standard error, at `level` unless `RUST_LOG` overrides it.
 ///
-/// Under the journal each line begins with its priority, `<N>` (`sd-daemon(3)`). Elsewhere it
-/// begins with time (RFC 3339, UTC), level and target. Panics are logged like all else.
+/// If standard error is the journal, each line begins with its priority, `<N>` (`sd-daemon(3)`);
+/// otherwise it begins with the time (RFC 3339, UTC), level and target. Panics are logged as errors.
 pub fn init(level: LogLevel) {
     let level = LevelFilter::from(level);
     let mut builder = Builder::new();
@@ -40,7 +40,7 @@ pub fn init(level: LogLevel) {
         .filter_level(level.min(LevelFilter::Warn))
         .filter_module("auth_server", level)
         .parse_env(Env::default())
-        // Whatever is filtered, audit events are not.
+        // No filter applies to audit events.
         .filter_module(AUDIT, LevelFilter::Info);
     if stderr_is_journal() {
         builder.format(|out, record| {
@@ -68,7 +68,7 @@ pub fn init(level: LogLevel) {
     std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
 }
 
-/// A row of the audit log, as the journal and an export have it.
+/// Row of the audit log, as serialized in the journal and in an export.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditLine<'a> {
@@ -86,7 +86,7 @@ pub struct AuditLine<'a> {
 }
 
 impl<'a> AuditLine<'a> {
-    /// The line of a row; `chain`: which chain it is of, where that is told.
+    /// Creates the line of a row. `chain`: identifier of the row's chain, to include it.
     pub fn new(ChainedRow { row, hash }: &'a ChainedRow, chain: Option<&'a str>) -> Self {
         let event = &row.event;
         Self {
@@ -104,22 +104,22 @@ impl<'a> AuditLine<'a> {
     }
 }
 
-/// Logs an audit event: one line, `audit` and the row as JSON, with its hash and the chain that it
-/// is of, so that a log that was rewritten whole does not fit the journal.
+/// Logs an audit event as one line: the word `audit`, then the row as JSON, including its hash and
+/// the identifier of its chain. A log that was rewritten as a whole does not match these lines.
 pub fn audit(row: &ChainedRow, chain: &str) {
     log::info!(target: AUDIT, "{}", audit_message(row, chain));
 }
 
-/// What [`audit`] logs.
+/// Formats the message that [`audit`] logs.
 pub(crate) fn audit_message(row: &ChainedRow, chain: &str) -> String {
     let json = serde_json::to_string(&AuditLine::new(row, Some(chain)))
-        .expect("an audit row is made of strings");
+        .expect("an audit row has string keys only");
     let message = format!("audit {json}");
     if !message.contains(char::is_control) {
         return message;
     }
-    // JSON leaves DEL and the C1 controls as they are (RFC 8259 §7), and `one_line` would escape
-    // them as JSON does not.
+    // JSON does not escape DEL and the C1 controls (RFC 8259 §7); `one_line` would escape them in a
+    // way that is not JSON.
     message
         .chars()
         .map(|c| match c {
@@ -129,7 +129,7 @@ pub(crate) fn audit_message(row: &ChainedRow, chain: &str) -> String {
         .collect()
 }
 
-/// An error and its causes, in one line: `outer: inner: innermost`.
+/// Formats an error and its causes as one line: `outer: inner: innermost`.
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -140,8 +140,8 @@ pub fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// Whether standard error is the journal stream that systemd names in `JOURNAL_STREAM`
-/// (`systemd.exec(5)`: device and inode, in decimal).
+/// Returns whether standard error is the journal stream that systemd identifies in `JOURNAL_STREAM`
+/// (`systemd.exec(5)`: device and inode number, in decimal).
 fn stderr_is_journal() -> bool {
     let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
         return false;
@@ -154,7 +154,7 @@ fn stderr_is_journal() -> bool {
     stderr().is_ok_and(|id| id == stream)
 }
 
-/// The syslog priority of a level (RFC 5424 §6.2.1).
+/// Returns the syslog severity of a level (RFC 5424 §6.2.1).
 fn priority(level: Level) -> u8 {
     match level {
         Level::Error => 3,
@@ -164,8 +164,8 @@ fn priority(level: Level) -> u8 {
     }
 }
 
-/// A message with its control characters escaped: one message is one line, and nothing that a
-/// client sent can look like a line of ours.
+/// Escapes the control characters of a message, so that it stays one line and text sent by a client
+/// cannot forge another.
 fn one_line(message: &str) -> String {
     if !message.contains(char::is_control) {
         return message.to_owned();

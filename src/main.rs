@@ -1,4 +1,5 @@
-//! `opentrons-auth-server`: parse, set up logging, dispatch, turn an error into an exit code.
+//! `opentrons-auth-server`: parses the command line, sets up logging, dispatches, and turns an error
+//! into an exit code.
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -98,7 +98,7 @@ class Server:
 
     @property
     def port(self):
-        return int(re.search(r"listens on http://[^ ]*:(\d+)", self.log)[1])
+        return int(re.search(r"listening on http://[^ ]*:(\d+)", self.log)[1])
 
     def wait_log(self, pattern):
         """Waits until the log matches."""

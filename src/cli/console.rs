@@ -1,6 +1,6 @@
-//! The console's part of the command line.
+//! Arguments of the console commands.
 
-// What stands above a field is the help; one that takes in others' fields has none.
+// The doc comment of a field is its help text; a flattened field has none.
 #![allow(missing_docs)]
 
 use std::path::PathBuf;
@@ -9,13 +9,13 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::domain::users::AccountType;
 
-/// Where state is when nothing says otherwise: where the unit keeps it.
+/// Default state directory: the `StateDirectory=` of the service's unit.
 const STATE: &str = "/var/lib/opentrons-auth-server";
 
-/// What all commands take.
+/// Options of every console command.
 #[derive(Debug, Args)]
 pub struct Common {
-    /// Directory that keeps the server's state.
+    /// State directory of the server.
     #[arg(
         long,
         value_name = "PATH",
@@ -24,42 +24,45 @@ pub struct Common {
     )]
     pub persistence_directory: PathBuf,
 
-    /// Print JSON, for programs.
+    /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,
 }
 
-/// What commands take that destroy something.
+/// Options of the commands that delete or replace data.
 #[derive(Debug, Args)]
 pub struct Sure {
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(long)]
     pub yes: bool,
 }
 
-/// Administers the robot from its console, whether the service runs or not.
+/// Commands that administer the robot from its console, whether or not the service is running.
 #[derive(Debug, Subcommand)]
 pub enum ConsoleCommand {
-    /// Administer user accounts.
+    /// Manage user accounts.
     #[command(subcommand)]
     User(UserCommand),
 
-    /// Tell whether access control is on, or turn it on or off.
+    /// Show, enable or disable access control.
     #[command(subcommand)]
     AccessControl(AccessControlCommand),
 
-    /// Copy all accounts, settings and the audit log to a new file, which is secret.
+    /// Back up all accounts, settings and the audit log to a new file.
+    ///
+    /// The file contains the hashes of all passwords: keep it secret.
     Backup {
-        /// The file; it must not exist.
+        /// Backup file to create; it must not exist yet.
         file: PathBuf,
         #[command(flatten)]
         common: Common,
     },
 
-    /// Put a backup's accounts and settings in the place of those there are. Every login ends. The
-    /// audit log stays; an empty one becomes the backup's.
+    /// Replace all accounts and settings with those of a backup.
+    ///
+    /// Ends all sessions. The audit log is kept; only if it is empty is it restored from the backup.
     Restore {
-        /// The backup.
+        /// Backup file to restore.
         file: PathBuf,
         #[command(flatten)]
         sure: Sure,
@@ -67,21 +70,23 @@ pub enum ConsoleCommand {
         common: Common,
     },
 
-    /// Take over what the Python server left: accounts with their passwords, settings, and whether
-    /// access control is on. Its files stay as they are. Without options all or nothing, and only
-    /// where there are no accounts yet, as at the first start.
+    /// Import the state of the Python server.
+    ///
+    /// Imports accounts with their passwords, settings, and whether access control is on. The files
+    /// of the Python server are not changed. Without options, imports either everything or nothing,
+    /// and only if this server has no accounts yet, as at the first start.
     Import {
-        /// Directory of the Python server's state; without it the one that keeps ours.
+        /// State directory of the Python server [default: the state directory of this server].
         directory: Option<PathBuf>,
-        /// Tell what would be taken over and what stands in the way, and change nothing.
+        /// Show what would be imported and what prevents the import, without changing anything.
         #[arg(long, conflicts_with_all = ["again", "yes"])]
         dry_run: bool,
-        /// Take over what can be, and list what cannot. Access control is on then unless it is
-        /// certain that it was off.
+        /// Import whatever is valid and list what is skipped. Access control is turned on unless it
+        /// was certainly off.
         #[arg(long)]
         force: bool,
-        /// Replace the accounts and settings that there are. Every login ends; the audit log stays;
-        /// access control stays on if it is.
+        /// Replace existing accounts and settings. Ends all sessions; keeps the audit log; leaves
+        /// access control on if it is on.
         #[arg(long)]
         again: bool,
         #[command(flatten)]
@@ -90,12 +95,12 @@ pub enum ConsoleCommand {
         common: Common,
     },
 
-    /// Check the audit log, or write it out.
+    /// Verify or export the audit log, and manage its delivery.
     #[command(subcommand)]
     Audit(AuditCommand),
 }
 
-/// `user ...`
+/// Subcommands of `user`.
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
     /// List all users.
@@ -103,7 +108,7 @@ pub enum UserCommand {
         #[command(flatten)]
         common: Common,
     },
-    /// Create a user, with a temporary password unless one is given.
+    /// Create a user, with a temporary password unless --password is given.
     Add {
         /// Username of the account.
         username: String,
@@ -118,7 +123,9 @@ pub enum UserCommand {
         #[command(flatten)]
         common: Common,
     },
-    /// Give a user a new temporary password, or the one that is given, and unlock the account.
+    /// Set a new password and unlock the account.
+    ///
+    /// Without --password, generates a temporary password, which must be changed at the next login.
     ResetPassword {
         /// Username of the account.
         username: String,
@@ -127,7 +134,7 @@ pub enum UserCommand {
         #[command(flatten)]
         common: Common,
     },
-    /// Unlock an account, and forget its failed logins.
+    /// Unlock an account and clear its failed logins.
     Unlock {
         /// Username of the account.
         username: String,
@@ -145,28 +152,28 @@ pub enum UserCommand {
     },
 }
 
-/// Whether a password is given.
+/// Option of the commands that set a password.
 #[derive(Debug, Args)]
 pub struct GivePassword {
-    /// Ask for a password; from standard input when that is no terminal.
+    /// Prompt for the password, or read it from standard input if that is not a terminal.
     #[arg(long)]
     pub password: bool,
 }
 
-/// `access-control ...`
+/// Subcommands of `access-control`.
 #[derive(Debug, Subcommand)]
 pub enum AccessControlCommand {
-    /// Tell whether it is on.
+    /// Show whether access control is on.
     Status {
         #[command(flatten)]
         common: Common,
     },
-    /// Turn it on: protected requests need a token from then on.
+    /// Turn access control on: protected requests need a token.
     Enable {
         #[command(flatten)]
         common: Common,
     },
-    /// Turn it off: whoever reaches the robot may do everything.
+    /// Turn access control off: anyone who can reach the robot may do everything.
     Disable {
         #[command(flatten)]
         sure: Sure,
@@ -175,31 +182,31 @@ pub enum AccessControlCommand {
     },
 }
 
-/// `audit ...`
+/// Subcommands of `audit`.
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
-    /// Check that no row of the audit log is missing or was changed.
+    /// Verify that no row of the audit log was removed or changed.
     Verify {
-        /// Compare with the lines that the journal has of the rows; with FILE, with those lines in
-        /// it, - is standard input.
+        /// Also compare the rows with their lines in the system's journal, or with those in FILE;
+        /// - is standard input.
         #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
         journal: Option<Option<PathBuf>>,
         #[command(flatten)]
         common: Common,
     },
-    /// Tell how many events wait for the audit server, and which it has refused.
+    /// Show how many events are waiting for the audit server, and which ones it refused.
     Status {
         #[command(flatten)]
         common: Common,
     },
-    /// Send the events again that the audit server has refused.
+    /// Resend the events that the audit server refused.
     Resend {
         #[command(flatten)]
         common: Common,
     },
-    /// Write the whole audit log to standard output.
+    /// Export the whole audit log to standard output.
     Export {
-        /// How.
+        /// Output format.
         #[arg(long, value_name = "FORMAT", default_value = "jsonl")]
         format: ExportFormat,
         #[command(flatten)]
@@ -207,12 +214,12 @@ pub enum AuditCommand {
     },
 }
 
-/// How the audit log is written out.
+/// Format of an exported audit log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ExportFormat {
-    /// A JSON object a line.
+    /// One JSON object per line.
     Jsonl,
-    /// Comma-separated values with a header (RFC 4180).
+    /// Comma-separated values with a header line (RFC 4180).
     Csv,
 }
 
@@ -227,7 +234,7 @@ impl ValueEnum for AccountType {
 }
 
 impl ConsoleCommand {
-    /// What every command takes.
+    /// Returns the options common to all commands.
     pub fn common(&self) -> &Common {
         match self {
             Self::Backup { common, .. }

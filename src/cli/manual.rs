@@ -8,17 +8,17 @@ use clap_mangen::Man;
 
 use super::console::Common;
 
-/// What an administrator does, in the order in which a test does it: title, text, commands.
+/// Tasks of an administrator, in the order in which a test performs them: title, text, commands.
 const ADMINISTRATION: &[(&str, &str, &[&str])] = &[
     (
-        "The first administrator",
-        "The command prints a temporary password, which the administrator replaces at the first \
-         login.",
+        "Create the first administrator",
+        "The command prints a temporary password, which must be changed at the first login.",
         &["opentrons-auth-server user add ada --full-name 'Ada Lovelace' --account-type admin"],
     ),
     (
-        "Access control",
-        "It takes an administrator who can log in. Over the network it is never turned off again.",
+        "Turn access control on or off",
+        "Turning it on requires an administrator who can log in. It can be turned off only at the \
+         console, never over the network.",
         &[
             "opentrons-auth-server access-control enable",
             "opentrons-auth-server access-control status",
@@ -26,16 +26,17 @@ const ADMINISTRATION: &[(&str, &str, &[&str])] = &[
         ],
     ),
     (
-        "Nobody is left who can log in",
-        "At the serial line, opentrons-disable-crs forgets all accounts, settings and audit logs \
-         and restarts the robot, with access control off. It asks for a password, which is the \
-         robot's serial number followed by -0000.",
+        "Recover when nobody can log in",
+        "At the serial console, opentrons-disable-crs deletes all accounts, settings and audit \
+         logs, and reboots the robot, with access control off. It asks for a password, which is \
+         the robot's serial number followed by -0000.",
         &[],
     ),
     (
-        "A lost password, or a locked account",
-        "A new temporary password unlocks the account too. With --password it is asked for, or \
-         read from standard input.",
+        "Reset a lost password, or unlock an account",
+        "Resetting the password also unlocks the account. With --password, the command prompts for \
+         the new password or reads it from standard input; without it, the command prints a \
+         temporary password.",
         &[
             "opentrons-auth-server user list",
             "opentrons-auth-server user reset-password ada",
@@ -43,11 +44,11 @@ const ADMINISTRATION: &[(&str, &str, &[&str])] = &[
         ],
     ),
     (
-        "An inspection",
-        "The first command checks that no row of the audit log is missing or was changed, and \
-         prints the hash of the last one; the second compares with the lines of the journal too, \
-         which a log that was rewritten whole does not fit, unless the journal was rewritten as \
-         well; the third writes the log out.",
+        "Prepare for an inspection",
+        "The first command verifies that no row of the audit log was removed or changed, and \
+         prints the hash of the last row. The second command also compares the rows with their \
+         lines in the journal, which detects a log that was rewritten as a whole, unless the \
+         journal was rewritten too. The third command exports the log.",
         &[
             "opentrons-auth-server audit verify",
             "opentrons-auth-server audit verify --journal",
@@ -55,18 +56,18 @@ const ADMINISTRATION: &[(&str, &str, &[&str])] = &[
         ],
     ),
     (
-        "Events that the audit server has refused",
-        "They are set aside, so that others go on. The first command tells how many there are, the \
-         second sends them again.",
+        "Resend events that the audit server refused",
+        "Refused events are set aside so that they do not hold up later ones. The first command \
+         shows how many there are, the second sends them again.",
         &[
             "opentrons-auth-server audit status",
             "opentrons-auth-server audit resend",
         ],
     ),
     (
-        "A backup",
-        "It holds the hashes of all passwords. Restoring ends every login, and keeps the audit \
-         log unless that is empty.",
+        "Back up and restore",
+        "A backup contains the hashes of all passwords: keep it secret. Restoring ends all \
+         sessions and keeps the audit log, unless that is empty.",
         &[
             "opentrons-auth-server backup accounts.backup",
             "opentrons-auth-server restore accounts.backup --yes",
@@ -74,10 +75,10 @@ const ADMINISTRATION: &[(&str, &str, &[&str])] = &[
     ),
 ];
 
-/// The page of a program.
+/// Writes the manual page of `program` to `out`.
 ///
 /// # Errors
-/// As `out`'s.
+/// The error of `out`, if writing to it fails.
 pub fn write(mut program: Command, out: &mut dyn io::Write) -> io::Result<()> {
     program.build();
     let page = Man::new(program.clone());
@@ -93,17 +94,17 @@ pub fn write(mut program: Command, out: &mut dyn io::Write) -> io::Result<()> {
     commands(&program, &common, &mut sections);
     sections.control("PP", []);
     sections.text([roman(
-        "All but completions, man and remote-access-allowed also take",
+        "All commands except completions, man and remote-access-allowed also accept these options:",
     )]);
     for argument in common.get_arguments() {
         item(argument, &mut sections);
     }
-    sections.control("SH", ["FOR THE LAB'S ADMINISTRATOR"]);
+    sections.control("SH", ["ADMINISTRATION"]);
     sections.text([roman(
-        "Typed on the robot, as root, whether the service runs or not. What changes something is \
-         in the audit log with the name of who typed it. The console is the serial line: ssh lets \
-         in only while access control is off, or once there is a file \
-         /etc/opentrons-allow-remote-access.",
+        "Run these commands on the robot as root, whether or not the service is running. Every \
+         change is recorded in the audit log with the name of the user who made it. The console is \
+         the serial line; ssh is available only while access control is off, or if the file \
+         /etc/opentrons-allow-remote-access exists.",
     )]);
     for (title, text, lines) in ADMINISTRATION {
         sections.control("SS", [*title]);
@@ -122,7 +123,7 @@ pub fn write(mut program: Command, out: &mut dyn io::Write) -> io::Result<()> {
     page.render_version_section(out)
 }
 
-/// Each command that does something, with what it takes beside the `common`.
+/// Appends each subcommand of `parent` that can be run, with its arguments except the `common` ones.
 fn commands(parent: &Command, common: &Command, sections: &mut Roff) {
     let is_own = |argument: &Arg| {
         let mut others = common.get_arguments();
@@ -140,8 +141,13 @@ fn commands(parent: &Command, common: &Command, sections: &mut Roff) {
         sections.control("PP", []);
         sections.text([bold(usage.trim_start_matches("Usage: "))]);
         sections.control("RS", []);
-        if let Some(about) = command.get_about() {
-            sections.text([roman(format!("{about}."))]);
+        let about = command.get_long_about().or_else(|| command.get_about());
+        let about = about.map(ToString::to_string).unwrap_or_default();
+        for (index, paragraph) in about.split("\n\n").enumerate() {
+            if index > 0 {
+                sections.control("PP", []);
+            }
+            sections.text([roman(sentence(paragraph))]);
         }
         for argument in command.get_arguments().filter(|each| is_own(each)) {
             item(argument, sections);
@@ -150,6 +156,12 @@ fn commands(parent: &Command, common: &Command, sections: &mut Roff) {
     }
 }
 
+/// Ends a text with a full stop, which clap removes from short help.
+fn sentence(text: &str) -> String {
+    format!("{}.", text.trim_end_matches('.'))
+}
+
+/// Appends an argument with its help and its possible values.
 fn item(argument: &Arg, sections: &mut Roff) {
     let mut help = argument
         .get_help()
@@ -165,5 +177,5 @@ fn item(argument: &Arg, sections: &mut Roff) {
     }
     sections.control("TP", []);
     sections.text([bold(argument.to_string())]);
-    sections.text([roman(format!("{help}."))]);
+    sections.text([roman(sentence(&help))]);
 }

@@ -1,5 +1,5 @@
-//! Command line and environment. The command line wins over the environment, the environment over
-//! the defaults; the environment variables are spelt as those of the sibling servers are.
+//! Command line and environment. Options override environment variables, which override the
+//! defaults. The variables are named like those of the sibling servers.
 
 pub mod console;
 mod manual;
@@ -20,7 +20,7 @@ use self::console::ConsoleCommand;
 use self::remote_access::RemoteAccess;
 use crate::config::{Address, AuditServer, Config, LogLevel};
 
-/// Most workers that are started when `--workers` is not given: the robot has four cores.
+/// Upper limit of the default for `--workers`: the robot has four cores.
 const MAX_DEFAULT_WORKERS: usize = 4;
 
 /// Version, commit and target, as `--version` prints them.
@@ -35,25 +35,25 @@ const LONG_VERSION: &str = concat!(
 
 /// Authentication server of the Opentrons Flex.
 ///
-/// Listens on the socket that systemd hands over (LISTEN_FDS); without one on --uds; without that
-/// on --host and --port.
+/// Listens on the sockets passed by systemd (LISTEN_FDS). Without any, listens on --uds; without
+/// --uds, on --host and --port.
 #[derive(Debug, Parser)]
 #[command(
     name = "opentrons-auth-server",
     version = LONG_VERSION,
     args_conflicts_with_subcommands = true,
-    after_help = "RUST_LOG refines --log-level by module, for example RUST_LOG=auth_server::http=debug."
+    after_help = "RUST_LOG overrides --log-level per module, for example RUST_LOG=auth_server::http=debug."
 )]
 pub struct Cli {
-    /// Listen on a Unix socket at this path.
+    /// Path of the Unix socket to listen on.
     #[arg(long, value_name = "PATH", env = "OT_AUTH_SERVER_uds")]
     uds: Option<PathBuf>,
 
-    /// Permission bits of the socket at --uds, in octal.
+    /// Permission bits of the --uds socket, in octal.
     #[arg(long, value_name = "MODE", env = "OT_AUTH_SERVER_uds_mode", default_value = "0660", value_parser = parse_mode)]
     uds_mode: u32,
 
-    /// Listen on TCP at this address.
+    /// Host name or address of the TCP socket to listen on.
     #[arg(
         long,
         value_name = "HOST",
@@ -62,7 +62,7 @@ pub struct Cli {
     )]
     host: String,
 
-    /// Listen on TCP at this port; 0 takes any free port, and the log says which.
+    /// Port of the TCP socket to listen on; 0 selects a free port, which is logged.
     #[arg(
         short,
         long,
@@ -72,7 +72,7 @@ pub struct Cli {
     )]
     port: u16,
 
-    /// Least severe message to log.
+    /// Minimum severity of the messages to log.
     #[arg(
         long,
         value_name = "LEVEL",
@@ -81,8 +81,8 @@ pub struct Cli {
     )]
     log_level: LogLevel,
 
-    /// Directory that keeps the server's state. Made when missing. Without it the state lives in a
-    /// temporary directory and is gone with the server.
+    /// Directory for persistent state, created if it does not exist. Without this option, state is
+    /// kept in a temporary directory, which is removed when the server stops.
     #[arg(
         long,
         value_name = "PATH",
@@ -90,15 +90,16 @@ pub struct Cli {
     )]
     persistence_directory: Option<PathBuf>,
 
-    /// Threads that answer requests, 1 to 64 [default: one per CPU, at most 4].
+    /// Number of threads that serve requests, 1 to 64 [default: one per CPU, at most 4].
     #[arg(long, value_name = "N", env = "OT_AUTH_SERVER_workers", value_parser = clap::value_parser!(u16).range(1..=64))]
     workers: Option<u16>,
 
-    /// Send audit events to the audit server that listens on this Unix socket.
+    /// Unix socket of the audit server to which audit events are sent.
     #[arg(long, value_name = "PATH", env = "OT_AUTH_SERVER_audit_server_uds")]
     audit_server_uds: Option<PathBuf>,
 
-    /// Send audit events to the audit server at this URL; with --audit-server-uds its base.
+    /// Base URL of the audit server to which audit events are sent; with --audit-server-uds, the
+    /// base URL of the requests sent over that socket.
     #[arg(long, value_name = "URL", env = "OT_AUTH_SERVER_audit_server_url", value_parser = parse_url)]
     audit_server_url: Option<Uri>,
 
@@ -108,16 +109,18 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Subcommands {
-    /// Print a completion script for a shell.
+    /// Print a shell completion script.
     Completions {
-        /// Shell to complete in.
+        /// Shell for which to print the script.
         shell: Shell,
     },
-    /// Print the manual page, in roff.
+    /// Print the manual page in roff format.
     Man,
-    /// Tell by the exit code whether ssh and notebooks may be reached: 0 while access control is
-    /// off or the override file is there, 1 while it is on or the server does not answer, 2 when
-    /// the answer is not understood.
+    /// Check whether remote access (ssh and notebooks) is allowed.
+    ///
+    /// Prints one line with the result. Exits with 0 if remote access is allowed: access control is
+    /// off, or the override file exists; with 1 if it is refused: access control is on, or the
+    /// server did not answer; with 2 if it is refused because the server's answer was invalid.
     RemoteAccessAllowed(RemoteAccess),
     #[command(flatten)]
     Console(ConsoleCommand),
@@ -130,42 +133,50 @@ impl ValueEnum for LogLevel {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let (name, help) = match self {
-            Self::Debug => ("debug", "Everything, one line per request included"),
-            Self::Info => ("info", "Start, stop and what an operator wants to know"),
+            Self::Debug => ("debug", "Everything, including one line per request"),
+            Self::Info => (
+                "info",
+                "Startup, shutdown and other events of interest to operators",
+            ),
             Self::Warning => (
                 "warning",
-                "What needs attention, and requests that failed by our fault",
+                "Conditions that need attention, and requests that failed with an internal error",
             ),
-            Self::Error => ("error", "What stops the server from doing its work"),
+            Self::Error => ("error", "Failures that prevent the server from working"),
         };
         Some(PossibleValue::new(name).help(help))
     }
 }
 
-/// What the command line asks for.
+/// Action requested on the command line.
 pub enum Action {
-    /// Run the server.
+    /// Run the server with this configuration.
     Serve(Config),
-    /// Write this to standard output and be done.
+    /// Write these bytes to standard output and exit.
     Print(Vec<u8>),
-    /// Administer the robot from its console.
+    /// Run an administration command of the console.
     Console(ConsoleCommand),
-    /// Tell whether the robot may be reached into.
+    /// Check whether remote access is allowed.
     RemoteAccess(RemoteAccess),
 }
 
 impl Cli {
-    /// Parses the process's command line and environment.
+    /// Parses the command line and the environment of the process.
     ///
-    /// Prints the reason and exits with 2 when they break a rule, as clap does.
+    /// Exits the process, as clap does: with 0 after printing the text of `--help` or `--version`,
+    /// with 2 after printing an error about an invalid argument or variable.
     pub fn parse_action() -> Action {
         Self::action_from(std::env::args_os()).unwrap_or_else(|error| error.exit())
     }
 
-    /// Parses `arguments` (the first is the program's name) and the process's environment.
+    /// Parses `arguments`, of which the first is the program's name, and the environment of the
+    /// process.
     ///
     /// # Errors
-    /// A [`clap::Error`] that names the argument and the rule.
+    /// A [`clap::Error`] that names the argument and the reason: an unknown argument or command, a
+    /// missing or invalid value (also of an environment variable), or `--uds` combined with
+    /// `--host` or `--port`. The texts of `--help` and `--version` are returned as errors too, with
+    /// exit code 0.
     pub fn action_from(
         arguments: impl IntoIterator<Item = OsString>,
     ) -> Result<Action, clap::Error> {
@@ -205,8 +216,11 @@ impl Cli {
     }
 }
 
-/// Whether `--uds` is in force. Refuses it beside `--host` or `--port` from the same source; from
-/// different ones the command line wins over the environment.
+/// Returns whether to listen on `--uds` rather than TCP: where both are given, the command line
+/// overrides the environment.
+///
+/// # Errors
+/// [`ErrorKind::ArgumentConflict`] if `--uds` and `--host` or `--port` are given by the same source.
 fn listens_on_unix(matches: &ArgMatches) -> Result<bool, clap::Error> {
     let source = |id| match matches.value_source(id) {
         Some(ValueSource::CommandLine) => 2,
@@ -217,13 +231,14 @@ fn listens_on_unix(matches: &ArgMatches) -> Result<bool, clap::Error> {
     if uds > 0 && uds == tcp {
         return Err(Cli::command().error(
             ErrorKind::ArgumentConflict,
-            "--uds cannot be used with --host or --port: listen on a Unix socket or on TCP",
+            "--uds cannot be used with --host or --port: listen either on a Unix socket or on TCP",
         ));
     }
     Ok(uds > tcp)
 }
 
-/// Where audit events go: a socket, a URL, or both, when the URL is what is asked for there.
+/// Returns where to send audit events: to a socket, to a URL, or, if both are given, to the URL over
+/// the socket.
 fn audit_server(uds: Option<PathBuf>, url: Option<Uri>) -> Option<AuditServer> {
     let given = uds.is_some() || url.is_some();
     given.then(|| AuditServer {
@@ -232,18 +247,23 @@ fn audit_server(uds: Option<PathBuf>, url: Option<Uri>) -> Option<AuditServer> {
     })
 }
 
+/// Returns one worker per CPU, at most [`MAX_DEFAULT_WORKERS`].
 fn default_workers() -> usize {
     std::thread::available_parallelism().map_or(1, |cpus| cpus.get().min(MAX_DEFAULT_WORKERS))
 }
 
-/// Reads permission bits in octal, from 0 to 0777.
+/// Parses permission bits in octal, 0 to 0777.
+///
+/// # Errors
+/// A message for the user if `text` is not an octal number or is out of range.
 fn parse_mode(text: &str) -> Result<u32, String> {
     u32::from_str_radix(text.trim_start_matches("0o"), 8)
         .ok()
         .filter(|mode| *mode <= 0o777)
-        .ok_or_else(|| "must be permission bits in octal, 0 to 0777".into())
+        .ok_or_else(|| "must be octal permission bits from 0 to 0777".into())
 }
 
+/// Returns the completion script for `shell`.
 fn completions(shell: Shell) -> Vec<u8> {
     let mut text = Vec::new();
     clap_complete::generate(
@@ -255,7 +275,8 @@ fn completions(shell: Shell) -> Vec<u8> {
     text
 }
 
-/// The page names the version and not the commit: it is kept in the repository.
+/// Returns the manual page. It names the version but not the commit, because it is committed to the
+/// repository.
 fn manual_page() -> Vec<u8> {
     let mut text = Vec::new();
     manual::write(Cli::command().version(crate::VERSION), &mut text)
@@ -263,10 +284,10 @@ fn manual_page() -> Vec<u8> {
     text
 }
 
-/// Reads a base URL.
+/// Parses the base URL of a server.
 ///
 /// # Errors
-/// A sentence that says what it must be.
+/// A message for the user if `text` is not a URL, its scheme is not `http`, or it has no host.
 fn parse_url(text: &str) -> Result<Uri, String> {
     let rule = "must be a URL such as http://localhost:34000";
     let url: Uri = text

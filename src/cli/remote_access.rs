@@ -1,18 +1,18 @@
-//! The arguments of the check for remote access.
+//! Arguments of the remote access check.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-/// What the check is told on the command line, and nowhere else: what comes with the environment
-/// must not let anybody in.
+/// Arguments of the remote access check. They come from the command line alone: no environment
+/// variable may allow remote access.
 #[derive(Debug, Args)]
 pub struct RemoteAccess {
-    /// Seconds to wait for the server; without it, for as long as it takes.
+    /// Seconds to wait for the server [default: no limit].
     #[arg(value_name = "TIMEOUT", value_parser = clap::value_parser!(u32).range(1..))]
     pub timeout: Option<u32>,
 
-    /// Unix socket of the server.
+    /// Unix socket of the auth server.
     #[arg(
         long,
         value_name = "PATH",
@@ -20,7 +20,7 @@ pub struct RemoteAccess {
     )]
     pub uds: PathBuf,
 
-    /// File that allows remote access whatever the server says, by being there.
+    /// File whose existence allows remote access regardless of access control.
     #[arg(
         long,
         value_name = "PATH",

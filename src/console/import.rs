@@ -1,4 +1,4 @@
-//! `import`: taking over the Python server's state at the console.
+//! `import`: imports the state of the Python server at the console.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -16,7 +16,7 @@ use crate::os::clock::Clock;
 use crate::os::state_dir::StateDir;
 use crate::store::{self, Strictness, Summary, Survey, Takeover, DATABASE};
 
-/// What `import` was told.
+/// Arguments of `import`.
 pub struct Import<'a> {
     pub directory: Option<&'a PathBuf>,
     pub dry_run: bool,
@@ -34,12 +34,14 @@ impl Import<'_> {
         }
     }
 
+    /// Copies the Python server's state into the directory `into`. `ours`: our state directory, which
+    /// is searched if none was given.
     fn survey(&self, ours: &Path, into: &Path) -> Done<Survey> {
         let directory = absolute(self.directory.map_or(ours, PathBuf::as_path));
         Survey::of(&directory, into).ok_or_else(|| {
             let directory = directory.display();
             ConsoleError::Refused(format!(
-                "there is no state of the Python server in {directory}"
+                "no state of the Python server found in {directory}"
             ))
         })
     }
@@ -49,49 +51,50 @@ impl Console<'_> {
     pub(super) fn import(&self, import: &Import) -> Done {
         let has_accounts = self.directory().join(DATABASE).exists();
         if import.dry_run {
-            return self.try_out(import);
+            return self.dry_run(import);
         }
         if has_accounts && !import.again {
-            return Err(already_there(self.directory()));
+            return Err(accounts_exist(self.directory()));
         }
         let summary = if has_accounts {
             self.replace(import)?
         } else {
             self.take_over_first(import)?
         };
-        self.print_summary("took over", "left out", &summary)
+        self.print_summary("imported", "skipped", &summary)
     }
 
-    /// Says what would be taken over.
-    fn try_out(&self, import: &Import) -> Done {
+    /// Prints what would be imported.
+    fn dry_run(&self, import: &Import) -> Done {
         let stage = tempfile::Builder::new()
             .prefix("opentrons-auth-server-")
             .tempdir()
-            .map_err(io_error("make a temporary directory"))?;
+            .map_err(io_error("create a temporary directory"))?;
         let survey = import.survey(self.directory(), stage.path())?;
         let takeover = Takeover::read(&survey, Clock::resume(None).1);
-        let in_the_way = match import.strictness() {
-            Strictness::All => "in the way",
-            Strictness::Force => "would leave out",
+        let label = match import.strictness() {
+            Strictness::All => "prevents the import",
+            Strictness::Force => "would skip",
         };
-        self.print_summary("would take over", in_the_way, &takeover.summary())?;
+        self.print_summary("would import", label, &takeover.summary())?;
         Ok(takeover.check(import.strictness())?)
     }
 
-    /// Does what the first start would, in a directory without a database of ours.
+    /// Imports as the first start of the service would, into a directory without a database of ours.
     fn take_over_first(&self, import: &Import) -> Done<Summary> {
         let directory = self.directory();
         let deadline = Instant::now() + PATIENCE;
-        // A service that cannot take the state over starts again and again.
+        // A service that cannot import the state is restarted again and again, and locks the directory
+        // each time.
         let state_dir = loop {
             match StateDir::open_if_free(directory)? {
                 Some(state_dir) => break state_dir,
                 None if Instant::now() < deadline => std::thread::sleep(RETRY),
-                None => return Err(already_there(directory)),
+                None => return Err(accounts_exist(directory)),
             }
         };
         if directory.join(DATABASE).exists() {
-            return Err(already_there(directory));
+            return Err(accounts_exist(directory));
         }
         let stage = store::clean_stage_directory(state_dir.path())?;
         let survey = import.survey(directory, stage.path())?;
@@ -105,9 +108,9 @@ impl Console<'_> {
         Ok(takeover.make_database(state_dir.path(), &caller, logging::audit)?)
     }
 
-    /// Replaces the accounts that there are.
+    /// Replaces existing accounts and settings.
     fn replace(&self, import: &Import) -> Done<Summary> {
-        // The service, which works elsewhere, is told where the copy is.
+        // The service has another working directory.
         let directory = absolute(self.directory());
         let stage = store::stage_directory(&directory)?;
         let survey = import.survey(&directory, stage.path())?;
@@ -116,7 +119,7 @@ impl Console<'_> {
         confirm(
             import.sure,
             &format!(
-                "Replace all accounts and settings by the Python server's ({})? Every login ends.",
+                "Replace all accounts and settings with the Python server's ({})? All sessions end.",
                 takeover.summary()
             ),
         )?;
@@ -127,25 +130,25 @@ impl Console<'_> {
         }
     }
 
-    fn print_summary(&self, done: &str, left_out: &str, summary: &Summary) -> Done {
+    /// Prints a summary. `done`: what was done with the state; `fault_label`: what comes of each fault.
+    fn print_summary(&self, done: &str, fault_label: &str, summary: &Summary) -> Done {
         let mut said = format!("{done} from {}: {summary}\n", summary.file.display());
         for note in &summary.notes {
             said += &format!("note: {note}\n");
         }
         for fault in &summary.faults {
-            said += &format!("{left_out}: {fault}\n");
+            said += &format!("{fault_label}: {fault}\n");
         }
         if summary.access_control && summary.administrators == 0 {
-            said += "note: there is no administrator: create one with `opentrons-auth-server user \
-                     add`\n";
+            said += "note: there is no administrator: create one with `opentrons-auth-server user add`\n";
         }
         self.print_either(&json!(summary), &said)
     }
 }
 
-fn already_there(directory: &Path) -> ConsoleError {
+fn accounts_exist(directory: &Path) -> ConsoleError {
     ConsoleError::Refused(format!(
-        "there are accounts in {} already: to replace them, say --again",
+        "{} already contains accounts; pass --again to replace them",
         directory.display()
     ))
 }

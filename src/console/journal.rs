@@ -1,5 +1,5 @@
-//! What the journal says of the audit log: the lines that the service wrote there of every row, out
-//! of reach of whoever changes the database.
+//! Lines of the audit log in the system's journal. The service logs one for every row, out of reach
+//! of anyone who can change only the database.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -13,49 +13,51 @@ use thiserror::Error;
 
 use crate::domain::audit::{from_hex, ChainHash};
 
-/// What asks the journal: `journalctl(1)`.
+/// Command that reads the journal (`journalctl(1)`).
 const JOURNALCTL: [&str; 3] = ["journalctl", "--output=cat", "--unit=opentrons-auth-server"];
-/// The name that stands for standard input.
+/// File name that stands for standard input.
 const STANDARD_INPUT: &str = "-";
-/// Where a line of `--output=json-seq` begins (RFC 7464).
+/// First character of a line of `journalctl --output=json-seq` (RFC 7464).
 const RECORD_SEPARATOR: char = '\u{1e}';
-/// How a message about a row begins.
+/// Beginning of the log message of a row.
 const PREFIX: &str = "audit ";
 
 /// Why the journal could not be read.
 #[derive(Debug, Error)]
 pub enum JournalError {
-    /// It is a file.
+    /// A file or standard input cannot be read.
     #[error("cannot read the journal's lines from {name}")]
     File {
-        /// Its path, or standard input.
+        /// Path of the file, or `standard input`.
         name: String,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
-    /// The program that reads it could not be run, or its output could not be read.
-    #[error("cannot run {}; --journal=FILE takes lines that were read elsewhere", JOURNALCTL.join(" "))]
+    /// `journalctl` cannot be run, or its output cannot be read.
+    #[error("cannot run {}; --journal=FILE reads lines that were exported elsewhere", JOURNALCTL.join(" "))]
     Run(#[source] io::Error),
-    /// It failed.
-    #[error("{} failed: {said}; --journal=FILE takes lines that were read elsewhere", JOURNALCTL.join(" "))]
+    /// `journalctl` failed.
+    #[error("{} failed: {said}; --journal=FILE reads lines that were exported elsewhere", JOURNALCTL.join(" "))]
     Failed {
-        /// What it said, or its exit status.
+        /// Its standard error output or, if that is empty, its exit status.
         said: String,
     },
 }
 
-/// The rows of one chain of which the journal has lines: number and hash. A number with two hashes
-/// was written by two histories.
+/// Number and hash of each row of one chain that has a line in the journal. A number has two hashes
+/// if the log was reset to an earlier state and continued from there.
 pub type Rows = BTreeSet<(i64, ChainHash)>;
 
-/// Reads the lines of all rows; returns them by their chain's id. `file`: lines in any form, `-` is
-/// standard input; without one the system's journal is asked.
+/// Reads the lines of all rows; returns the rows by the identifier of their chain. `file`: file with
+/// lines in any output format of `journalctl`, `-` for standard input; `None` reads the system's
+/// journal.
 ///
 /// # Errors
-/// [`JournalError`].
+/// - [`JournalError::File`]: the file or standard input cannot be read.
+/// - [`JournalError::Run`], [`JournalError::Failed`]: `journalctl` cannot be run, or it failed.
 pub fn read(file: Option<&Path>) -> Result<HashMap<String, Rows>, JournalError> {
     let Some(path) = file else {
-        return ask_journalctl();
+        return run_journalctl();
     };
     if path.as_os_str() == STANDARD_INPUT {
         return collect(io::stdin().lock()).map_err(|source| JournalError::File {
@@ -71,7 +73,8 @@ pub fn read(file: Option<&Path>) -> Result<HashMap<String, Rows>, JournalError> 
         })
 }
 
-fn ask_journalctl() -> Result<HashMap<String, Rows>, JournalError> {
+/// Reads the lines of all rows from the system's journal.
+fn run_journalctl() -> Result<HashMap<String, Rows>, JournalError> {
     let [program, arguments @ ..] = JOURNALCTL;
     let mut child = Command::new(program)
         .args(arguments)
@@ -97,6 +100,7 @@ fn ask_journalctl() -> Result<HashMap<String, Rows>, JournalError> {
     rows.map_err(JournalError::Run)
 }
 
+/// Collects the rows that `lines` contain, by chain.
 fn collect(mut lines: impl BufRead) -> io::Result<HashMap<String, Rows>> {
     let mut chains: HashMap<String, Rows> = HashMap::new();
     let mut line = Vec::new();
@@ -113,13 +117,14 @@ fn collect(mut lines: impl BufRead) -> io::Result<HashMap<String, Rows>> {
 }
 
 #[derive(Debug, PartialEq, Eq)]
+/// Row that was found in a line.
 struct Found {
     chain: String,
     row: (i64, ChainHash),
 }
 
-/// What the service writes of a row. All of it must be there: a shorter text may be a client's that
-/// another line quotes.
+/// JSON that the service logs for a row. All fields are required: a shorter text may be a client's,
+/// quoted in another line.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Line {
@@ -138,13 +143,13 @@ struct Line {
     chain: String,
 }
 
-/// The row that a line tells of: a message, or a message after a time and more, or the journal's
-/// JSON with it.
+/// Parses a line: the message of a row, alone or after a time and other prefixes, or the journal's
+/// JSON with the message in its field `MESSAGE`.
 fn row_of(line: &str) -> Option<Found> {
     if line.starts_with('{') {
         return match serde_json::from_str::<Value>(line).ok()?.get("MESSAGE")? {
             Value::String(message) => row_of_message(message),
-            // Bytes, where the journal takes the message for no text.
+            // The journal writes a message that is not plain text as an array of bytes.
             Value::Array(bytes) => {
                 let bytes: Option<Vec<u8>> = bytes
                     .iter()
@@ -156,13 +161,14 @@ fn row_of(line: &str) -> Option<Found> {
         };
     }
     let start = line.find(&format!("{PREFIX}{{"))?;
-    // After nothing, a priority (`<6>`), or a word.
+    // Preceded by nothing, by a priority (`<6>`) or by a word.
     if start > 0 && !line[..start].ends_with([' ', '\t', '>']) {
         return None;
     }
     row_of_message(&line[start..])
 }
 
+/// Parses the log message of a row.
 fn row_of_message(message: &str) -> Option<Found> {
     let line: Line = serde_json::from_str(message.strip_prefix(PREFIX)?).ok()?;
     Some(Found {

@@ -1,7 +1,8 @@
-//! The robot's console, for the day nobody can log in: accounts, access control, backups, audit log.
+//! Console commands: accounts, access control, backups and the audit log, even when nobody can log in.
 //!
-//! What changes something is done by whoever holds the database: a request to the running service,
-//! or, when none runs, the same code here. What only reads, reads the database beside it.
+//! A command that changes something is carried out by the process that holds the lock of the state
+//! directory: the running service, which is sent a request, or, if none is running, this process.
+//! A command that only reads the audit log opens the database beside the service.
 
 mod import;
 pub mod journal;
@@ -35,60 +36,61 @@ use crate::service::hashing::Hasher;
 use crate::service::Service;
 use crate::store::{self, AuditLog, DeliveryStatus, Store, StoreError, Verified};
 
-/// How long to wait for a service that starts or stops.
+/// Maximum time to wait for a service that is starting or stopping.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long to wait between two tries.
+/// Time between two attempts.
 const RETRY: Duration = Duration::from_millis(20);
 
 /// Why a command failed.
 #[derive(Debug, Error)]
 pub enum ConsoleError {
-    /// The state directory.
+    /// The state directory cannot be used.
     #[error(transparent)]
     StateDir(#[from] StateDirError),
-    /// The database.
+    /// The database cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// What was asked is refused; the text says why.
+    /// The command was refused; the text gives the reason.
     #[error("{0}")]
     Refused(String),
     /// The service does not answer.
-    #[error("the service that works in {} does not answer", directory.display())]
+    #[error("the service with the state directory {} does not answer", directory.display())]
     Service {
-        /// The state directory.
+        /// State directory of the service.
         directory: PathBuf,
-        /// Why, as far as is known.
+        /// Error of the connection; `None` if the service accepts none.
         source: Option<io::Error>,
     },
-    /// The audit log is not as it was written.
-    #[error("the audit log is not whole: row {seq} {what}")]
+    /// The audit log was changed.
+    #[error("the audit log was tampered with or damaged: row {seq} {what}")]
     Broken {
-        /// The first such row.
+        /// Number of the first row with a fault.
         seq: i64,
-        /// What is wrong.
+        /// Description of the fault, as a predicate of the row.
         what: &'static str,
     },
-    /// The journal.
+    /// The journal cannot be read.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// The journal has no line of the audit log.
-    #[error("the journal has no line of any of the audit log's {rows} rows (chain {chain})")]
+    /// The journal contains no line of the audit log's chain.
+    #[error("the journal has no line for any of the audit log's {rows} rows (chain {chain})")]
     NotInJournal {
-        /// How many rows there are.
+        /// Number of rows of the audit log.
         rows: i64,
-        /// Which chain they are.
+        /// Identifier of the audit log's chain.
         chain: String,
     },
-    /// A file, the terminal, or standard input or output.
+    /// An operation on a file, the terminal, standard input or standard output failed.
     #[error("cannot {doing}")]
     Io {
-        /// What was tried.
+        /// Operation that failed, as a verb phrase.
         doing: &'static str,
-        /// What the system said.
+        /// Error of the operation.
         source: Box<dyn StdError + Send + Sync>,
     },
 }
 
+/// Returns a function that converts an error of the operation `doing`.
 fn io_error<E: StdError + Send + Sync + 'static>(
     doing: &'static str,
 ) -> impl Fn(E) -> ConsoleError {
@@ -100,10 +102,17 @@ fn io_error<E: StdError + Send + Sync + 'static>(
 
 type Done<T = ()> = Result<T, ConsoleError>;
 
-/// Carries a command out, and prints what came of it.
+/// Carries out a command and prints its result to standard output.
 ///
 /// # Errors
-/// [`ConsoleError`], for standard error.
+/// - [`ConsoleError::StateDir`]: the state directory does not exist or cannot be used.
+/// - [`ConsoleError::Store`]: the database, or the backup or import file, cannot be read or written.
+/// - [`ConsoleError::Refused`]: the command breaks a rule, was not confirmed, or there is nothing to
+///   import.
+/// - [`ConsoleError::Service`]: the running service does not answer.
+/// - [`ConsoleError::Broken`], [`ConsoleError::NotInJournal`]: the audit log fails its verification.
+/// - [`ConsoleError::Journal`]: the journal cannot be read.
+/// - [`ConsoleError::Io`]: a file, the terminal, standard input or standard output failed.
 pub fn run(command: &ConsoleCommand) -> Done {
     let console = Console {
         common: command.common(),
@@ -137,6 +146,7 @@ pub fn run(command: &ConsoleCommand) -> Done {
     }
 }
 
+/// Console of the robot, with the options common to all commands.
 struct Console<'a> {
     common: &'a Common,
 }
@@ -164,22 +174,22 @@ impl Console<'_> {
                     username: username.clone(),
                     full_name: full_name.clone(),
                     account_type: (*account_type).into(),
-                    password: given(password)?,
+                    password: read_password(password)?,
                 };
-                self.tell_user("created", request)
+                self.print_user("created", request)
             }
             UserCommand::ResetPassword {
                 username, password, ..
             } => {
                 let request = ConsoleRequest::ResetPassword {
                     username: username.clone(),
-                    password: given(password)?,
+                    password: read_password(password)?,
                 };
-                self.tell_user("gave a new password to", request)
+                self.print_user("set a new password for", request)
             }
             UserCommand::Unlock { username, .. } => {
                 let username = username.clone();
-                self.tell_user("unlocked", ConsoleRequest::Unlock { username })
+                self.print_user("unlocked", ConsoleRequest::Unlock { username })
             }
             UserCommand::Delete { username, sure, .. } => {
                 confirm(sure, &format!("Delete the user {username:?}?"))?;
@@ -191,7 +201,8 @@ impl Console<'_> {
         }
     }
 
-    fn tell_user(&self, done: &str, request: ConsoleRequest) -> Done {
+    /// Sends a request about a user, and prints what was `done` and the user.
+    fn print_user(&self, done: &str, request: ConsoleRequest) -> Done {
         let ConsoleResponse::User(user, temporary) = self.request(request)? else {
             return Err(unexpected());
         };
@@ -211,7 +222,7 @@ impl Console<'_> {
             AccessControlCommand::Disable { sure, .. } => {
                 confirm(
                     sure,
-                    "Turn access control off? Whoever reaches the robot may then do everything.",
+                    "Turn access control off? Anyone who can reach the robot may then do everything.",
                 )?;
                 ConsoleRequest::SetAccessControl(false)
             }
@@ -228,7 +239,7 @@ impl Console<'_> {
         let path = absolute(file);
         self.request(ConsoleRequest::Note {
             action: NotedAction::Backup,
-            message: format!("Copied all accounts to {path:?}."),
+            message: format!("Backed up all accounts to {path:?}."),
         })?;
         let said = format!("wrote {}; keep it secret\n", path.display());
         self.print_either(&json!({ "file": path }), &said)
@@ -238,41 +249,46 @@ impl Console<'_> {
         store::check_backup(file)?;
         confirm(
             sure,
-            "Replace all accounts and settings by the backup's? Every login ends.",
+            "Replace all accounts and settings with those of the backup? All sessions end.",
         )?;
         let copy = self
             .directory()
             .join(format!("restore-{}", std::process::id()));
         store::copy(file, &copy)?;
         let restored = files::own_as_directory(&copy)
-            .map_err(io_error("give the copy of the backup to the service"))
+            .map_err(io_error("change the owner of the copy of the backup"))
             .and_then(|()| self.carry_out(ConsoleRequest::Restore(copy.clone()), true));
         for suffix in ["", "-wal", "-shm"] {
             let mut left = copy.clone().into_os_string();
             left.push(suffix);
-            // Not there as a rule; a copy that stays is closed to others and does no harm.
+            // Usually only the copy itself exists. One that cannot be removed is private and harmless.
             let _kept = std::fs::remove_file(left);
         }
         let ConsoleResponse::Restored(users, with_log) = restored? else {
             return Err(unexpected());
         };
-        let log = if with_log { "came along" } else { "stays" };
+        let log = if with_log {
+            "was restored too"
+        } else {
+            "was kept"
+        };
         let said = format!("restored {users} users; the audit log {log}\n");
         let value = json!({ "users": users, "withAuditLog": with_log });
         self.print_either(&value, &said)
     }
 
     fn verify(&self) -> Done {
-        let (value, said) = self.whole(&AuditLog::open(self.directory())?)?;
+        let (value, said) = self.verify_chain(&AuditLog::open(self.directory())?)?;
         self.print_either(&value, &said)
     }
 
-    /// Checks the chain; returns what to print when it is whole.
-    fn whole(&self, log: &AuditLog) -> Done<(Value, String)> {
+    /// Verifies the hash chain; returns the result to print if it is intact, as JSON and as text.
+    fn verify_chain(&self, log: &AuditLog) -> Done<(Value, String)> {
         match log.verify()? {
             Verified::Whole { rows, hash } => {
                 let hash = hex(&hash);
-                let said = format!("the audit log is whole: {rows} rows, the last is {hash}\n");
+                let said =
+                    format!("the audit log is intact: {rows} rows, hash of the last row: {hash}\n");
                 let value = json!({ "whole": true, "rows": rows, "hash": hash });
                 Ok((value, said))
             }
@@ -280,6 +296,7 @@ impl Console<'_> {
         }
     }
 
+    /// Reports the first faulty row.
     fn broken<T>(&self, seq: i64, what: &'static str) -> Done<T> {
         if self.common.json {
             self.print_json(&json!({ "whole": false, "row": seq, "what": what }))?;
@@ -288,25 +305,25 @@ impl Console<'_> {
     }
 
     fn verify_by_journal(&self, file: Option<&Path>) -> Done {
-        // A row is in the table before its line is in the journal: so the journal is read first.
+        // A row is written to the table before its line to the journal, so the journal is read first.
         let mut journal = journal::read(file)?;
         let log = AuditLog::open(self.directory())?;
-        let (mut value, mut said) = self.whole(&log)?;
+        let (mut value, mut said) = self.verify_chain(&log)?;
         let chain = log.chain()?;
-        let told = journal.remove(&chain).unwrap_or_default();
-        let mut vouched: Vec<i64> = Vec::new();
-        let mut left = told.iter().peekable();
+        let lines = journal.remove(&chain).unwrap_or_default();
+        let mut confirmed: Vec<i64> = Vec::new();
+        let mut left = lines.iter().peekable();
         let mut rows = 0;
         let compared = log.each(|ChainedRow { row, hash }| {
             rows = row.seq;
-            while let Some((seq, told)) = left.next_if(|(seq, _)| *seq <= row.seq) {
+            while let Some((seq, journal_hash)) = left.next_if(|(seq, _)| *seq <= row.seq) {
                 if *seq < row.seq {
-                    return Err((*seq, "is in the journal and not in the table"));
+                    return Err((*seq, "is in the journal but not in the table"));
                 }
-                if *told != hash {
-                    return Err((*seq, "has another hash in the journal"));
+                if *journal_hash != hash {
+                    return Err((*seq, "has a different hash in the journal"));
                 }
-                vouched.push(*seq);
+                confirmed.push(*seq);
             }
             Ok(())
         })?;
@@ -314,23 +331,23 @@ impl Console<'_> {
             return self.broken(seq, what);
         }
         if let Some((seq, _)) = left.next() {
-            return self.broken(*seq, "is in the journal and not in the table");
+            return self.broken(*seq, "is in the journal but not in the table");
         }
-        if vouched.is_empty() && rows > 0 {
+        if confirmed.is_empty() && rows > 0 {
             if self.common.json {
-                let what = "the journal has no line of any row";
+                let what = "the journal has no line for any row";
                 self.print_json(&json!({ "whole": false, "what": what }))?;
             }
             return Err(ConsoleError::NotInJournal { rows, chain });
         }
-        let (first, last) = (vouched.first(), vouched.last());
-        value["journal"] = json!({ "vouchedFor": vouched.len(), "first": first, "last": last });
+        let (first, last) = (confirmed.first(), confirmed.last());
+        value["journal"] = json!({ "vouchedFor": confirmed.len(), "first": first, "last": last });
         said += &match (first, last) {
             (Some(first), Some(last)) => format!(
-                "the journal vouches for {} of them, from row {first} to row {last}\n",
-                vouched.len()
+                "the journal confirms {} of them, from row {first} to row {last}\n",
+                confirmed.len()
             ),
-            _ => "the journal has nothing to vouch for\n".to_owned(),
+            _ => "there are no rows for the journal to confirm\n".to_owned(),
         };
         self.print_either(&value, &said)
     }
@@ -355,11 +372,11 @@ impl Console<'_> {
             "rows in the audit log: {rows}\n\
              audit server configured: {configured_said}\n\
              delivered up to row: {delivered}\n\
-             waiting: {waiting}\n\
+             waiting for delivery: {waiting}\n\
              set aside after the audit server refused them: {}\n\
-             of these to be sent again: {}\n",
-            counted(&numbers),
-            counted(&again)
+             of these, to be sent again: {}\n",
+            count_and_rows(&numbers),
+            count_and_rows(&again)
         );
         let value = json!({
             "rows": rows,
@@ -378,8 +395,8 @@ impl Console<'_> {
         };
         let said = match number {
             0 => "no event is set aside\n".to_owned(),
-            1 => "1 event waits to be sent again\n".to_owned(),
-            _ => format!("{number} events wait to be sent again\n"),
+            1 => "1 event will be sent again\n".to_owned(),
+            _ => format!("{number} events will be sent again\n"),
         };
         self.print_either(&json!({ "sentAgain": number }), &said)
     }
@@ -394,17 +411,26 @@ impl Console<'_> {
         drop(log);
         self.request(ConsoleRequest::Note {
             action: NotedAction::Export,
-            message: format!("Wrote out {rows} rows of the audit log."),
+            message: format!("Exported {rows} rows of the audit log."),
         })?;
         Ok(())
     }
 
+    /// Has a request carried out by the process that holds the state directory.
     fn request(&self, request: ConsoleRequest) -> Done<ConsoleResponse> {
         self.carry_out(request, false)
     }
 
-    /// Has a request carried out. `replaces`: what the database holds now is about to be replaced, so
-    /// a damaged one is moved out of the way.
+    /// Has a request carried out by the running service or, if there is none, by this process.
+    /// `replaces`: the request replaces the contents of the database, so a damaged one is moved aside.
+    ///
+    /// # Errors
+    /// - [`ConsoleError::Refused`]: the request was refused.
+    /// - [`ConsoleError::Service`]: the service does not answer, or neither accepts connections nor
+    ///   releases the directory within [`PATIENCE`].
+    /// - [`ConsoleError::StateDir`]: the state directory cannot be used.
+    /// - [`ConsoleError::Store`]: the database cannot be opened by this process.
+    /// - [`ConsoleError::Io`]: this process cannot start a thread or move a damaged database aside.
     fn carry_out(&self, request: ConsoleRequest, replaces: bool) -> Done<ConsoleResponse> {
         let directory = self.directory();
         let envelope = Envelope {
@@ -414,7 +440,7 @@ impl Console<'_> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(state_dir) = StateDir::open_if_free(directory)? {
-                return here(&state_dir, envelope, replaces);
+                return carry_out_here(&state_dir, envelope, replaces);
             }
             let service = |source| ConsoleError::Service {
                 directory: directory.to_owned(),
@@ -422,7 +448,7 @@ impl Console<'_> {
             };
             match socket::request(directory, &envelope) {
                 Ok(Some(answer)) => return answer.map_err(ConsoleError::Refused),
-                // It starts or stops just now.
+                // The service is starting or stopping.
                 Ok(None) if Instant::now() < deadline => std::thread::sleep(RETRY),
                 Ok(None) => return Err(service(None)),
                 Err(error) => return Err(service(Some(error))),
@@ -449,8 +475,12 @@ impl Console<'_> {
     }
 }
 
-/// Carries a request out in this process, for no service runs.
-fn here(state_dir: &StateDir, envelope: Envelope, replaces: bool) -> Done<ConsoleResponse> {
+/// Carries out a request in this process, because no service is running.
+fn carry_out_here(
+    state_dir: &StateDir,
+    envelope: Envelope,
+    replaces: bool,
+) -> Done<ConsoleResponse> {
     let opened = if replaces {
         Store::open(state_dir.path(), logging::audit)
     } else {
@@ -469,27 +499,32 @@ fn here(state_dir: &StateDir, envelope: Envelope, replaces: bool) -> Done<Consol
     let accounts = Service::new(Arc::new(store), Arc::new(hasher));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
-        .map_err(io_error("start"))?;
+        .map_err(io_error("start the asynchronous runtime"))?;
     runtime
         .block_on(carry_out(&accounts, envelope))
         .map_err(ConsoleError::Refused)
 }
 
+/// Returns the error for a response that does not match its request.
 fn unexpected() -> ConsoleError {
-    ConsoleError::Refused("the service is of another version: restart it".into())
+    ConsoleError::Refused("the running service has a different version: restart it".into())
 }
 
-/// Who is at the console: who became root to be, if anybody.
+/// Returns the name of the user at the console: with sudo, the user who ran it (`sudo(8)`).
 fn invoking_user() -> String {
     let uid = getuid();
-    let behind = std::env::var("SUDO_USER").ok();
-    behind
+    let sudo_user = std::env::var("SUDO_USER").ok();
+    sudo_user
         .filter(|name| uid.is_root() && !name.is_empty())
         .or_else(|| User::from_uid(uid).ok().flatten().map(|user| user.name))
         .unwrap_or_else(|| format!("uid {uid}"))
 }
 
-/// Asks whether to go on.
+/// Asks for confirmation, unless `--yes` was given.
+///
+/// # Errors
+/// - [`ConsoleError::Refused`]: the answer is not yes, or standard input is not a terminal.
+/// - [`ConsoleError::Io`]: the answer cannot be read.
 fn confirm(sure: &Sure, question: &str) -> Done {
     if sure.yes {
         return Ok(());
@@ -510,13 +545,17 @@ fn confirm(sure: &Sure, question: &str) -> Done {
     Err(ConsoleError::Refused("nothing was changed".into()))
 }
 
-/// The password that the user was told to give, if any: typed twice at a terminal, else a line of
-/// standard input.
-fn given(give: &GivePassword) -> Done<Option<String>> {
+/// Reads the password if `--password` was given: typed twice at a terminal, or one line of standard
+/// input.
+///
+/// # Errors
+/// - [`ConsoleError::Refused`]: the two passwords differ.
+/// - [`ConsoleError::Io`]: the password cannot be read.
+fn read_password(give: &GivePassword) -> Done<Option<String>> {
     if !give.password {
         return Ok(None);
     }
-    let read = io_error("read a password");
+    let read = io_error("read the password");
     if !io::stdin().is_terminal() {
         let mut line = String::new();
         io::stdin().read_line(&mut line).map_err(&read)?;
@@ -526,15 +565,16 @@ fn given(give: &GivePassword) -> Done<Option<String>> {
     if rpassword::prompt_password("Again: ").map_err(&read)? == password {
         return Ok(Some(password));
     }
-    Err(ConsoleError::Refused("the passwords differ".into()))
+    Err(ConsoleError::Refused("the passwords do not match".into()))
 }
 
+/// Returns the absolute path of an existing file, or the path as it is.
 fn absolute(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
-/// How many rows, and their numbers: `4 (rows 2, 5 to 7)`.
-fn counted(numbers: &[i64]) -> String {
+/// Formats the number of rows and their numbers: `4 (rows 2, 5 to 7)`.
+fn count_and_rows(numbers: &[i64]) -> String {
     let mut runs: Vec<(i64, i64)> = Vec::new();
     for number in numbers {
         match runs.last_mut() {
@@ -556,13 +596,14 @@ fn counted(numbers: &[i64]) -> String {
     format!("{} (rows {})", numbers.len(), runs.join(", "))
 }
 
-/// A text without control characters, which a terminal would obey.
+/// Replaces control characters, which a terminal would interpret.
 fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()
 }
 
+/// Formats users as a table, one user per line below a header.
 fn table(users: &[UserView]) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header([
@@ -570,7 +611,7 @@ fn table(users: &[UserView]) -> String {
         "FULL NAME",
         "TYPE",
         "LOCKED",
-        "NEW PASSWORD",
+        "PASSWORD CHANGE",
     ]);
     for user in users {
         table.add_row([
@@ -589,7 +630,7 @@ fn table(users: &[UserView]) -> String {
         .collect()
 }
 
-/// Why a user must set a new password, in words.
+/// Returns whether and why a user must change the password, for the table.
 fn reason(user: &UserView) -> String {
     use ResetPasswordReason as Reason;
     match user.reset_password_reason {
@@ -601,6 +642,7 @@ fn reason(user: &UserView) -> String {
     .to_owned()
 }
 
+/// Writes the log as one JSON object per line; returns the number of the last row.
 fn export_jsonl(log: &AuditLog, mut out: impl Write) -> Done<i64> {
     let mut rows = 0;
     log.each(|row| {
@@ -613,6 +655,7 @@ fn export_jsonl(log: &AuditLog, mut out: impl Write) -> Done<i64> {
     Ok(rows)
 }
 
+/// Writes the log as CSV with a header line (RFC 4180); returns the number of the last row.
 fn export_csv(log: &AuditLog, out: impl Write) -> Done<i64> {
     let mut rows = 0;
     let mut csv = csv::Writer::from_writer(out);
@@ -639,6 +682,7 @@ fn export_csv(log: &AuditLog, out: impl Write) -> Done<i64> {
     Ok(rows)
 }
 
+/// Returns the CSV fields of a row.
 fn record(ChainedRow { row, hash }: ChainedRow) -> [String; 9] {
     let event = row.event;
     [

@@ -1,4 +1,5 @@
-//! What the console asks of whoever holds the database: the running service, or itself.
+//! Requests of the console, and how they are carried out by the process that holds the database: the
+//! running service, or the console itself.
 
 use std::path::PathBuf;
 
@@ -12,16 +13,16 @@ use crate::logging;
 use crate::service::{Service, ServiceError};
 use crate::store::{Strictness, Summary, Survey};
 
-/// A request, and who gives it. It may hold a password: it is never logged.
+/// Request and the user who makes it. It may contain a password and is never logged.
 #[derive(Serialize, Deserialize)]
 pub struct Envelope {
-    /// The user at the console.
+    /// Name of the system user at the console.
     pub user: String,
-    /// What to do.
+    /// Request to carry out.
     pub request: ConsoleRequest,
 }
 
-/// What to do.
+/// Request of the console.
 #[derive(Serialize, Deserialize)]
 pub enum ConsoleRequest {
     /// List all users.
@@ -34,17 +35,17 @@ pub enum ConsoleRequest {
         full_name: String,
         /// Type of the account.
         account_type: AccountType,
-        /// The password; without one a temporary one is made.
+        /// Password; `None` to generate a temporary one.
         password: Option<String>,
     },
-    /// Give a user a new password and unlock the account.
+    /// Set a new password for a user and unlock the account.
     ResetPassword {
         /// Username of the account.
         username: String,
-        /// The password; without one a temporary one is made.
+        /// Password; `None` to generate a temporary one.
         password: Option<String>,
     },
-    /// Unlock an account.
+    /// Unlock an account and clear its failed logins.
     Unlock {
         /// Username of the account.
         username: String,
@@ -54,70 +55,71 @@ pub enum ConsoleRequest {
         /// Username of the account.
         username: String,
     },
-    /// Tell whether access control is on.
+    /// Return whether access control is on.
     AccessControl,
-    /// Turn access control on or off.
+    /// Turn access control on (`true`) or off (`false`).
     SetAccessControl(bool),
-    /// Restore from a copy of a backup in the state directory.
+    /// Restore a backup from this copy of it in the state directory.
     Restore(PathBuf),
-    /// Take over a copy of the Python server's state, which lies in our state directory.
+    /// Import the Python server's state from a copy of it in our state directory.
     Import {
-        /// The copy.
+        /// Copy of the state, and the faults found so far.
         survey: Survey,
-        /// What to do about faults.
+        /// Whether faults prevent the import.
         strictness: Strictness,
     },
-    /// Send the events again that the audit server has refused.
+    /// Resend the events that the audit server refused.
     Resend,
-    /// Write down what the console did itself.
+    /// Record an action of the console itself in the audit log.
     Note {
-        /// What was done.
+        /// Action to record.
         action: NotedAction,
-        /// The same in a sentence.
+        /// Description of the action, one sentence.
         message: String,
     },
 }
 
-/// What the console does itself.
+/// Action that the console carries out itself.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub enum NotedAction {
-    /// It copied the database.
+    /// Backup of the database.
     Backup,
-    /// It wrote the audit log out.
+    /// Export of the audit log.
     Export,
 }
 
-/// What came of a request.
+/// Result of a request.
 #[derive(Serialize, Deserialize)]
 pub enum ConsoleResponse {
     /// All users.
     Users(Vec<UserView>),
-    /// A user, and a temporary password if one was made.
+    /// Changed user, and the temporary password if one was generated.
     User(UserView, Option<String>),
     /// Whether access control is on.
     AccessControl(bool),
-    /// How many users were restored, and whether the audit log came along.
+    /// Number of users after the restore, and whether the audit log was restored too.
     Restored(usize, bool),
-    /// What was taken over.
+    /// Summary of what was imported.
     Imported(Summary),
-    /// How many events are sent again.
+    /// Number of events that will be sent again.
     Resent(usize),
-    /// It is done.
+    /// Success, with nothing to report.
     Done,
 }
 
-/// Carries a request out.
+/// Carries out a request.
 ///
 /// # Errors
-/// A sentence for the user.
+/// A message for the user, with its causes: the request breaks a rule, a password cannot be hashed
+/// now, or the database cannot be read or written.
 pub async fn carry_out(service: &Service, envelope: Envelope) -> Result<ConsoleResponse, String> {
     let by = Request::console(envelope.user, None);
-    try_to(service, by, envelope.request)
+    carry_out_by(service, by, envelope.request)
         .await
         .map_err(|error| logging::chain(&error))
 }
 
-async fn try_to(
+async fn carry_out_by(
     service: &Service,
     by: Request,
     request: ConsoleRequest,
@@ -212,6 +214,7 @@ async fn try_to(
     }
 }
 
+/// Returns the change that unlocks an account.
 fn unlocking() -> UserPatch {
     UserPatch {
         locked: Some(false),

@@ -1,8 +1,9 @@
-//! Whether others may reach into the robot: what its ssh server and notebook server ask first.
+//! Check whether remote access is allowed, on which the units of the ssh server and the notebook
+//! server depend.
 //!
-//! They may while access control is off, or when a file says so that only who can write to the
-//! root file system can make. The answer is an exit code: it stands in for another program of that
-//! name and the same codes, on which the robot's units rely.
+//! Remote access is allowed while access control is off, or if an override file exists, which only
+//! someone who can write to the root file system can create. The result is an exit code. The check
+//! replaces the Python server's `opentrons_check_remote_access_allowed`, with the same exit codes.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -17,35 +18,41 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::cli::remote_access::RemoteAccess;
 
-/// The route that tells whether access control is on.
+/// Request for the state of access control.
 const REQUEST: &[u8] = b"GET /auth/settings/accessControlEnabled HTTP/1.1\r\n\
     Host: localhost\r\nConnection: close\r\n\r\n";
-/// A try begins this long after the one before it.
+/// Time from the start of one attempt to the start of the next.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Longest that one try takes.
-const LONGEST_TRY: Duration = Duration::from_secs(5);
-/// Shortest that one try is given, however little of the time is left.
-const SHORTEST_TRY: Duration = Duration::from_millis(100);
-/// Bytes of an answer that are read at most; the server's has some hundred.
-const LONGEST_ANSWER: usize = 16 * 1024;
+/// Maximum time of one attempt.
+const MAX_ATTEMPT: Duration = Duration::from_secs(5);
+/// Minimum time of one attempt, even if less is left of the timeout.
+const MIN_ATTEMPT: Duration = Duration::from_millis(100);
+/// Maximum size of a response, in bytes; the server's takes a few hundred.
+const MAX_RESPONSE_BYTES: usize = 16 * 1024;
 
-/// What the check found.
+/// Result of the check.
 #[derive(Debug)]
 enum Finding {
+    /// The override file at this path exists.
     Overridden(PathBuf),
+    /// Access control is off.
     Off,
+    /// Access control is on.
     On,
+    /// The server did not answer within the timeout; `last`: error of the last attempt.
     NoAnswer { seconds: u64, last: io::Error },
-    Strange(String),
+    /// The server's answer was invalid, for this reason.
+    Invalid(String),
 }
 
 impl Finding {
-    /// 0: allowed; 1: not allowed; 2: not allowed, for the answer is none that the server gives.
+    /// Returns the exit code: 0 if remote access is allowed, 1 if it is refused, 2 if it is refused
+    /// because of an invalid answer.
     fn exit_code(&self) -> u8 {
         match self {
             Self::Overridden(_) | Self::Off => 0,
             Self::On | Self::NoAnswer { .. } => 1,
-            Self::Strange(_) => 2,
+            Self::Invalid(_) => 2,
         }
     }
 }
@@ -54,7 +61,7 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Self::Overridden(file) => {
-                write!(f, "remote access is allowed: {} is there", file.display())
+                write!(f, "remote access is allowed: {} exists", file.display())
             }
             Self::Off => f.write_str("remote access is allowed: access control is off"),
             Self::On => f.write_str("remote access is refused: access control is on"),
@@ -62,44 +69,46 @@ impl fmt::Display for Finding {
                 f,
                 "remote access is refused: the auth server did not answer in {seconds} s: {last}"
             ),
-            Self::Strange(what) => write!(
+            Self::Invalid(reason) => write!(
                 f,
-                "remote access is refused: the auth server's answer is not understood: {what}"
+                "remote access is refused: the auth server's answer is invalid: {reason}"
             ),
         }
     }
 }
 
-/// Checks, prints one line that says what was found, and returns the exit code: 0 when remote
-/// access is allowed, 1 when it is not, 2 when the answer was none that the server gives.
+/// Checks whether remote access is allowed, prints the result as one line, and returns the exit code:
+/// 0 if it is allowed; 1 if it is refused because access control is on or the server did not answer;
+/// 2 if it is refused because the server's answer was invalid.
 pub fn run(check: &RemoteAccess) -> ExitCode {
-    let finding = look(check);
-    // The code is what counts: it stands also when nobody reads the line.
-    let _unread = writeln!(io::stdout(), "{finding}");
+    let finding = find(check);
+    // The exit code counts even if the line cannot be written.
+    let _written = writeln!(io::stdout(), "{finding}");
     ExitCode::from(finding.exit_code())
 }
 
-fn look(check: &RemoteAccess) -> Finding {
+/// Asks the server until it answers or the timeout is over.
+fn find(check: &RemoteAccess) -> Finding {
     if check.override_file.exists() {
         return Finding::Overridden(check.override_file.clone());
     }
     let begun = Instant::now();
-    let patience = check
+    let timeout = check
         .timeout
         .map(|seconds| Duration::from_secs(seconds.into()));
     loop {
-        let tried = Instant::now();
-        let left = patience.map(|patience| patience.saturating_sub(begun.elapsed()));
-        let within = left.map_or(LONGEST_TRY, |left| left.clamp(SHORTEST_TRY, LONGEST_TRY));
-        let last = match ask(&check.uds, within) {
+        let attempt = Instant::now();
+        let left = timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
+        let within = left.map_or(MAX_ATTEMPT, |left| left.clamp(MIN_ATTEMPT, MAX_ATTEMPT));
+        let last = match request(&check.uds, within) {
             Ok(finding) => return finding,
             Err(error) => error,
         };
-        let mut pause = INTERVAL.saturating_sub(tried.elapsed());
-        if let Some(patience) = patience {
-            let left = patience.saturating_sub(begun.elapsed());
+        let mut pause = INTERVAL.saturating_sub(attempt.elapsed());
+        if let Some(timeout) = timeout {
+            let left = timeout.saturating_sub(begun.elapsed());
             if left.is_zero() {
-                let seconds = patience.as_secs();
+                let seconds = timeout.as_secs();
                 return Finding::NoAnswer { seconds, last };
             }
             pause = pause.min(left);
@@ -108,11 +117,15 @@ fn look(check: &RemoteAccess) -> Finding {
     }
 }
 
-/// What the server's answer to one request says, or why there was no whole one `within` that time.
-fn ask(uds: &Path, within: Duration) -> io::Result<Finding> {
+/// Sends one request and returns what the server answers.
+///
+/// # Errors
+/// The error of the connection: the server cannot be reached, or it closed the connection or did not
+/// send a complete response `within` the time.
+fn request(uds: &Path, within: Duration) -> io::Result<Finding> {
     let deadline = Instant::now() + within;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // connect(2) too waits so long at most, when the server's backlog is full (unix(7)).
+    // Limits connect(2) too, which waits while the server's backlog is full (socket(7), SO_SNDTIMEO).
     socket.set_write_timeout(Some(within))?;
     socket.connect(&SockAddr::unix(uds)?)?;
     let mut stream = UnixStream::from(socket);
@@ -128,26 +141,29 @@ fn ask(uds: &Path, within: Duration) -> io::Result<Finding> {
         match stream.read(&mut part) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(length) => answer.extend_from_slice(&part[..length]),
-            // The deadline is over, or not quite: the loop says which.
+            // The loop checks whether the deadline has passed.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
-        match understand(&answer) {
+        match parse(&answer) {
             Ok(Some(finding)) => return Ok(finding),
-            Ok(None) if answer.len() <= LONGEST_ANSWER => {}
+            Ok(None) if answer.len() <= MAX_RESPONSE_BYTES => {}
             Ok(None) => {
-                let what = format!("it is longer than {LONGEST_ANSWER} bytes");
-                return Ok(Finding::Strange(what));
+                let reason = format!("it is longer than {MAX_RESPONSE_BYTES} bytes");
+                return Ok(Finding::Invalid(reason));
             }
-            Err(what) => return Ok(Finding::Strange(what)),
+            Err(reason) => return Ok(Finding::Invalid(reason)),
         }
     }
 }
 
-/// What an answer says; `None` when it is not whole yet, an error when it says nothing that the
-/// server says.
-fn understand(answer: &[u8]) -> Result<Option<Finding>, String> {
+/// Parses a response; `None` if it is incomplete so far.
+///
+/// # Errors
+/// The reason why the response is invalid: it is not HTTP, its status is not 200, it has no
+/// `Content-Length`, its body is not JSON, or the body does not give the state of access control.
+fn parse(answer: &[u8]) -> Result<Option<Finding>, String> {
     const START: &[u8] = b"HTTP/1.";
     let start = &START[..START.len().min(answer.len())];
     if !answer.starts_with(start) {
@@ -158,7 +174,7 @@ fn understand(answer: &[u8]) -> Result<Option<Finding>, String> {
     };
     let head = String::from_utf8_lossy(&answer[..end]);
     let mut lines = head.split("\r\n");
-    // RFC 9112 section 4: the version, a space, the status.
+    // Version, space, status (RFC 9112 §4).
     let status = lines.next().and_then(|line| line.split(' ').nth(1));
     if status != Some("200") {
         return Err(format!("its status is {:?}", status.unwrap_or_default()));
@@ -167,7 +183,7 @@ fn understand(answer: &[u8]) -> Result<Option<Finding>, String> {
         .filter_map(|line| line.split_once(':'))
         .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
         .and_then(|(_, value)| value.trim().parse::<usize>().ok())
-        .ok_or("it does not say how long it is")?;
+        .ok_or("it has no Content-Length")?;
     let Some(body) = answer[end + 4..].get(..length) else {
         return Ok(None);
     };
@@ -175,6 +191,6 @@ fn understand(answer: &[u8]) -> Result<Option<Finding>, String> {
     match body["data"]["accessControlEnabled"] {
         Value::Bool(false) => Ok(Some(Finding::Off)),
         Value::Bool(true) => Ok(Some(Finding::On)),
-        _ => Err("it says neither that access control is on nor that it is off".into()),
+        _ => Err("it does not say whether access control is on".into()),
     }
 }

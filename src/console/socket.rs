@@ -1,5 +1,6 @@
-//! How the console reaches the running service: a Unix socket in the state directory, which only the
-//! directory's owner and root may enter. A request a connection, both ways one line of JSON.
+//! Connection between the console and the running service: a Unix socket in the state directory,
+//! which only the directory's owner and root may enter. Each connection carries one request and one
+//! response, each a line of JSON.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
@@ -16,18 +17,18 @@ use crate::server::connection::Stream;
 use crate::server::listen::{Acceptor, ListenError, Listener, SocketFile};
 use crate::service::Service;
 
-/// The socket's name in the state directory.
+/// Name of the socket in the state directory.
 const SOCKET: &str = "control.sock";
 /// Permission bits of the socket.
 const MODE: u32 = 0o600;
-/// Longest request, in bytes.
+/// Maximum size of a request, in bytes.
 const MAX_REQUEST_BYTES: u64 = 64 * 1024;
 
-/// The open socket. Dropping it closes and removes it.
+/// Listening control socket. Dropping it closes and removes the socket.
 pub struct Control {
     task: JoinHandle<()>,
     _file: Option<SocketFile>,
-    /// What the socket's path leads through.
+    /// Directory through whose descriptor the socket's path leads.
     _directory: File,
 }
 
@@ -37,18 +38,21 @@ impl Drop for Control {
     }
 }
 
-/// A way to the socket that is short enough for a socket's address, however long the directory's is.
+/// Returns a path to the socket that fits into a socket address (`unix(7)`: 108 bytes), however long
+/// the path of the directory is.
 fn path_through(directory: &File) -> PathBuf {
     Path::new("/proc/self/fd")
         .join(directory.as_raw_fd().to_string())
         .join(SOCKET)
 }
 
-/// Carries out the requests that come through the socket in `directory`. The lock of the directory is held,
-/// so a socket that is there is a dead one.
+/// Listens on the control socket in `directory` and carries out the requests. The caller holds the lock
+/// of the directory, so an existing socket is a stale one.
 ///
 /// # Errors
-/// The socket could not be made.
+/// - [`ListenError::NoSocket`]: a file that is not a socket is at its path.
+/// - [`ListenError::InUse`]: another server answers at its path.
+/// - [`ListenError::Unix`]: the directory cannot be opened, or the socket cannot be created.
 pub fn listen(directory: &Path, service: Service) -> Result<Control, ListenError> {
     let failed = |source| ListenError::Unix {
         path: directory.join(SOCKET),
@@ -67,6 +71,7 @@ pub fn listen(directory: &Path, service: Service) -> Result<Control, ListenError
     })
 }
 
+/// Accepts connections, and answers each in a task of its own.
 async fn serve(acceptor: Acceptor, service: Service) {
     loop {
         match acceptor.accept().await {
@@ -74,19 +79,20 @@ async fn serve(acceptor: Acceptor, service: Service) {
                 let service = service.clone();
                 actix_rt::spawn(async move {
                     if let Err(error) = answer(stream, &service).await {
-                        log::warn!("the console's connection failed: {error}");
+                        log::warn!("connection from the console failed: {error}");
                     }
                 });
             }
             Ok(_) => {}
             Err(error) => {
-                log::error!("the console cannot connect: {error}");
+                log::error!("cannot accept a connection from the console: {error}");
                 tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             }
         }
     }
 }
 
+/// Reads one request, carries it out and writes the response.
 async fn answer(stream: UnixStream, service: &Service) -> io::Result<()> {
     let mut stream = tokio::net::UnixStream::from_std(stream)?;
     let (read, mut write) = stream.split();
@@ -94,7 +100,7 @@ async fn answer(stream: UnixStream, service: &Service) -> io::Result<()> {
     tokio::io::BufReader::new(read.take(MAX_REQUEST_BYTES))
         .read_until(b'\n', &mut line)
         .await?;
-    // The error would show what stands in the request.
+    // serde_json's error could quote the request, which may contain a password.
     let envelope: Envelope =
         serde_json::from_slice(&line).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
     let result = carry_out(service, envelope).await;
@@ -103,10 +109,12 @@ async fn answer(stream: UnixStream, service: &Service) -> io::Result<()> {
     write.write_all(&text).await
 }
 
-/// Gives a request to the service that works in `directory`. `None`: nobody listens there.
+/// Sends a request to the service whose state directory is `directory`; returns `None` if no service
+/// listens there.
 ///
 /// # Errors
-/// The outer one: the connection failed. The inner one is the service's, a sentence.
+/// The outer error: `directory` cannot be opened, the connection failed, or it was closed without a
+/// valid response. The inner error is the service's message to the user.
 pub fn request(
     directory: &Path,
     envelope: &Envelope,
@@ -131,5 +139,5 @@ pub fn request(
     BufReader::new(stream).read_line(&mut line)?;
     serde_json::from_str(&line)
         .map(Some)
-        .map_err(|_| io::Error::other("the service closed the connection without an answer"))
+        .map_err(|_| io::Error::other("the service closed the connection without a response"))
 }

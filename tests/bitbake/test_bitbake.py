@@ -350,8 +350,8 @@ def test_release_is_fetched_in_do_fetch_alone(bench):
     [
         (f'SRCREV:pn-{NAME} = "v{PV}"', f"set SRCREV:pn-{NAME} to its commit"),
         ('AUTH_SERVER_GIT = ""', "set AUTH_SERVER_GIT to the repository"),
-        ('AUTH_SERVER_TAG = "v0.0.1"', "The tag v0.0.1 .* is at no commit, and SRCREV is "),
-        (f'PV:pn-{NAME} = "9.9.9"', "is version .*, and this recipe is for 9.9.9"),
+        ('AUTH_SERVER_TAG = "v0.0.1"', "The tag v0.0.1 .* points to no commit, but SRCREV is "),
+        (f'PV:pn-{NAME} = "9.9.9"', "is version .*, but this recipe is for 9.9.9"),
     ],
     ids=["name", "no repository", "other tag", "other version"],
 )
@@ -377,7 +377,7 @@ def test_layer_without_the_server_says_what_to_set(bench):
     with (build.folder / "conf/local.conf").open("a") as file:
         file.write(f'EXTERNALSRC:pn-{NAME} = "{build.folder}/layers"\n')
     said = build.bitbake("-c", "unpack", NAME, check=False)
-    assert f"{build.folder}/layers is no checkout of the auth server" in said
+    assert f"{build.folder}/layers is not a checkout of the auth server" in said
     with (build.folder / "conf/local.conf").open("a") as file:
         file.write(f'EXTERNALSRC:pn-{NAME} = "{build.checkout}"\n')
     build.bitbake("-c", "unpack", NAME)

@@ -305,12 +305,12 @@ def test_terminal_is_asked_for_the_password_and_for_consent(robot):
 
 def commands_of_readme():
     readme = (ROOT / "README.md").read_text()
-    section = readme.split("## For the lab's administrator")[1].split("\n## ")[0]
+    section = readme.split("## Administration")[1].split("\n## ")[0]
     return "".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL)).splitlines()
 
 
 def commands_of_manual_page():
-    page = run("man").stdout.split('.SH "FOR THE LAB\'S ADMINISTRATOR"')[1]
+    page = run("man").stdout.split(".SH ADMINISTRATION")[1]
     text = "".join(re.findall(r"^\.EX\n(.*?)^\.EE$", page, re.DOTALL | re.MULTILINE))
     return text.replace("\\-", "-").replace("\\*(Aq", "'").splitlines()
 

@@ -100,4 +100,4 @@ def test_servers_that_do_not_stop_keep_their_state(robot):
     robot.systemctl("exit 1")
     code, text = robot.type(f"{SERIAL}-0000\n")
     assert (code, len(robot.called), robot.folders) == (1, 1, ALL)
-    assert text.endswith("the servers do not stop: nothing was removed\n")
+    assert text.endswith("cannot stop the servers: nothing was removed\n")

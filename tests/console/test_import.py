@@ -88,11 +88,11 @@ def test_dry_run_tells_all_that_stands_in_the_way(state):
     there = names(state)
     done = console(state, "import", "--dry-run")
     assert done.returncode == 1
-    said = [line for line in done.stdout.splitlines() if line.startswith("in the way: ")]
+    said = [line for line in done.stdout.splitlines() if line.startswith("prevents the import: ")]
     assert said == [
-        f"in the way: {database}: table setting: a key is unknown",
-        f"in the way: {database}: table user, id 1, column hashed_password: is no PHC string",
-        f"in the way: {database}: table user, id 2, column account_type: {NO_TYPE}",
+        f"prevents the import: {database}: table setting: a key is unknown",
+        f"prevents the import: {database}: table user, id 1, column hashed_password: is no PHC string",
+        f"prevents the import: {database}: table user, id 2, column account_type: {NO_TYPE}",
     ]
     assert "secret" not in done.stdout + done.stderr
     assert names(state) == there
@@ -110,7 +110,7 @@ def test_nothing_to_take_over(state, arguments):
     state.mkdir()
     done = console(state, "import", *arguments)
     assert done.returncode == 1
-    assert done.stderr == f"error: there is no state of the Python server in {state}\n"
+    assert done.stderr == f"error: no state of the Python server found in {state}\n"
     assert not (state / DATABASE).exists()
 
 
@@ -178,7 +178,7 @@ def test_accounts_that_are_there_are_not_replaced_unasked(start, state):
             server.stop()
         for arguments in ((), ("--force",)):
             done = console(state, "import", *arguments)
-            assert done.returncode == 1 and "say --again" in done.stderr
+            assert done.returncode == 1 and "pass --again" in done.stderr
     assert [
         user["username"] for user in json.loads(console(state, "user", "list", "--json").stdout)
     ]
@@ -217,7 +217,7 @@ def test_force_leaves_access_control_on_in_doubt(state, doubt):
     assert console(state, "import").returncode == 1
     done = console(state, "import", "--force")
     assert done.returncode == 0, done.stderr
-    assert "left out: " in done.stdout and is_on(state)
+    assert "skipped: " in done.stdout and is_on(state)
     assert theirs(state) == before
     [event] = rows(state)[:1]
     assert event["action"] == "import" and "Left out: " in event["message"]
@@ -327,7 +327,7 @@ def test_again_asks_and_changes_nothing_when_it_may_not(back, state):
 def test_again_by_force(back, state):
     edit(newest(state), "UPDATE user SET account_type = 'robot' WHERE id = 2")
     done = console(state, "import", "--again", "--force", "--yes")
-    assert done.returncode == 0 and "left out: " in done.stdout
+    assert done.returncode == 0 and "skipped: " in done.stdout
     assert "users: 9" in done.stdout and is_on(state)
 
 

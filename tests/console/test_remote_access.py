@@ -96,7 +96,7 @@ def test_override_file_allows_whatever_the_server_says(check, start, tmp_path):
     api.enable_access_control()
     override = tmp_path / "override"
     override.touch()
-    allowed = 0, f"remote access is allowed: {override} is there"
+    allowed = 0, f"remote access is allowed: {override} exists"
     assert check(override=override) == allowed
     (tmp_path / "auth.sock").unlink()
     assert check(override=override) == allowed
@@ -156,12 +156,12 @@ def test_answer_counts_though_the_connection_stays_open(check, tmp_path):
         (http("{}", "500 Internal Server Error"), 'its status is "500"'),
         (http('{"data": {"accessControlEnabled": false}}', "404 Not Found"), '"404"'),
         (http("off"), "it is not JSON"),
-        (http("{}"), "neither"),
-        (http('{"data": {"accessControlEnabled": null}}'), "neither"),
-        (http('{"data": {"accessControlEnabled": "false"}}'), "neither"),
-        (http('{"data": {"accessControlEnabled": 0}}'), "neither"),
-        (http('{"accessControlEnabled": false}'), "neither"),
-        (b"HTTP/1.1 200 OK\r\n\r\n" + OFF.split(b"\r\n\r\n")[1], "how long it is"),
+        (http("{}"), "does not say whether"),
+        (http('{"data": {"accessControlEnabled": null}}'), "does not say whether"),
+        (http('{"data": {"accessControlEnabled": "false"}}'), "does not say whether"),
+        (http('{"data": {"accessControlEnabled": 0}}'), "does not say whether"),
+        (http('{"accessControlEnabled": false}'), "does not say whether"),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + OFF.split(b"\r\n\r\n")[1], "it has no Content-Length"),
         (b"HTTP/1.1 200 OK\r\nA: " + b"a" * 20_000, "it is longer than"),
     ],
 )
@@ -169,7 +169,7 @@ def test_other_answers_refuse_at_once(check, tmp_path, answer, what):
     with answering(tmp_path / "auth.sock", answer):
         code, line = check(timeout=None)
     assert code == 2
-    assert line.startswith("remote access is refused: the auth server's answer is not understood: ")
+    assert line.startswith("remote access is refused: the auth server's answer is invalid: ")
     assert what in line
 
 

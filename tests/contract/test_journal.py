@@ -154,7 +154,7 @@ def test_journal_vouches_for_the_log(journaled, tmp_path):
     file = tmp_path / "journal"
     file.write_text(journaled)
     code, said = compare(tmp_path, file)
-    assert code == 0 and "vouches for 5 of them, from row 1 to row 5" in said
+    assert code == 0 and "confirms 5 of them, from row 1 to row 5" in said
     short = "".join(
         f"Nov 25 16:00:00 robot auth[12]: audit {line.split(' audit audit ')[1]}\n"
         for line in journaled.splitlines()
@@ -163,7 +163,7 @@ def test_journal_vouches_for_the_log(journaled, tmp_path):
     assert compare(tmp_path, input=short)[0] == 0
     messages = [line.split(": ", 1)[1] for line in short.splitlines()]
     as_json = "\n".join(json.dumps({"MESSAGE": message}) for message in messages)
-    assert "vouches for 5" in compare(tmp_path, input=as_json)[1]
+    assert "confirms 5" in compare(tmp_path, input=as_json)[1]
     done = run(
         *("audit", "verify", "--json", f"--journal={file}"),
         *("--persistence-directory", tmp_path / "state"),
@@ -174,21 +174,21 @@ def test_journal_vouches_for_the_log(journaled, tmp_path):
 def test_journal_that_was_rotated_vouches_for_what_it_has(journaled, tmp_path):
     kept = journaled[journaled.index('audit {"seq":4') :]
     code, said = compare(tmp_path, input=kept)
-    assert code == 0 and "vouches for 2 of them, from row 4 to row 5" in said
+    assert code == 0 and "confirms 2 of them, from row 4 to row 5" in said
 
 
 @pytest.mark.parametrize(
     ("statements", "finding"),
     [
-        (["UPDATE audit_log SET message = 'x' WHERE seq = 2"], "row 2 has another hash"),
-        (["DELETE FROM audit_log WHERE seq = 5"], "row 5 is in the journal and not in the table"),
-        (["DELETE FROM audit_log"], "row 1 is in the journal and not in the table"),
+        (["UPDATE audit_log SET message = 'x' WHERE seq = 2"], "row 2 has a different hash"),
+        (["DELETE FROM audit_log WHERE seq = 5"], "row 5 is in the journal but not in the table"),
+        (["DELETE FROM audit_log"], "row 1 is in the journal but not in the table"),
         (
             [
                 "DELETE FROM audit_log WHERE seq = 3",
                 "UPDATE audit_log SET seq = seq - 1 WHERE seq > 3",
             ],
-            "row 3 has another hash",
+            "row 3 has a different hash",
         ),
     ],
 )
@@ -204,7 +204,7 @@ def test_row_before_the_first_line_is_held_by_the_chain(journaled, tmp_path):
     rewrite(tmp_path, "UPDATE audit_log SET message = 'x' WHERE seq = 1")
     kept = journaled[journaled.index('audit {"seq":5') :]
     code, said = compare(tmp_path, input=kept)
-    assert code == 1 and "row 5 has another hash" in said
+    assert code == 1 and "row 5 has a different hash" in said
 
 
 def test_lines_from_before_a_factory_reset_do_not_count(journaled, start, tmp_path):
@@ -213,10 +213,10 @@ def test_lines_from_before_a_factory_reset_do_not_count(journaled, start, tmp_pa
     assert compare(tmp_path, input=journaled)[0] == 0
     api.create("other")
     code, said = compare(tmp_path, input=journaled)
-    assert code == 1 and "no line of any of the audit log's 1 rows" in said
+    assert code == 1 and "no line for any of the audit log's 1 rows" in said
     server.stop()
     code, said = compare(tmp_path, input=journaled + server.log)
-    assert code == 0 and "vouches for 1 of them" in said
+    assert code == 0 and "confirms 1 of them" in said
 
 
 def test_journal_is_asked_without_a_file(journaled, tmp_path):
@@ -233,7 +233,7 @@ def test_journal_is_asked_without_a_file(journaled, tmp_path):
 
     unit = '[ "$*" = "--output=cat --unit=opentrons-auth-server" ]'
     code, said = asked(f"{unit} && cat {tmp_path}/journal")
-    assert code == 0 and "vouches for 5" in said
+    assert code == 0 and "confirms 5" in said
     code, said = asked("echo broken >&2; exit 3")
     assert code == 1 and "journalctl" in said and "broken" in said and "--journal=FILE" in said
     code, said = compare(tmp_path, None, env={"PATH": str(tmp_path)})

@@ -103,7 +103,7 @@ def test_make_run_serves_at_the_url_that_it_prints():
         for line in make.stdout:
             said.append(line)
             # Its own word, so that another server at the port is not taken for it.
-            if "listens on http://127.0.0.1:33950" in line:
+            if "listening on http://127.0.0.1:33950" in line:
                 break
         url = re.search(r"curl (http://\S+)", "".join(said))[1]
         assert f"curl {url}" in RUN_HERE

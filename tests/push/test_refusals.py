@@ -109,7 +109,7 @@ def test_host_must_be_given():
 
 
 def test_missing_key_file_is_named(binary):
-    assert push(binary, key="/no/such/key") == (1, "there is no key file /no/such/key")
+    assert push(binary, key="/no/such/key") == (1, "key file not found: /no/such/key")
 
 
 def test_binary_of_another_architecture_is_refused():
@@ -123,7 +123,7 @@ def test_unreachable_host_is_named(binary):
     code, line = push(binary, port=free_port())
     assert code == 1
     assert line.startswith("cannot reach root@127.0.0.1: ") and "refused; " in line
-    assert "if access control is on there, ssh is refused" in line
+    assert "if access control is on, the robot refuses ssh" in line
     assert "opentrons-auth-server access-control disable" in line
     assert "touch /etc/opentrons-allow-remote-access" in line
 
@@ -139,7 +139,7 @@ def test_host_that_closes_the_connection_may_have_access_control_on(binary):
         threading.Thread(target=close, daemon=True).start()
         code, line = push(binary, port=listening.getsockname()[1])
     assert code == 1
-    assert "; if access control is on there, ssh is refused" in line
+    assert "; if access control is on, the robot refuses ssh" in line
 
 
 @needs_ssh_server
@@ -157,10 +157,10 @@ def test_unknown_key_is_refused(binary, key, tmp_path):
 @pytest.mark.parametrize(
     ("machine", "version", "reason"),
     [
-        ("x86_64", FLEX, "127.0.0.1 is x86_64, a Flex is aarch64: nothing was changed"),
-        ("armv7l", '{"robot_type": "OT-2 Standard"}', "127.0.0.1 is armv7l, a Flex is aarch64"),
-        ("aarch64", '{"robot_type": "OT-2 Standard"}', "127.0.0.1 is no Flex"),
-        ("aarch64", None, "127.0.0.1 is no Flex"),
+        ("x86_64", FLEX, "127.0.0.1 is x86_64, but a Flex is aarch64: nothing was changed"),
+        ("armv7l", '{"robot_type": "OT-2 Standard"}', "127.0.0.1 is armv7l, but a Flex is aarch64"),
+        ("aarch64", '{"robot_type": "OT-2 Standard"}', "127.0.0.1 is not a Flex"),
+        ("aarch64", None, "127.0.0.1 is not a Flex"),
     ],
 )
 def test_host_that_is_no_flex_is_refused(binary, key, tmp_path, machine, version, reason):

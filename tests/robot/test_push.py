@@ -117,7 +117,7 @@ def test_upgrade_under_load_loses_nothing(robot, tmp_path, figures):
     with Load(robot.ports[31950]) as load:
         code, line = push(robot, binary)
     assert (code, load.failed) == (0, [])
-    assert line.startswith(f"{UNIT} ") and line.endswith(" serves")
+    assert line.startswith(f"{UNIT} ") and line.endswith(" is running")
     assert_serves(robot, digest(binary))
     assert "push" not in robot("ls -A /var/tmp")
     figures(f"virtual robot: make push-ot3 under load: 0 of {load.requests} requests failed")
@@ -135,7 +135,10 @@ def test_broken_binary(robot, tmp_path):
 
 def test_binary_that_does_not_serve(robot, probe):
     with stays(robot):
-        assert push(robot, probe) == (2, "the new version does not start; the old version serves")
+        assert push(robot, probe) == (
+            2,
+            "the new version does not start; the old version is running",
+        )
 
 
 def test_full_disk(robot, tmp_path):
@@ -146,7 +149,7 @@ def test_full_disk(robot, tmp_path):
         code, line = push(robot, variant(tmp_path, b"2"))
     assert code == 2
     assert line.startswith("cannot write /") and line.endswith(
-        ": is the disk full?; the old version serves"
+        ": is the disk full?; the old version is running"
     )
     robot("mount -o remount,rw / && rm /fill; sync; mount -o remount,ro /")
 
@@ -189,7 +192,7 @@ def test_connection_lost_while_exchanging(robot, tmp_path):
     pushing.join(PUSH_PATIENCE)
     code, line = results[0]
     assert code == 2
-    assert line.startswith("the connection to 127.0.0.1 was lost; the robot ends the exchange")
+    assert line.startswith("lost the connection to 127.0.0.1; the robot completes the installation")
     result = wait_for(
         lambda: robot("cat /var/tmp/opentrons-auth-server-push/result", check=False),
         "the robot ends the exchange",
@@ -233,7 +236,7 @@ def test_ot2(robot, ot2):
     with stays(robot):
         code, line = push(robot)
     assert code == 2
-    assert line.startswith("127.0.0.1 is no Flex") and line.endswith("nothing was changed")
+    assert line.startswith("127.0.0.1 is not a Flex") and line.endswith("nothing was changed")
 
 
 def test_robot_that_is_off(robot):

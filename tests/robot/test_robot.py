@@ -99,15 +99,15 @@ def test_answers_through_both_nginx_ports(robot):
 
 def test_journal_has_every_line_with_its_priority(robot):
     lines = [line for line in robot.journal() if line["_COMM"] != "systemd"]
-    assert re.match(rf"{UNIT} \d+\.\d+\.\d+ \(git \w+\) starts", lines[0]["MESSAGE"])
-    assert lines[1]["MESSAGE"] == f"keeps its state in {STATE}"
+    assert re.match(rf"{UNIT} \d+\.\d+\.\d+ \(git \w+\) starting", lines[0]["MESSAGE"])
+    assert lines[1]["MESSAGE"] == f"state directory: {STATE}"
     assert {line["PRIORITY"] for line in lines} == {"6"}
     assert robot.journal("-p", "warning") == []
 
 
 def test_operator_reads_what_it_does(robot):
     status = robot(f"systemctl status --no-pager {UNIT}")
-    assert f'Status: "Answers requests on unix:/run/{UNIT}.sock"' in status
+    assert f'Status: "Serving requests on unix:/run/{UNIT}.sock"' in status
 
 
 def test_runs_as_its_own_user(robot):
@@ -242,8 +242,8 @@ def test_accounts_and_logins_survive_a_power_cut(robot, figures):
     # At most the one that was being written when the power went.
     assert len(names) <= len(written) + 2
     assert api.login(written[-1])["scope"]
-    assert robot(f"{UNIT} audit verify").startswith("the audit log is whole")
-    assert "the journal vouches for" in robot(f"{UNIT} audit verify --journal")
+    assert robot(f"{UNIT} audit verify").startswith("the audit log is intact")
+    assert "the journal confirms" in robot(f"{UNIT} audit verify --journal")
     # Access control is a switch that no power cut turns back.
     api.enable_access_control(tokens["access_token"])
     robot.cut()

@@ -266,7 +266,7 @@ def test_disable_crs_at_the_serial_console(robot, api):
     assert access_control(api) is True
     serial = robot("cat /var/serial")
     type_password(f"{serial}-0000")
-    assert f"{serial}-0000" not in robot.serial.expect("the robot restarts").string
+    assert f"{serial}-0000" not in robot.serial.expect("rebooting the robot").string
     robot.process.wait(BOOT_PATIENCE)
     robot.cut()
     robot.by_serial = False

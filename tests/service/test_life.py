@@ -110,7 +110,7 @@ def test_stopped_server_does_not_feed_the_watchdog(serve):
 
 def test_server_runs_without_systemd(serve):
     server = serve(notify=False)
-    server.wait_log("listens on http://")
+    server.wait_log("listening on http://")
     assert server.request("GET", "/auth/hello").status == 200
     assert server.stop() == 0
 

@@ -28,7 +28,7 @@ def test_journal_lines_have_a_priority_and_no_time(serve, tmp_path):
     lines = server.log.splitlines()
     assert all(re.match(r"<[3467]>", line) for line in lines), lines
     assert not any(re.search(r"\d\d:\d\d:\d\d", line) for line in lines)
-    assert re.match(r"<6>opentrons-auth-server .* starts", lines[0])
+    assert re.match(r"<6>opentrons-auth-server .* starting", lines[0])
     assert lines[-1] == "<6>stopped"
     assert any(line.startswith("<7>GET /auth/hello 200 ") for line in lines)
 
@@ -57,15 +57,15 @@ def test_terminal_lines_have_time_level_and_target(serve):
 def test_start_tells_version_state_and_address(serve, tmp_path):
     state = tmp_path / "state"
     log = serve("--persistence-directory", state).wait_ready().log
-    assert re.search(r"opentrons-auth-server \d+\.\d+\.\d+ \(git \w+\) starts", log)
-    assert f"keeps its state in {state}" in log
-    assert "listens on http://127.0.0.1:" in log
+    assert re.search(r"opentrons-auth-server \d+\.\d+\.\d+ \(git \w+\) starting", log)
+    assert f"state directory: {state}" in log
+    assert "listening on http://127.0.0.1:" in log
     assert state.stat().st_mode & 0o777 == 0o700
 
 
 def test_temporary_state_is_a_warning_and_goes_with_the_server(serve):
     server = serve().wait_ready()
-    folder = re.search(r"WARN .* keeps its state in (\S+) until", server.log)[1]
+    folder = re.search(r"WARN .* in the temporary directory (\S+): ", server.log)[1]
     assert os.path.isdir(folder)
     server.stop()
     assert not os.path.exists(folder)
@@ -102,7 +102,7 @@ def test_rust_log_refines(serve):
     server = serve(
         "--log-level", "error", env={"RUST_LOG": "auth_server::daemon=info"}
     ).wait_ready()
-    assert "listens on" in server.log
+    assert "listening on" in server.log
 
 
 def test_state_folder_errors_name_the_folder(tmp_path):

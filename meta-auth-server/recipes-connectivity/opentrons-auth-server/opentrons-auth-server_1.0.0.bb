@@ -1,31 +1,32 @@
 SUMMARY = "Authentication server of the Opentrons Flex"
-DESCRIPTION = "Answers under /auth who may do what on the robot: over a Unix socket \
-to the robot's other servers, and through nginx to its apps."
+DESCRIPTION = "Manages the robot's accounts, access control and audit log. Serves HTTP under \
+/auth: to the robot's other servers over a Unix socket, and to the apps through nginx."
 SECTION = "net"
 LIC_FILES_CHKSUM = "file://LICENSE;md5=3b83ef96387f14655fc854ddc3c6bd57"
 
 require ${BPN}-crates.inc
 require ${BPN}-license.inc
-# scarthgap's common licences lack one. In layer.conf this would change other recipes' signatures.
+# scarthgap's common licences lack Unicode-3.0. In layer.conf, this would change the signatures of other
+# recipes.
 # nooelint: oelint.vars.outofcontext - see above
 LICENSE_PATH += "${THISDIR}/licenses"
 
-# The distribution's, which it mends, in place of the SQLite that comes with the crate.
+# The distribution's SQLite, which receives security updates, instead of the one bundled with the crate.
 DEPENDS += "sqlite3"
 
 inherit features_check pkgconfig cargo cargo-update-recipe-crates systemd useradd
 require ${BPN}-source.inc
 
-# What starts the server, and keeps its socket and its user apart.
+# The units, the socket activation and the sandbox need systemd.
 REQUIRED_DISTRO_FEATURES = "systemd"
 
 CARGO_BUILD_FLAGS += "--no-default-features"
-# Package QA wants to strip by itself, into the -dbg package.
+# do_package strips the binary itself and puts the symbols into the -dbg package.
 export CARGO_PROFILE_RELEASE_STRIP = "none"
 
 CVE_PRODUCT = "opentrons-auth-server"
 
-# The class would install what cargo built and nothing else.
+# cargo.bbclass would install only the binary.
 do_install() {
     oe_runmake -f ${S}/Makefile -C ${S} install \
         DESTDIR=${D} \
@@ -37,7 +38,7 @@ do_install() {
         sysconfdir=${sysconfdir} \
         unitdir=${systemd_system_unitdir}
 
-    # The units name the binary where a usual distribution has it.
+    # The units contain the default path of the binary.
     sed -i 's,/usr/bin/,${bindir}/,g' ${D}${systemd_system_unitdir}/*.service
 
     install -d ${D}/opentrons_versions
@@ -64,6 +65,6 @@ FILES:${PN} += "\
     ${nonarch_libdir}/sysusers.d \
     ${systemd_system_unitdir} \
 "
-# For the image build, which reads it from the sysroot; no image installs -dev.
+# The image build reads this from the sysroot; images do not install -dev.
 FILES:${PN}-dev += "/opentrons_versions"
 SYSROOT_DIRS += "/opentrons_versions"

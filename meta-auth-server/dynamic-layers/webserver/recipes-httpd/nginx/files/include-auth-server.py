@@ -1,19 +1,20 @@
 #!/usr/bin/env python3
-"""Puts the auth server's snippets into nginx's configuration.
+"""Includes the auth server's snippets in nginx's configuration.
 
     include-auth-server ROOT DIR
 
-ROOT is the root file system in the making ("" for the running one), DIR nginx's folder in it. The
-configurations that are read there: nginx-http.conf and nginx-https.conf (the Flex's, each whole),
-nginx.conf, and meta-webserver's sites-available/default_server, with all that they include.
+ROOT is the root file system being built ("" for the running one), DIR is nginx's directory in it.
+Reads these configurations and the files that they include: nginx-http.conf and nginx-https.conf
+(the Flex's, each a complete configuration), nginx.conf, and meta-webserver's
+sites-available/default_server.
 
-In each server of an http block, `location /auth { ... }` is replaced by an include of our location;
-where no server of a configuration has it, each gets the include. The http block gets an include of
-our upstream. All else stays as it is, to the byte, and a second run changes nothing. The includes
-are patterns, so that nginx starts without the snippets as well.
+In each server of an http block, replaces `location /auth { ... }` with an include of our location;
+if no server of a configuration has that location, adds the include to every server. Adds an include
+of our upstream to the http block. Keeps every other byte; a second run changes nothing. The includes
+are glob patterns, so that nginx also starts without the snippets.
 
-What cannot be replaced safely is refused: exit code 1, and a line that names file, line and reason.
-Then no file is changed. Runs with the Python that BitBake needs on the host, 3.8.
+Refuses what cannot be replaced safely: prints file, line and reason, and exits with 1 without
+changing any file. Needs Python 3.8, as BitBake does on the build host.
 """
 
 from __future__ import annotations
@@ -34,13 +35,14 @@ NAMED_LOCATION = "@opentrons-auth-server-413"
 UPSTREAM_FILE = "conf.d/opentrons-auth-server{}.conf"
 LOCATION_FILE = "server-conf.d/opentrons-auth-server{}.conf"
 
-# What a location /auth may hold and lose: how requests are passed on, which our location does in
-# its own way, and what is said of them. Anything else, above all who may ask, would be lost unseen.
+# Directives of a location /auth that may be dropped: our location has its own proxy settings, and
+# options of logging, response headers and transfer are not essential. Any other directive, above
+# all one that restricts access, must not be dropped silently.
 REPLACEABLE = re.compile(
     r"proxy_\w+|client_\w+|keepalive_\w+|send_timeout|tcp_\w+|gzip\w*|access_log|error_log"
     r"|log_not_found|add_header|default_type|types|etag|expires"
 )
-# Paths of the auth server, to see whether a regular expression takes some of them.
+# Paths of the auth server, to test whether a regular expression matches any of them.
 ROUTES = (
     "/auth",
     "/auth/",
@@ -60,24 +62,24 @@ ROUTES = (
     "/auth/users/self",
     "/auth/users/self/validatePassword",
 )
-# Of blocks within blocks, and of includes within includes. nginx itself has no limit.
+# Maximum nesting of blocks and of includes. nginx itself has no limit.
 MAX_DEPTH = 50
 SPACE = " \t\r\n"
 
 
 class Refused(Exception):
-    """The configuration is not understood, or cannot be changed safely."""
+    """The configuration cannot be parsed or cannot be changed safely."""
 
 
 @dataclass
 class Statement:
-    """`words ... ;` or `words ... { block }`; positions count characters of the file."""
+    """`words ... ;` or `words ... { block }`. Positions are character offsets in the file."""
 
     words: list[str]
     start: int
     end: int = 0
     block: list[Statement] | None = None
-    # Just after the opening brace.
+    # Position after the opening brace.
     inside: int = 0
 
     @property
@@ -86,10 +88,10 @@ class Statement:
 
 
 class File:
-    """A file of the configuration, parsed. `text` has one character per byte."""
+    """Parsed configuration file. `text` has one character per byte (Latin-1)."""
 
     def __init__(self, path, text):
-        """Raises `Refused`."""
+        """Parses `text`. Raises `Refused` if it is not valid nginx syntax."""
         self.path = path
         self.text = text
         self.position = 0
@@ -97,12 +99,13 @@ class File:
         self.statements = self.parse(None)
 
     def refuse(self, position, reason):
+        """Raises `Refused` with the file, the line of `position` and the reason."""
         line = self.text.count("\n", 0, position) + 1
         raise Refused(f"{self.path}:{line}: {reason}")
 
-    # As ngx_conf_parse() and ngx_conf_read_token() of src/core/ngx_conf_file.c have it.
+    # The syntax follows ngx_conf_parse() and ngx_conf_read_token() in src/core/ngx_conf_file.c.
     def parse(self, opened):
-        """The statements up to the end of the block that `opened` begins, or of the file."""
+        """Returns the statements up to the end of the block of `opened`, or of the file if None."""
         statements = []
         while True:
             statement, stop = self.statement()
@@ -114,23 +117,20 @@ class File:
                 return statements
             if stop == "{":
                 if statement.name.endswith("_block"):
-                    reason = (
-                        f'"{statement.name}" holds a program, which is not read here'
-                    )
+                    reason = f'cannot parse the program in "{statement.name}"'
                     self.refuse(statement.start, reason)
                 statement.inside = self.position
                 self.depth += 1
                 if self.depth > MAX_DEPTH:
-                    self.refuse(
-                        statement.start, f"more than {MAX_DEPTH} blocks in each other"
-                    )
+                    self.refuse(statement.start, f"more than {MAX_DEPTH} nested blocks")
                 statement.block = self.parse(statement)
                 self.depth -= 1
             statement.end = self.position
             statements.append(statement)
 
     def statement(self):
-        """The next statement, up to ";" or "{"; or None and "}" or "" (the file's end)."""
+        """Returns the next statement and its terminator, ";" or "{"; at the end of a block None and
+        "}", at the end of the file None and ""."""
         words, start = [], 0
         while True:
             self.skip_space()
@@ -138,7 +138,7 @@ class File:
             if here == len(self.text):
                 if words:
                     self.refuse(
-                        start, f'"{words[0]}" ends neither with ";" nor with a block'
+                        start, f'"{words[0]}" is not terminated by ";" or a block'
                     )
                 return None, ""
             character = self.text[here]
@@ -161,6 +161,7 @@ class File:
         self.position = match.end()
 
     def quoted(self):
+        """Reads a quoted word."""
         start = self.position
         quote = self.text[start]
         end = start + 1
@@ -175,11 +176,12 @@ class File:
         return unescape(self.text[start + 1 : end])
 
     def word(self):
+        """Reads an unquoted word."""
         start = end = self.position
         before = ""
         while end < len(self.text):
             character = self.text[end]
-            # "{" belongs to the word after "$": ${variable}.
+            # After "$", "{" is part of the word: ${variable}.
             if character in SPACE + ";" or (character == "{" and before != "$"):
                 break
             before = character
@@ -189,6 +191,7 @@ class File:
 
 
 def unescape(text):
+    """Replaces nginx's escape sequences."""
     return re.sub(
         r"\\([\"'\\trn])",
         lambda m: {"t": "\t", "r": "\r", "n": "\n"}.get(m[1], m[1]),
@@ -197,30 +200,31 @@ def unescape(text):
 
 
 def covers(pattern, path):
-    """Whether an include of `pattern` takes in the file `path`, as glob(7) matches."""
+    """Returns whether an include of `pattern` matches the file `path` (glob(7))."""
     ours, theirs = path.split("/"), pattern.split("/")
     return len(ours) == len(theirs) and all(map(fnmatch.fnmatchcase, ours, theirs))
 
 
 class Tree:
-    """nginx's configuration below ROOT, and the changes that it needs."""
+    """nginx's configuration below ROOT and the changes to make."""
 
-    def __init__(self, root, folder, texts=None):
-        """`texts`: what files hold, by path, in place of what is on the disk."""
+    def __init__(self, root, directory, texts=None):
+        """`texts`: contents of files by path, used instead of the files on disk. Raises `Refused`
+        if `directory` is not an absolute path."""
         self.root = root.rstrip("/")
-        self.folder = os.path.normpath(folder)
-        if not self.folder.startswith("/"):
-            raise Refused(f"{folder}: nginx's folder is a path from the root on")
+        self.directory = os.path.normpath(directory)
+        if not self.directory.startswith("/"):
+            raise Refused(f"{directory}: nginx's directory must be an absolute path")
         self.texts = texts or {}
         self.files = {}
-        # By path: replacements, by (start, end).
+        # Replacement texts by (start, end), by path.
         self.changes = {}
-        self.upstream = f"{self.folder}/{UPSTREAM_FILE}"
-        self.location = f"{self.folder}/{LOCATION_FILE}"
+        self.upstream = f"{self.directory}/{UPSTREAM_FILE}"
+        self.location = f"{self.directory}/{LOCATION_FILE}"
         self.snippets = self.upstream.format(""), self.location.format("")
 
     def real(self, path):
-        """Where `path` of the root file system is, links followed as the robot would."""
+        """Resolves the symbolic links in `path`, relative to ROOT. Raises `Refused`."""
         done, left, links = [], path.split("/"), 0
         while left:
             part = left.pop(0)
@@ -243,7 +247,9 @@ class Tree:
         return "/".join([self.root, *done])
 
     def file(self, path):
-        """The file at `path` of the root file system. Raises `Refused`, `FileNotFoundError`."""
+        """Returns the parsed file at `path` below ROOT.
+
+        Raises `FileNotFoundError`, and `Refused` if the file cannot be read or parsed."""
         real = self.real(path)
         if real not in self.files:
             text = self.texts.get(real)
@@ -255,25 +261,26 @@ class Tree:
                     raise
                 except OSError as error:
                     raise Refused(
-                        f"{real}: cannot be read: {error.strerror}"
+                        f"{real}: cannot read the file: {error.strerror}"
                     ) from error
             self.files[real] = File(real, text)
         return self.files[real]
 
     def exists(self, name):
-        return os.path.exists(self.real(f"{self.folder}/{name}"))
+        return os.path.exists(self.real(f"{self.directory}/{name}"))
 
     def pattern(self, file, include):
-        """The path, or the pattern of paths, that an include statement names."""
+        """Returns the path or glob pattern of an include statement. Raises `Refused`."""
         if len(include.words) != 2 or include.block is not None:
-            file.refuse(include.start, '"include" takes one file')
-        # From the folder of the main configuration, which is nginx's (ngx_conf_full_name()).
-        return os.path.normpath(os.path.join(self.folder, include.words[1]))
+            file.refuse(include.start, '"include" needs exactly one argument')
+        # Relative to the directory of the main configuration file (ngx_conf_full_name()).
+        return os.path.normpath(os.path.join(self.directory, include.words[1]))
 
     def flat(self, file, statements, all_known=False, depth=0):
-        """Statements as (file, statement), those of included files after their include.
+        """Yields statements as (file, statement), those of included files after their include.
 
-        `all_known`: an included file that is not there is refused; a pattern may match none."""
+        Raises `Refused`; with `all_known` also for an included file that does not exist. A pattern
+        may match no file."""
         if depth > MAX_DEPTH:
             raise Refused(f"{file.path}: files include each other")
         for statement in statements:
@@ -293,7 +300,7 @@ class Tree:
                     included = self.file(path)
                 except FileNotFoundError:
                     if all_known and not magic:
-                        reason = f"{path} is not there to see whether it has /auth"
+                        reason = f"cannot check {path} for /auth: it does not exist"
                         file.refuse(statement.start, reason)
                     continue
                 yield from self.flat(
@@ -301,10 +308,11 @@ class Tree:
                 )
 
     def change(self, file, start, end, text):
+        """Plans the replacement of the characters from `start` to `end`."""
         self.changes.setdefault(file.path, {})[start, end] = text
 
     def insert(self, file, block, text):
-        """Adds a statement to the beginning of a block."""
+        """Plans the insertion of a statement at the beginning of a block."""
         newline = "\r\n" if "\r\n" in file.text else "\n"
         rest = re.compile(r"[ \t]*(#[^\n]*?)?\r?\n").match(file.text, block.inside)
         if not rest:
@@ -321,33 +329,33 @@ class Tree:
         self.change(file, rest.end(), rest.end(), f"{indent}{text}{newline}")
 
     def plan(self):
-        """Decides all changes. Raises `Refused`."""
+        """Plans all changes. Raises `Refused`."""
         names = [name for name in (*WHOLE, MAIN) if self.exists(name)]
         if not names:
             known = ", ".join((*WHOLE, MAIN))
-            raise Refused(f"{self.root}{self.folder}: there is none of {known}")
+            raise Refused(f"{self.root}{self.directory}: found none of {known}")
         served = [self.plan_main(name) for name in names]
         if not any(served):
             raise Refused(
-                f"{self.root}{self.folder}/{MAIN}: no http block has a server for /auth"
+                f"{self.root}{self.directory}/{MAIN}: no http block has a server for /auth"
             )
 
     def plan_main(self, name):
-        """Decides the changes of one whole configuration; whether it has a server."""
-        main = self.file(f"{self.folder}/{name}")
+        """Plans the changes to one configuration; returns whether it has a server.
+
+        Raises `Refused`."""
+        main = self.file(f"{self.directory}/{name}")
         blocks = [
             (file, statement)
             for file, statement in self.flat(main, main.statements)
             if statement.name == "http" and statement.block is not None
         ]
         if len(blocks) != 1:
-            raise Refused(
-                f"{main.path}: it has {len(blocks)} http blocks in place of one"
-            )
+            raise Refused(f"{main.path}: expected one http block, found {len(blocks)}")
         ((http_file, http),) = blocks
         items = list(self.flat(http_file, http.block))
         site = (
-            self.file(f"{self.folder}/{SITE}")
+            self.file(f"{self.directory}/{SITE}")
             if name == MAIN and self.exists(SITE)
             else None
         )
@@ -357,12 +365,10 @@ class Tree:
             (f, s) for f, s in items if s.name == "server" and s.block is not None
         ]
         if site and site not in (file for file, _ in servers):
-            raise Refused(f"{site.path}: there is no server block to put /auth in")
+            raise Refused(f"{site.path}: no server block for /auth")
         if not servers:
             if name in WHOLE:
-                http_file.refuse(
-                    http.start, "the http block has no server to put /auth in"
-                )
+                http_file.refuse(http.start, "the http block has no server for /auth")
             return False
         found = [self.plan_server(file, server) for file, server in servers]
         if not any(found):
@@ -374,12 +380,13 @@ class Tree:
         for file, statement in items:
             if statement.words[:2] == ["upstream", UPSTREAM]:
                 file.refuse(
-                    statement.start, f'an upstream is named "{UPSTREAM}" already'
+                    statement.start, f'an upstream named "{UPSTREAM}" already exists'
                 )
         return True
 
     def plan_server(self, file, server):
-        """Replaces the server's location /auth; whether it had one, or includes ours."""
+        """Plans the replacement of the server's location /auth; returns whether the server had one
+        or already includes ours. Raises `Refused`."""
         literal, ours = [], []
         for where, statement in self.flat(file, server.block, all_known=True):
             if statement.name == "location":
@@ -393,29 +400,29 @@ class Tree:
                 ours.append((where, statement))
         if len(literal) + len(ours) > 1:
             where, statement = (literal + ours)[1]
-            where.refuse(
-                statement.start, "/auth comes twice in one server: leave one of them"
-            )
+            where.refuse(statement.start, "/auth is configured twice in one server")
         for where, location in literal:
             for inner in location.block:
                 if not REPLACEABLE.fullmatch(inner.name):
-                    reason = f'"{inner.name}" in location /auth would be lost by its replacement'
+                    reason = f'"{inner.name}" in location /auth would be lost'
                     where.refuse(inner.start, reason)
             text = f"include {self.location.format('*')};"
             self.change(where, location.start, location.end, text)
         return bool(literal or ours)
 
     def includes_location(self, file, include):
+        """Returns whether an include statement includes our location."""
         return covers(self.pattern(file, include), self.snippets[1])
 
     @staticmethod
     def is_literal_auth(file, location):
+        """Returns whether a location is a plain `location /auth`. Raises `Refused`."""
         if location.block is None:
             file.refuse(location.start, '"location" has no block')
         return location.words[1:] == ["/auth"]
 
     def check_location(self, file, location):
-        """Refuses a location, or one within it, that takes requests below /auth."""
+        """Raises `Refused` if a location, or one nested in it, matches requests below /auth."""
         if location.block is None:
             file.refuse(location.start, '"location" has no block')
         written = " ".join(location.words)
@@ -426,7 +433,7 @@ class Tree:
         elif (path + "/").startswith("/auth/"):
             taken = "only the plain location /auth of a server can be replaced"
         elif path == NAMED_LOCATION:
-            taken = "our own location has that name"
+            taken = "the auth server's snippet uses that name"
         if taken:
             file.refuse(location.start, f'"{written}": {taken}')
         for where, statement in self.flat(file, location.block):
@@ -437,39 +444,39 @@ class Tree:
             ):
                 where.refuse(
                     statement.start,
-                    "our location belongs into a server, not a location",
+                    "our location must be included in a server, not in a location",
                 )
 
     @staticmethod
     def split_location(file, location):
-        """Modifier and path. The modifier may be a word of its own or not (ngx_http_core_location())."""
+        """Returns modifier and path, which may be one word (ngx_http_core_location()).
+
+        Raises `Refused`."""
         arguments = location.words[1:]
         if len(arguments) == 2 and arguments[0] in ("=", "^~", "~", "~*"):
             return tuple(arguments)
         if len(arguments) == 1:
             return re.fullmatch(r"(=|\^~|~\*|~|)(.*)", arguments[0], re.DOTALL).groups()
-        return file.refuse(
-            location.start, f'"{" ".join(location.words)}" is not understood'
-        )
+        return file.refuse(location.start, f'cannot parse "{" ".join(location.words)}"')
 
 
 def regex_takes_auth(regex, ignore_case):
-    """Why a location's regular expression is refused, or None."""
-    # Named groups, as PCRE writes them.
+    """Returns why a location's regular expression is refused, or None."""
+    # Converts named groups from PCRE's syntax to Python's.
     python = re.sub(r"\(\?<(?![=!])", "(?P<", regex)
     try:
         compiled = re.compile(python, re.IGNORECASE if ignore_case else 0)
     except re.error as error:
-        return f"cannot tell whether it takes requests below /auth: {error}"
+        return f"cannot tell whether it matches requests below /auth: {error}"
     if any(map(compiled.search, ROUTES)) or re.search(
         r"\bauth\b", regex, re.IGNORECASE
     ):
-        return "it takes requests below /auth"
+        return "it matches requests below /auth"
     return None
 
 
 def changed(file, changes):
-    """The file's text after the changes."""
+    """Returns the text of a file after the changes."""
     text = file.text
     for (start, end), replacement in sorted(changes.items(), reverse=True):
         text = text[:start] + replacement + text[end:]
@@ -477,7 +484,7 @@ def changed(file, changes):
 
 
 def write(texts):
-    """Writes all files beside the old ones, and then exchanges them."""
+    """Writes new files beside the old ones, then replaces the old ones. Raises `OSError`."""
     written = []
     try:
         for path, text in texts.items():
@@ -500,19 +507,21 @@ def write(texts):
             os.unlink(new)
 
 
-def include_auth_server(root, folder):
-    """Raises `Refused`, and `OSError` when a file cannot be written."""
-    tree = Tree(root, folder)
+def include_auth_server(root, directory):
+    """Changes the configuration. Raises `Refused`, and `OSError` if a file cannot be written."""
+    tree = Tree(root, directory)
     tree.plan()
     texts = {
         path: changed(tree.files[path], changes)
         for path, changes in tree.changes.items()
     }
-    # What was made is read again: it has to be what this program takes for done.
-    again = Tree(root, folder, texts)
+    # Checks the result: a second run must find nothing to change.
+    again = Tree(root, directory, texts)
     again.plan()
     if again.changes:
-        raise Refused(f"{next(iter(again.changes))}: the change would not be complete")
+        raise Refused(
+            f"{next(iter(again.changes))}: a second run would change it again"
+        )
     write(texts)
 
 
