@@ -1,9 +1,10 @@
-//! Table `clock_mark`: the last moment that was written down.
+//! Table `clock_mark`: the last stored mark of the server's timeline.
 
 use rusqlite::{params, Connection, OptionalExtension};
 
 use crate::domain::time::{Mark, Moment, Reading};
 
+/// Loads the last stored mark; `None` in a new database.
 pub fn load(connection: &Connection) -> rusqlite::Result<Option<Mark>> {
     connection
         .query_row(
@@ -23,6 +24,7 @@ pub fn load(connection: &Connection) -> rusqlite::Result<Option<Mark>> {
         .optional()
 }
 
+/// Stores a mark in place of the previous one.
 pub fn save(connection: &mut Connection, mark: &Mark) -> rusqlite::Result<()> {
     connection.execute(
         "INSERT OR REPLACE INTO clock_mark (id, moment, boot, uptime, wall) VALUES (1, ?, ?, ?, ?)",
