@@ -68,7 +68,7 @@ impl Actor {
 /// Interface that a request came in through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// HTTP.
+    /// HTTP request of a client.
     Http,
     /// Command line at the robot's console.
     Console,
@@ -77,7 +77,7 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// All origins.
+    /// All origins, for lookup by name.
     pub const ALL: [Self; 3] = [Self::Http, Self::Console, Self::Server];
 
     /// Returns the name used in the audit log.

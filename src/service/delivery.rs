@@ -6,7 +6,8 @@
 //! before that is recorded.
 //!
 //! An event that cannot be delivered is retried for ever, and later events wait for it. Only an
-//! event that the audit server rejects for good is set aside after [`MAX_REJECTIONS`] attempts.
+//! event that the audit server rejects for good is set aside after a few attempts
+//! (`MAX_REJECTIONS`).
 
 use std::convert::Infallible;
 use std::sync::Arc;

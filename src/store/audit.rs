@@ -37,6 +37,9 @@ impl Appended {
 }
 
 /// Appends events to the audit log.
+///
+/// # Errors
+/// The SQLite error if the rows cannot be written.
 pub fn append(transaction: &Transaction, events: Vec<Event>) -> rusqlite::Result<Appended> {
     if events.is_empty() {
         return Ok(Appended::default());
@@ -68,6 +71,9 @@ fn chain(connection: &Connection) -> rusqlite::Result<String> {
 }
 
 /// Returns the number and hash of the last row, as recorded separately in `audit_state`.
+///
+/// # Errors
+/// The SQLite error if the row of `audit_state` cannot be read.
 pub fn head(connection: &Connection) -> rusqlite::Result<(i64, ChainHash)> {
     connection
         .prepare_cached("SELECT last_seq, last_hash FROM audit_state")?
@@ -75,6 +81,9 @@ pub fn head(connection: &Connection) -> rusqlite::Result<(i64, ChainHash)> {
 }
 
 /// Records the number and hash of the last row in `audit_state`.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn set_head(transaction: &Transaction, seq: i64, hash: &ChainHash) -> rusqlite::Result<()> {
     transaction
         .prepare_cached("UPDATE audit_state SET last_seq = ?, last_hash = ?")?
@@ -130,6 +139,9 @@ fn row(row: &Row) -> rusqlite::Result<ChainedRow> {
 
 /// Sets whether rows are delivered to an audit server. Rows that are in the log when delivery is
 /// first enabled are not delivered.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn set_delivering(transaction: &Transaction, delivering: bool) -> rusqlite::Result<()> {
     transaction.execute(
         "UPDATE audit_state SET
@@ -142,6 +154,10 @@ pub fn set_delivering(transaction: &Transaction, delivering: bool) -> rusqlite::
 
 /// Returns the next rows to deliver, in order and at most `most`: first rows that were set aside
 /// and are to be resent, which are all older, then rows that were not delivered yet.
+///
+/// # Errors
+/// The SQLite error if the rows cannot be read, or [`rusqlite::Error::InvalidColumnType`] if one
+/// has an unknown origin.
 pub fn undelivered(connection: &Connection, most: u32) -> rusqlite::Result<Vec<AuditRow>> {
     let mut found = Vec::new();
     for which in [
@@ -160,6 +176,9 @@ pub fn undelivered(connection: &Connection, most: u32) -> rusqlite::Result<Vec<A
 }
 
 /// Records that a row was delivered.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn set_delivered(transaction: &Transaction, seq: i64) -> rusqlite::Result<()> {
     transaction
         .prepare_cached("DELETE FROM audit_set_aside WHERE seq = ?")?
@@ -168,6 +187,9 @@ pub fn set_delivered(transaction: &Transaction, seq: i64) -> rusqlite::Result<()
 }
 
 /// Sets aside a row that the audit server rejected, so that delivery continues with the next row.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn set_aside(transaction: &Transaction, seq: i64) -> rusqlite::Result<()> {
     transaction.execute(
         "INSERT INTO audit_set_aside (seq, again) VALUES (?, 0)
@@ -186,6 +208,9 @@ fn advance(transaction: &Transaction, seq: i64) -> rusqlite::Result<()> {
 }
 
 /// Marks all rows that were set aside to be resent, and returns their number.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn send_again(transaction: &Transaction) -> rusqlite::Result<usize> {
     transaction.execute("UPDATE audit_set_aside SET again = 1", [])
 }

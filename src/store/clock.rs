@@ -5,6 +5,9 @@ use rusqlite::{params, Connection, OptionalExtension};
 use crate::domain::time::{Mark, Moment, Reading};
 
 /// Loads the last stored mark; `None` in a new database.
+///
+/// # Errors
+/// The SQLite error if the table cannot be read.
 pub fn load(connection: &Connection) -> rusqlite::Result<Option<Mark>> {
     connection
         .query_row(
@@ -25,6 +28,9 @@ pub fn load(connection: &Connection) -> rusqlite::Result<Option<Mark>> {
 }
 
 /// Stores a mark in place of the previous one.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn save(connection: &mut Connection, mark: &Mark) -> rusqlite::Result<()> {
     connection.execute(
         "INSERT OR REPLACE INTO clock_mark (id, moment, boot, uptime, wall) VALUES (1, ?, ?, ?, ?)",

@@ -219,6 +219,9 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Migrates the schema to the current version, in one transaction.
+///
+/// # Errors
+/// The SQLite error if a migration fails; the schema is unchanged then.
 pub fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let version: u32 = pragma(&transaction, "user_version")?;

@@ -11,6 +11,9 @@ use crate::domain::tokens::{AccessToken, RefreshToken, Session, SessionId, Token
 use crate::domain::users::UserId;
 
 /// Loads all sessions and tokens into `state`.
+///
+/// # Errors
+/// The SQLite error if the tables cannot be read.
 pub fn load(connection: &Connection, state: &mut State) -> rusqlite::Result<()> {
     let mut statement = connection.prepare("SELECT id, user_id, scopes, expires FROM session")?;
     let mut rows = statement.query([])?;
@@ -49,6 +52,9 @@ pub fn load(connection: &Connection, state: &mut State) -> rusqlite::Result<()> 
 }
 
 /// Inserts a session, or updates the one with the same id.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn put(transaction: &Transaction, session: &Session) -> rusqlite::Result<()> {
     transaction
         .prepare_cached(
@@ -65,6 +71,9 @@ pub fn put(transaction: &Transaction, session: &Session) -> rusqlite::Result<()>
 }
 
 /// Deletes a session and its tokens.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn end(transaction: &Transaction, id: SessionId) -> rusqlite::Result<()> {
     transaction
         .prepare_cached("DELETE FROM session WHERE id = ?")?
@@ -73,6 +82,9 @@ pub fn end(transaction: &Transaction, id: SessionId) -> rusqlite::Result<()> {
 }
 
 /// Deletes all sessions of a user, except optionally one.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn end_of(
     transaction: &Transaction,
     user: UserId,
@@ -85,6 +97,9 @@ pub fn end_of(
 }
 
 /// Deletes the sessions of all users, except optionally one session.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn end_all(transaction: &Transaction, except: Option<SessionId>) -> rusqlite::Result<()> {
     transaction.execute(
         "DELETE FROM session WHERE id IS NOT ?",
@@ -94,6 +109,9 @@ pub fn end_all(transaction: &Transaction, except: Option<SessionId>) -> rusqlite
 }
 
 /// Inserts an access token.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn put_access(
     transaction: &Transaction,
     digest: &TokenDigest,
@@ -112,6 +130,9 @@ pub fn put_access(
 }
 
 /// Inserts a refresh token, or updates the time of first use of the one with the same digest.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn put_refresh(
     transaction: &Transaction,
     digest: &TokenDigest,
@@ -132,6 +153,9 @@ pub fn put_refresh(
 }
 
 /// Deletes access tokens.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn forget_access(transaction: &Transaction, digests: &[TokenDigest]) -> rusqlite::Result<()> {
     forget(
         transaction,
@@ -141,6 +165,9 @@ pub fn forget_access(transaction: &Transaction, digests: &[TokenDigest]) -> rusq
 }
 
 /// Deletes refresh tokens.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn forget_refresh(transaction: &Transaction, digests: &[TokenDigest]) -> rusqlite::Result<()> {
     forget(
         transaction,

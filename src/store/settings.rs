@@ -10,6 +10,10 @@ use crate::domain::settings::{Kind, Setting, Settings, Value, SETTINGS};
 use crate::domain::state::State;
 
 /// Loads the settings, and whether access control is on, into `state`.
+///
+/// # Errors
+/// The SQLite error if the table cannot be read, or [`rusqlite::Error::InvalidColumnType`] if a
+/// value is one that no version of this program writes.
 pub fn load(connection: &Connection, state: &mut State) -> rusqlite::Result<()> {
     let found = connection
         .query_row("SELECT * FROM setting", [], |row| {
@@ -61,6 +65,9 @@ impl ToSql for Value {
 }
 
 /// Stores all settings. Whether access control is on stays unchanged.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn put(transaction: &Transaction, settings: &Settings) -> rusqlite::Result<()> {
     let columns: Vec<_> = SETTINGS.iter().map(|setting| setting.column).collect();
     let updates: Vec<_> = columns
@@ -80,6 +87,9 @@ pub fn put(transaction: &Transaction, settings: &Settings) -> rusqlite::Result<(
 }
 
 /// Stores whether access control is on.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn set_access_control(transaction: &Transaction, on: bool) -> rusqlite::Result<()> {
     let changed = transaction.execute("UPDATE setting SET access_control = ?", [on])?;
     if changed == 0 {

@@ -18,6 +18,10 @@ const REASONS: [(ResetPasswordReason, &str); 3] = [
 ];
 
 /// Loads all users and former usernames into `state`.
+///
+/// # Errors
+/// The SQLite error if the tables cannot be read, or [`rusqlite::Error::InvalidColumnType`] if a
+/// value is one that no version of this program writes.
 pub fn load(connection: &Connection, state: &mut State) -> rusqlite::Result<()> {
     let mut statement = connection.prepare("SELECT * FROM user")?;
     let mut rows = statement.query([])?;
@@ -66,6 +70,9 @@ fn user(row: &Row) -> rusqlite::Result<User> {
 }
 
 /// Inserts a user, or updates the one with the same id.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn put(transaction: &Transaction, user: &User) -> rusqlite::Result<()> {
     let reason = REASONS
         .into_iter()
@@ -98,6 +105,9 @@ pub fn put(transaction: &Transaction, user: &User) -> rusqlite::Result<()> {
 }
 
 /// Inserts or replaces the record of a former username.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn put_former(transaction: &Transaction, former: &FormerUsername) -> rusqlite::Result<()> {
     transaction.execute(
         "INSERT OR REPLACE INTO former_username VALUES (?, ?, ?)",
@@ -107,6 +117,9 @@ pub fn put_former(transaction: &Transaction, former: &FormerUsername) -> rusqlit
 }
 
 /// Deletes a user, and thereby the user's sessions.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn delete(transaction: &Transaction, id: UserId) -> rusqlite::Result<()> {
     transaction.execute("DELETE FROM user WHERE id = ?", [id.0])?;
     Ok(())

@@ -56,9 +56,9 @@ impl Default for Settings {
 pub enum Value {
     /// Null, for a nullable setting.
     Null,
-    /// Whole number.
+    /// Non-negative integer.
     Integer(u32),
-    /// Duration.
+    /// Duration, which clients see in seconds.
     Duration(Duration),
     /// True or false.
     Boolean(bool),

@@ -1,4 +1,4 @@
-//! Changing settings.
+//! Rules for changing and resetting the settings.
 
 use super::{Settings, SettingsPatch};
 use crate::domain::authority::Caller;

@@ -33,7 +33,7 @@ const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 /// Known schemas of the Python server's database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Schema {
-    /// First schema.
+    /// First schema, without a column for temporary passwords.
     B8c4e2f1a903,
     /// Second schema, with a separate column for temporary passwords.
     C3a91d4e2b70,

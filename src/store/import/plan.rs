@@ -28,11 +28,11 @@ const OUTPUT: std::ops::RangeInclusive<usize> = 16..=64;
 /// Value of a column. As it may be a password hash, it does not implement `Debug`.
 #[derive(Clone, PartialEq)]
 pub enum Cell {
-    /// NULL.
+    /// SQL value NULL.
     Null,
-    /// Integer.
+    /// Signed 64-bit integer.
     Integer(i64),
-    /// Text.
+    /// Text in UTF-8.
     Text(String),
     /// Floating-point number, blob, or text that is not UTF-8. No column should contain these.
     Other,
