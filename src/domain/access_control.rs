@@ -1,4 +1,4 @@
-//! The switch of access control.
+//! Turning access control on and off.
 
 use super::audit::ENABLE_ACCESS_CONTROL;
 use super::authority::Caller;
@@ -8,11 +8,12 @@ use super::error::RuleError;
 use super::state::State;
 use super::users::AccountType;
 
-/// Turns access control on. Every session but the caller's ends: what somebody prepared while
-/// everything was open does not outlive it.
+/// Turns access control on. All sessions except the caller's end, so that sessions prepared while
+/// the robot was open cannot be used afterwards.
 ///
 /// # Errors
-/// It is on already, or no administrator can log in.
+/// - [`RuleError::AccessControlAlreadyEnabled`] if access control is already on.
+/// - [`RuleError::LastAdmin`] if no administrator can log in.
 pub fn enable(state: &State, caller: &Caller) -> Result<Decision<()>, RuleError> {
     if state.access_control() {
         return Err(RuleError::AccessControlAlreadyEnabled);
@@ -37,10 +38,10 @@ pub fn enable(state: &State, caller: &Caller) -> Result<Decision<()>, RuleError>
     })
 }
 
-/// Turns access control off, which only the console may.
+/// Turns access control off. Only the console offers this.
 ///
 /// # Errors
-/// It is off already.
+/// [`RuleError::AccessControlAlreadyDisabled`] if access control is already off.
 pub fn disable(state: &State, caller: &Caller) -> Result<Decision<()>, RuleError> {
     if !state.access_control() {
         return Err(RuleError::AccessControlAlreadyDisabled);
@@ -53,7 +54,7 @@ pub fn disable(state: &State, caller: &Caller) -> Result<Decision<()>, RuleError
     })
 }
 
-/// All accounts of a type, for the audit log: `"ada" ("Ada Lovelace"), …`.
+/// Lists all accounts of a type for the audit log, such as `"ada" ("Ada Lovelace"), …`.
 fn accounts_of(state: &State, account_type: AccountType) -> String {
     let all: Vec<_> = state
         .users()

@@ -1,4 +1,4 @@
-//! How often something may be tried in a session.
+//! Limit on how often a session may try out passwords.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -6,23 +6,25 @@ use std::time::Duration;
 use super::time::{whole_seconds, Moment};
 use super::tokens::SessionId;
 
-/// Tries that a session may make in a [`PERIOD`].
-const MOST: usize = 10;
+/// Maximum number of attempts by a session in any [`PERIOD`].
+const MAX_ATTEMPTS: usize = 10;
+/// Length of the sliding window in which attempts are counted.
 const PERIOD: Duration = Duration::from_secs(60);
-/// Sessions that are remembered before those are forgotten that have not tried lately.
-const REMEMBERED: usize = 64;
+/// Number of sessions from which on those without an attempt in the last [`PERIOD`] are removed.
+const MAX_SESSIONS: usize = 64;
 
-/// When sessions last tried.
+/// Times of the recent attempts of each session.
 #[derive(Debug, Default)]
 pub struct Attempts(HashMap<SessionId, VecDeque<Moment>>);
 
 impl Attempts {
-    /// Counts a try, unless it is one too many.
+    /// Counts an attempt, unless it exceeds the limit.
     ///
     /// # Errors
-    /// After how many seconds, rounded up, the session may try again.
+    /// The number of seconds, rounded up, after which the session may try again, if it has made too
+    /// many attempts.
     pub fn count(&mut self, session: SessionId, now: Moment) -> Result<(), u64> {
-        if self.0.len() >= REMEMBERED {
+        if self.0.len() >= MAX_SESSIONS {
             self.0
                 .retain(|_, times| times.back().is_some_and(|last| now.since(*last) < PERIOD));
         }
@@ -34,7 +36,9 @@ impl Attempts {
             times.pop_front();
         }
         match times.front() {
-            Some(first) if times.len() >= MOST => Err(whole_seconds((*first + PERIOD).since(now))),
+            Some(first) if times.len() >= MAX_ATTEMPTS => {
+                Err(whole_seconds((*first + PERIOD).since(now)))
+            }
             _ => {
                 times.push_back(now);
                 Ok(())
@@ -70,6 +74,6 @@ mod tests {
                 Ok(())
             );
         }
-        assert!(attempts.0.len() <= REMEMBERED);
+        assert!(attempts.0.len() <= MAX_SESSIONS);
     }
 }

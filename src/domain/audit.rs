@@ -1,45 +1,46 @@
-//! Audit events, and the chain of hashes that holds them together.
+//! Audit events, and the hash chain that makes changes to the audit log detectable.
 
 use sha2::{Digest, Sha256};
 
 use super::users::User;
 
-/// What turns access control on is reported to the audit server in a request of its own, too.
+/// Action of the event that records that access control was turned on. The audit server gets an
+/// additional request for this event.
 pub const ENABLE_ACCESS_CONTROL: &str = "update CRS enabled";
 
-/// Action of the events that are refused logins.
+/// Action of the events that record refused logins.
 pub const LOGIN_FAILED: &str = "login failed";
-/// Action of the events that are sessions which a stolen refresh token has ended.
+/// Action of the events that record sessions ended because of a reused refresh token.
 pub const SESSION_ENDED: &str = "login ended";
 
-/// Why something was refused that anybody may try.
+/// Kind of a refusal that unauthenticated clients can cause. Each kind is rate-limited on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RefusalKind {
-    /// A login: nobody has the name.
+    /// Login with an unknown username.
     UnknownUser,
-    /// A login: the password is wrong.
+    /// Login with a wrong password.
     WrongPassword,
-    /// A login: the account is locked.
+    /// Login to a locked account.
     LockedAccount,
-    /// A login: the account is slowed down.
+    /// Login to a throttled account before its delay is over.
     SlowedAccount,
-    /// A login: it asked for more than the account may have.
+    /// Login that requested scopes that the account may not have.
     ExcessiveScope,
-    /// A refresh: the token was used before.
+    /// Refresh with a token that was used before.
     ReusedRefreshToken,
 }
 
-/// Who does something.
+/// Person or program that an event is attributed to.
 #[derive(Clone, Debug)]
 pub struct Actor {
-    /// The account's name.
+    /// Username of the account.
     pub account_name: String,
-    /// The person's name.
+    /// Full name of the person.
     pub legal_name: String,
 }
 
 impl Actor {
-    /// Nobody in particular: the server stands for them.
+    /// Returns the actor for requests without a user: the server itself.
     pub fn server() -> Self {
         Self {
             account_name: "opentrons-auth-server".into(),
@@ -47,7 +48,7 @@ impl Actor {
         }
     }
 
-    /// A user.
+    /// Returns the actor for a user.
     pub fn of(user: &User) -> Self {
         Self {
             account_name: user.username.clone(),
@@ -55,7 +56,7 @@ impl Actor {
         }
     }
 
-    /// Somebody at the robot's console.
+    /// Returns the actor for the system user `user` at the robot's console.
     pub fn console(user: &str) -> Self {
         Self {
             account_name: user.into(),
@@ -64,22 +65,22 @@ impl Actor {
     }
 }
 
-/// Where a request came from.
+/// Interface that a request came in through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// A client, over HTTP.
+    /// HTTP request of a client.
     Http,
-    /// Somebody at the robot's console.
+    /// Command line at the robot's console.
     Console,
-    /// The server itself.
+    /// The server itself, without a request.
     Server,
 }
 
 impl Origin {
-    /// All origins.
+    /// All origins, for lookup by name.
     pub const ALL: [Self; 3] = [Self::Http, Self::Console, Self::Server];
 
-    /// The name in the audit log.
+    /// Returns the name used in the audit log.
     pub fn name(self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -88,33 +89,33 @@ impl Origin {
         }
     }
 
-    /// The origin of a name, or `None` when there is none.
+    /// Returns the origin with this name, or `None` if the name is unknown.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|each| each.name() == name)
     }
 }
 
-/// One event. It never holds a password, a token or a hash of one.
+/// Audit event. It never contains a password, a token or a hash of either.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// What was done, in words that do not change.
+    /// Stable name of the action, for programs.
     pub action: String,
-    /// Whose account did it.
+    /// Username of the account that acted.
     pub account_name: String,
-    /// That person's name.
+    /// Full name of the person who acted.
     pub legal_name: String,
-    /// What was done, in a sentence.
+    /// Description of the action, as a sentence for people.
     pub message: String,
-    /// Why, as the user said (`Opentrons-User-Notes`).
+    /// Reason given by the user in the header `Opentrons-User-Notes`.
     pub reason: Option<String>,
-    /// Where the request came from; `None` in rows of the first edition.
+    /// Interface that the request came in through; `None` in rows written before schema version 2.
     pub origin: Option<Origin>,
-    /// Which kind of refusal it is, so that a storm of them can be counted. It is not written down.
+    /// Kind of refusal, if the event is one, for rate limiting. It is not stored.
     pub refusal: Option<RefusalKind>,
 }
 
 impl Event {
-    /// The event, as a refusal of this kind.
+    /// Marks the event as a refusal of this kind.
     #[must_use]
     pub fn refused(self, kind: RefusalKind) -> Self {
         Self {
@@ -124,26 +125,26 @@ impl Event {
     }
 }
 
-/// A link of the chain: SHA-256 over the link before and a row.
+/// Hash in the chain: SHA-256 over the previous hash and a row.
 pub type ChainHash = [u8; 32];
 
-/// Where every chain begins.
+/// Initial value of every chain, in place of the hash before the first row.
 pub const CHAIN_START: ChainHash = [0; 32];
 
-/// A row of the audit log.
+/// Row of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditRow {
-    /// Its number; the first is 1, and none is left out.
+    /// Number of the row, counted from 1 without gaps.
     pub seq: i64,
-    /// When it was written, by the wall clock (RFC 3339, UTC).
+    /// Wall-clock time at which the row was written (RFC 3339, in UTC).
     pub time: String,
-    /// The event.
+    /// Event that the row records.
     pub event: Event,
 }
 
 impl AuditRow {
-    /// The row's link. Each field counts with its length, so that no text can be moved from one
-    /// field into the next.
+    /// Returns the hash of the row, given the hash of the row before. The length of each field is
+    /// hashed as well, so that text cannot be moved from one field to the next unnoticed.
     pub fn chain_hash(&self, before: &ChainHash) -> ChainHash {
         let mut hash = Sha256::new();
         hash.update(before);
@@ -165,7 +166,7 @@ impl AuditRow {
                 }
             }
         }
-        // Rows of the first edition have none, and keep the hash that they had.
+        // Rows written before schema version 2 have no origin, and keep their hash.
         if let Some(origin) = event.origin {
             hash.update(origin.name());
         }
@@ -173,16 +174,16 @@ impl AuditRow {
     }
 }
 
-/// A row, and the link that the log holds of it.
+/// Row of the audit log together with its stored hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChainedRow {
-    /// The row.
+    /// Row of the audit log.
     pub row: AuditRow,
-    /// Its link.
+    /// Hash that is stored with the row.
     pub hash: ChainHash,
 }
 
-/// A digest as hexadecimal digits, as reports show it.
+/// Formats a hash as 64 lower-case hexadecimal digits.
 pub fn hex(hash: &ChainHash) -> String {
     use std::fmt::Write as _;
     hash.iter().fold(String::new(), |mut text, byte| {
@@ -191,7 +192,8 @@ pub fn hex(hash: &ChainHash) -> String {
     })
 }
 
-/// The digest that [`hex`] wrote, or `None` when the text is none.
+/// Parses a hash from 64 hexadecimal digits, as [`hex`] writes them; `None` if the text is
+/// malformed.
 pub fn from_hex(text: &str) -> Option<ChainHash> {
     if text.len() != 64 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;

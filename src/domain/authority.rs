@@ -1,7 +1,8 @@
-//! Authority: what a request presents and needs, and who it turns out to be.
+//! Authorization: the credential that a request presents, the scope it requires, and the caller it
+//! resolves to.
 //!
-//! A request is resolved in the transaction that decides on it, so that a user who was deleted,
-//! locked, retyped or logged out while the request waited changes nothing.
+//! A request is authorized in the same transaction that decides on it. A user who was deleted,
+//! locked, logged out or given another account type while the request waited can change nothing.
 
 use std::net::IpAddr;
 
@@ -13,70 +14,73 @@ use super::time::Moment;
 use super::tokens::{SessionId, TokenDigest};
 use super::users::UserId;
 
-/// What a request presents.
+/// Credential that a request presents.
 #[derive(Clone, Debug)]
 pub enum Credential {
-    /// Nothing.
+    /// No credential.
     None,
-    /// A bearer token (RFC 6750).
+    /// Digest of a bearer token (RFC 6750 §2.1).
     Token(TokenDigest),
-    /// An `Authorization` field that holds no bearer token.
+    /// `Authorization` header that does not contain exactly one bearer token.
     Malformed,
-    /// The robot's console, and the system's user who works there.
+    /// Connection from the robot's console, with the name of the system user there.
     Console(String),
 }
 
-/// What a request needs.
+/// Authorization that a request requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// Nothing: anybody may ask.
+    /// No authorization: anybody may make the request.
     Nothing,
-    /// A token with this scope; while access control is off, no token will do as well.
+    /// Access token with this scope. While access control is off, a request without a token is
+    /// allowed, too.
     Scope(Scope),
-    /// A token with this scope, always: the request is about the user who asks.
+    /// Access token with this scope, even while access control is off, because the request concerns
+    /// the authenticated user.
     OwnScope(Scope),
 }
 
-/// Where a request came from, as far as is known: requests of one source share what is scarce.
+/// IP address that a request came from, if known. Requests from one source share one quota of the
+/// hashing queue.
 pub type Source = Option<IpAddr>;
 
-/// Who asks for something, by what right, and why.
+/// Authorization context of a request, not resolved yet.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// What it presents.
+    /// Credential that the request presents.
     pub credential: Credential,
-    /// What it needs.
+    /// Authorization that the request requires.
     pub need: Need,
-    /// Why it is made, as the user said.
+    /// Reason given by the user, for the audit log.
     pub reason: Option<String>,
-    /// Where it came from.
+    /// Source of the request.
     pub source: Source,
 }
 
-/// Who is logged in, and in which session.
+/// Identifiers of an authenticated user and of the user's session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PrincipalId {
-    /// The user.
+    /// Authenticated user.
     pub user: UserId,
-    /// The session that the token belongs to.
+    /// Session that the access token belongs to.
     pub session: SessionId,
 }
 
-/// Who asks, resolved.
+/// Caller of an authorized request.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// Whom the audit log names.
+    /// Actor that the audit log names.
     pub actor: Actor,
-    /// Where the request came from.
+    /// Interface that the request came in through.
     pub origin: Origin,
-    /// Why it is made.
+    /// Reason given by the user, for the audit log.
     pub reason: Option<String>,
-    /// Who is logged in, if it has a token.
+    /// Authenticated user and session; `None` for a request without a token.
     pub principal: Option<PrincipalId>,
 }
 
 impl Caller {
-    /// The server itself, or somebody who need not say who they are.
+    /// Creates a caller without a user: the server itself, or an unauthenticated client.
     pub fn anonymous(origin: Origin, reason: Option<String>) -> Self {
         Self {
             actor: Actor::server(),
@@ -86,7 +90,7 @@ impl Caller {
         }
     }
 
-    /// An event of this caller's.
+    /// Creates an audit event attributed to this caller.
     pub fn event(&self, action: &str, message: String) -> Event {
         Event {
             action: action.into(),
@@ -101,7 +105,7 @@ impl Caller {
 }
 
 impl Request {
-    /// A request over HTTP that anybody may make.
+    /// Creates an HTTP request that requires no authorization.
     pub fn open(reason: Option<String>, source: Source) -> Self {
         Self {
             credential: Credential::None,
@@ -111,7 +115,7 @@ impl Request {
         }
     }
 
-    /// A request of the console's, made by `user`.
+    /// Creates a request from the console, made by the system user `user`.
     pub fn console(user: String, reason: Option<String>) -> Self {
         Self {
             credential: Credential::Console(user),
@@ -121,10 +125,14 @@ impl Request {
         }
     }
 
-    /// Who asks, if they may.
+    /// Authorizes the request at the time `now`, and returns its caller.
     ///
     /// # Errors
-    /// [`Unauthorized`] says what is wrong with the token.
+    /// [`Unauthorized`] with one of these faults:
+    /// - [`TokenFault::Missing`] if a token is required and there is none, or the header is
+    ///   malformed.
+    /// - [`TokenFault::Invalid`] if the token is unknown, expired or revoked.
+    /// - [`TokenFault::InsufficientScope`] if the token lacks the required scope.
     pub fn resolve(&self, state: &State, now: Moment) -> Result<Caller, Unauthorized> {
         let scope = match (self.need, &self.credential) {
             (_, Credential::Console(user)) => {

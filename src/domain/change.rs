@@ -1,44 +1,44 @@
-//! Changes of the state.
+//! Changes to the state.
 
 use super::settings::Settings;
 use super::tokens::{AccessToken, RefreshToken, Session, SessionId, TokenDigest};
 use super::users::{FormerUsername, User, UserId};
 
-/// A change of the state. The store writes it down before the state takes it over.
+/// A single change to the state. The store commits it to disk before the state applies it.
 #[derive(Clone, Debug)]
 pub enum Change {
-    /// Adds a user or replaces the one with its id.
+    /// Adds a user, or replaces the user with the same id.
     PutUser(User),
-    /// Removes a user with all sessions.
+    /// Deletes a user and all of the user's sessions.
     DeleteUser(UserId),
-    /// Replaces the settings.
+    /// Replaces all settings.
     PutSettings(Settings),
     /// Turns access control on or off.
     SetAccessControl(bool),
-    /// Adds a session or replaces the one with its id.
+    /// Adds a session, or replaces the session with the same id.
     PutSession(Session),
-    /// Ends a session with all its tokens.
+    /// Ends a session and thereby all of its tokens.
     EndSession(SessionId),
-    /// Ends a user's sessions but the one that is excepted.
+    /// Ends all sessions of a user, except optionally one.
     EndSessionsOf {
-        /// Username of the account.
+        /// User whose sessions end.
         user: UserId,
-        /// Which goes on.
+        /// Session to keep.
         except: Option<SessionId>,
     },
-    /// Ends every session but the one that is excepted.
+    /// Ends the sessions of all users, except optionally one session.
     EndAllSessions {
-        /// Which goes on.
+        /// Session to keep.
         except: Option<SessionId>,
     },
-    /// Remembers who had a username that nobody has now.
+    /// Records who held a username that is no longer in use.
     PutFormerUsername(FormerUsername),
     /// Adds an access token.
     PutAccessToken(TokenDigest, AccessToken),
-    /// Adds a refresh token or replaces it.
+    /// Adds a refresh token, or replaces the one with the same digest.
     PutRefreshToken(TokenDigest, RefreshToken),
-    /// Forgets access tokens that are of no use any more.
+    /// Removes access tokens that have expired or whose session has ended.
     ForgetAccessTokens(Vec<TokenDigest>),
-    /// Forgets refresh tokens that are of no use any more.
+    /// Removes refresh tokens whose session has expired or ended.
     ForgetRefreshTokens(Vec<TokenDigest>),
 }

@@ -1,31 +1,32 @@
-//! What a rule is given and what it gives.
+//! Input and output of a rule: [`Context`] and [`Decision`].
 
 use super::audit::Event;
 use super::change::Change;
 use super::random::Random;
 use super::time::Moment;
 
-/// What is needed to decide, beside the state.
+/// Input of a rule in addition to the state.
 pub struct Context<'a> {
-    /// The time of the decision.
+    /// Time of the decision.
     pub now: Moment,
-    /// Where tokens come from.
+    /// Source of random bytes for new tokens.
     pub random: &'a mut dyn Random,
 }
 
-/// What is to be written, all of it or nothing, and what to answer then.
+/// Result of a rule: changes and audit events to commit in one transaction, and the reply to give
+/// once they are committed.
 #[derive(Debug)]
 pub struct Decision<T> {
-    /// The changes, in order.
+    /// Changes to commit, in order.
     pub changes: Vec<Change>,
-    /// What the audit log says of them.
+    /// Audit events to record along with the changes.
     pub events: Vec<Event>,
-    /// The answer.
+    /// Value to return to the caller after the commit.
     pub reply: T,
 }
 
 impl<T> Decision<T> {
-    /// Nothing to write.
+    /// Creates a decision that changes nothing and records no event.
     pub fn reply(reply: T) -> Self {
         Self {
             changes: Vec::new(),

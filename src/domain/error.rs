@@ -1,4 +1,4 @@
-//! The rules of accounts that a request can break, and what keeps a request out.
+//! Errors of the rules: violated rules and missing authorization.
 
 use std::fmt;
 
@@ -6,16 +6,17 @@ use thiserror::Error;
 
 use super::scopes::Scopes;
 
-/// A field of a request, which HTTP and the console spell each in its way.
+/// Field of a request that an error refers to. HTTP and the console each have their own way to
+/// write it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {
-    /// Username of an account.
+    /// Username of the account.
     Username,
-    /// Full name of a person.
+    /// Full name of the person.
     FullName,
-    /// A password.
+    /// Password of the account.
     Password,
-    /// A setting, by the name that clients give it.
+    /// Setting, identified by its JSON name.
     Setting(&'static str),
 }
 
@@ -30,112 +31,119 @@ impl fmt::Display for Field {
     }
 }
 
-/// A broken rule. Its text is for people, and holds nothing that is secret.
+/// Violated rule. Its text is meant for people, and contains no secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RuleError {
-    /// A field that may not be empty.
+    /// Field that must not be empty.
     #[error("{field} must not be empty")]
     Empty {
-        /// The field.
+        /// Name of the field.
         field: Field,
     },
-    /// A field with more characters than it may have.
+    /// Field that is too long.
     #[error("{field}: must have at most {most} characters")]
     TooLong {
-        /// The field.
+        /// Name of the field.
         field: Field,
-        /// Most characters that it may have.
+        /// Maximum length, in characters.
         most: usize,
     },
-    /// Another user has the name.
-    #[error("There is a user {username:?} already.")]
+    /// Username that another user has.
+    #[error("User {username:?} already exists.")]
     UserAlreadyExists {
-        /// The name.
+        /// Requested username.
         username: String,
     },
-    /// Nobody has the name.
-    #[error("There is no user {username:?}.")]
+    /// Username that no user has.
+    #[error("User {username:?} does not exist.")]
     UserNotFound {
-        /// The name, shortened when it is longer than any could be.
+        /// Requested username, truncated to the maximum length of a username.
         username: String,
     },
-    /// A former user of the name has another full name.
-    #[error("The username {username:?} belongs to a former user with another full name.")]
+    /// Username that a former user with a different full name held.
+    #[error("Username {username:?} belongs to a former user with a different full name.")]
     UsernameBelongsToAnother {
-        /// The name.
+        /// Requested username.
         username: String,
     },
-    /// A username with characters that the touchscreen cannot type, or of dots alone.
-    #[error("A username may have ASCII letters, digits, punctuation but the backtick, and hanzi; not dots alone.")]
+    /// Username that contains characters that the touchscreen cannot type, or consists of dots
+    /// alone.
+    #[error(
+        "A username may contain ASCII letters, digits, punctuation except the backtick, and Chinese \
+         characters; it must not consist of dots alone."
+    )]
     UsernameContainsInvalidCharacters,
-    /// A full name with characters that people cannot see.
-    #[error("A full name may have no control, bidirectional or other invisible characters.")]
+    /// Full name that contains invisible characters.
+    #[error("A full name must not contain control, bidirectional or other invisible characters.")]
     FullNameContainsInvalidCharacters,
-    /// A password with characters that the touchscreen cannot type.
-    #[error("A password may have ASCII letters, digits, punctuation but the backtick, spaces and hanzi.")]
+    /// Password that contains characters that the touchscreen cannot type.
+    #[error(
+        "A password may contain ASCII letters, digits, punctuation except the backtick, spaces and \
+         Chinese characters."
+    )]
     PasswordContainsInvalidCharacters,
-    /// Several rules that one password breaks.
+    /// All rules that a password violates; there is at least one. The text is that of the first.
     #[error("{}", .0.first().map(ToString::to_string).unwrap_or_default())]
     Several(Vec<RuleError>),
-    /// The request is not let in.
+    /// The request is not authorized.
     #[error(transparent)]
     Unauthorized(#[from] Unauthorized),
-    /// The password was replaced while a new one was compared with it.
-    #[error("The password was replaced meanwhile; try again.")]
+    /// The current password was replaced while the new one was being compared with it.
+    #[error("The password was changed in the meantime; try again.")]
     PasswordReplacedMeanwhile,
-    /// Fewer characters than the settings ask for.
-    #[error("The password has {actual} characters; it needs at least {required}.")]
+    /// Password that is shorter than the settings require.
+    #[error("The password must have at least {required} characters; it has {actual}.")]
     PasswordTooShort {
-        /// How many it needs.
+        /// Minimum length, in characters.
         required: usize,
-        /// How many it has.
+        /// Length of the password, in characters.
         actual: usize,
     },
-    /// No punctuation where the settings ask for some.
-    #[error("The password needs at least one punctuation character.")]
+    /// Password without a punctuation character, which the settings require.
+    #[error("The password must contain at least one punctuation character.")]
     PasswordMissingSpecialCharacters,
-    /// The password that the user has already.
+    /// New password that equals the current one.
     #[error("The new password must differ from the current one.")]
     PasswordPreviouslyUsed,
-    /// Too many passwords were tried out in one session.
+    /// Too many passwords tried out in one session.
     #[error("Too many attempts; try again in {seconds} s.")]
     TooManyAttempts {
-        /// How long to wait.
+        /// Time to wait before the next attempt, in seconds.
         seconds: u64,
     },
-    /// Nobody could administer the robot any more.
+    /// No administrator could log in any more.
     #[error("With access control on, at least one administrator must be able to log in.")]
     LastAdmin,
-    /// Renaming, retyping, locking or deleting a service account.
-    #[error("A service account cannot be renamed, retyped, locked or deleted.")]
+    /// Attempt to rename, lock, delete or change the type of a service account.
+    #[error("A service account cannot be renamed, locked, deleted or given another type.")]
     ServiceAccountImmutable,
-    /// Access control is on already.
-    #[error("access control is on already")]
+    /// Access control is already on.
+    #[error("access control is already on")]
     AccessControlAlreadyEnabled,
-    /// Access control cannot be turned off over HTTP.
-    #[error("must be true; only the robot's console turns it off")]
+    /// Attempt to turn access control off over HTTP.
+    #[error("must be true; access control can be turned off only at the robot's console")]
     AccessControlCannotBeDisabled,
-    /// Access control is off already.
-    #[error("Access control is off already.")]
+    /// Access control is already off.
+    #[error("Access control is already off.")]
     AccessControlAlreadyDisabled,
-    /// A value out of range.
+    /// Value that a setting does not accept.
     #[error("{field}: {rule}")]
     OutOfRange {
-        /// The field.
+        /// Name of the field.
         field: Field,
-        /// The values that it takes, in words.
+        /// Description of the accepted values.
         rule: String,
     },
 }
 
-/// Why a token does not let a request in (RFC 6750 §3.1).
+/// Reason why the token of a request does not authorize it (RFC 6750 §3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenFault {
-    /// There is none, or it is not where it should be.
+    /// The token is missing, or the `Authorization` header is malformed.
     Missing,
-    /// It is unknown, expired or revoked.
+    /// The token is unknown, expired or revoked.
     Invalid,
-    /// It lacks scopes.
+    /// The token lacks a required scope.
     InsufficientScope,
 }
 
@@ -143,22 +151,22 @@ impl TokenFault {
     fn text(self) -> &'static str {
         match self {
             Self::Missing => {
-                "The request needs one access token, in the header Authorization: Bearer."
+                "The request must have exactly one access token, in the header Authorization: Bearer."
             }
             Self::Invalid => "The access token is unknown, expired or revoked.",
-            Self::InsufficientScope => "The access token lacks scopes that the request needs.",
+            Self::InsufficientScope => "The access token lacks scopes that the request requires.",
         }
     }
 }
 
-/// A request that is not let in.
+/// Request that is not authorized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("{}", fault.text())]
 pub struct Unauthorized {
-    /// What is wrong with its token.
+    /// Reason why the token does not authorize the request.
     pub fault: TokenFault,
-    /// The scopes that it needs.
+    /// Scopes that the request requires.
     pub required: Scopes,
-    /// The scopes that its token has now.
+    /// Scopes that the token has at present; empty if there is no valid token.
     pub provided: Scopes,
 }

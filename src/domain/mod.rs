@@ -1,8 +1,9 @@
-//! The rules: who may do what, and what a request changes. Time and randomness are passed in; there
-//! is no HTTP and no SQL here.
+//! The rules: who may do what, and what a request changes. The current time and a source of
+//! randomness are passed in; nothing here knows HTTP or SQL.
 //!
-//! [`State`](state::State) is all that is known of accounts. A rule reads it and decides on
-//! [`Change`](change::Change)s; the store makes them durable, and only then the state takes them over.
+//! [`State`](state::State) holds all accounts, sessions, tokens and settings in memory. A rule
+//! reads it and returns a [`Decision`](decision::Decision) with [`Change`](change::Change)s; the
+//! store commits the changes to disk and only then applies them to the state.
 
 pub mod access_control;
 pub mod attempts;

@@ -1,7 +1,7 @@
-//! Randomness, as the rules are given it.
+//! Interface to the source of randomness that is passed to the rules.
 
-/// A source of random bytes.
+/// Source of cryptographically secure random bytes.
 pub trait Random {
-    /// Fills `bytes`.
+    /// Fills `bytes` with random bytes.
     fn fill(&mut self, bytes: &mut [u8]);
 }

@@ -1,4 +1,5 @@
-//! How many refusals get an event of their own: strangers cannot fill the disk.
+//! Limit on the audit events of refused requests, so that unauthenticated clients cannot fill the
+//! disk.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,13 +7,14 @@ use std::time::Duration;
 use super::audit::{Actor, Event, Origin, RefusalKind, LOGIN_FAILED, SESSION_ENDED};
 use super::time::Moment;
 
-/// Refusals of one kind that are written each, in a [`PERIOD`]. Further ones are counted.
+/// Maximum number of refusals of one kind that are recorded one by one in each [`PERIOD`]. Further
+/// ones are only counted.
 pub const MOST: u32 = 20;
-/// From the first refusal of a kind on.
+/// Length of a counting period, which starts with the first refusal of a kind.
 pub const PERIOD: Duration = Duration::from_secs(60);
 
 impl RefusalKind {
-    /// The one event of `further` refusals.
+    /// Returns the event that summarizes `further` refusals of this kind.
     fn summary(self, further: u64) -> Event {
         let logins = match further {
             1 => "1 further login was refused within a minute".into(),
@@ -22,15 +24,16 @@ impl RefusalKind {
             Self::UnknownUser => format!("{logins}: there is no such user."),
             Self::WrongPassword => format!("{logins}: wrong password."),
             Self::LockedAccount => format!("{logins}: the account is locked."),
-            Self::SlowedAccount => format!("{logins}: too many wrong passwords before."),
-            Self::ExcessiveScope => format!("{logins}: it asked for scopes beyond the account's."),
+            Self::SlowedAccount => format!("{logins}: too many wrong passwords in a row."),
+            Self::ExcessiveScope => {
+                format!("{logins}: requested scopes that the account may not have.")
+            }
             Self::ReusedRefreshToken => match further {
-                1 => "1 further refresh token was used a second time within a minute: its session \
-                      has ended."
+                1 => "1 further refresh token was reused within a minute: its session was ended."
                     .into(),
                 _ => format!(
-                    "{further} further refresh tokens were used a second time within a minute: \
-                     their sessions have ended."
+                    "{further} further refresh tokens were reused within a minute: their sessions \
+                     were ended."
                 ),
             },
         };
@@ -51,21 +54,24 @@ impl RefusalKind {
     }
 }
 
-/// A period of one kind.
+/// Counting period for one kind of refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Period {
+    /// Time of the first refusal.
     since: Moment,
+    /// Refusals that got an event of their own.
     written: u32,
+    /// Further refusals, which were only counted.
     counted: u64,
 }
 
-/// The refusals of the periods that last.
+/// Counters of refusals in the current periods.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refusals(BTreeMap<RefusalKind, Period>);
 
 impl Refusals {
-    /// What to write of `events` at `now`: refusals beyond [`MOST`] are counted instead, and what
-    /// was counted in periods that are over comes first.
+    /// Returns the events to record at `now`: summaries of the periods that are over, followed by
+    /// `events` without the refusals beyond [`MOST`], which are counted instead.
     pub fn limit(&mut self, events: Vec<Event>, now: Moment) -> Vec<Event> {
         let mut written = self.over(now);
         written.extend(
@@ -76,7 +82,7 @@ impl Refusals {
         written
     }
 
-    /// Counts a refusal; returns whether it gets an event of its own.
+    /// Counts a refusal, and returns whether it gets an event of its own.
     fn count(&mut self, kind: RefusalKind, now: Moment) -> bool {
         let period = self.0.entry(kind).or_insert(Period {
             since: now,
@@ -91,12 +97,13 @@ impl Refusals {
         false
     }
 
-    /// Ends the periods that are over; returns an event of each that has counted.
+    /// Ends the periods that are over at `now`, and returns a summary for each that counted
+    /// refusals.
     pub fn over(&mut self, now: Moment) -> Vec<Event> {
         self.end(|period| now.since(period.since) >= PERIOD)
     }
 
-    /// Ends all periods, as the service stops; returns an event of each that has counted.
+    /// Ends all periods, for use at shutdown, and returns a summary for each that counted refusals.
     pub fn all(&mut self) -> Vec<Event> {
         self.end(|_| true)
     }
@@ -113,7 +120,7 @@ impl Refusals {
         events
     }
 
-    /// When the first period is over that has counted.
+    /// Returns when the next summary is due; `None` if no refusals have been counted.
     pub fn next_due(&self) -> Option<Moment> {
         let counting = self.0.values().filter(|period| period.counted > 0);
         counting.map(|period| period.since + PERIOD).min()
@@ -124,7 +131,7 @@ impl Refusals {
 mod tests {
     use super::*;
 
-    /// In milliseconds.
+    /// One minute, in milliseconds.
     const MINUTE: i64 = 60_000;
 
     use RefusalKind::{ExcessiveScope, LockedAccount, ReusedRefreshToken, UnknownUser};
@@ -137,7 +144,7 @@ mod tests {
         }
     }
 
-    /// The messages that are written of `number` refusals, one after the other.
+    /// Records `number` refusals one after the other, and returns the messages of their events.
     fn refuse(refusals: &mut Refusals, kind: RefusalKind, number: usize, now: i64) -> Vec<String> {
         (0..number)
             .flat_map(|_| refusals.limit(vec![event(Some(kind))], Moment(now)))
@@ -170,7 +177,7 @@ mod tests {
             (&*told[0].action, told[0].origin),
             (LOGIN_FAILED, Some(Origin::Server))
         );
-        // Once.
+        // Only once.
         assert_eq!(refusals.over(Moment(5 + MINUTE)), []);
         assert_eq!(refusals.next_due(), None);
     }
@@ -187,7 +194,7 @@ mod tests {
                 "own"
             ]
         );
-        // A minute of its own.
+        // The new period has its own minute.
         assert_eq!(refusals.next_due(), Some(Moment(2 * MINUTE)));
     }
 
@@ -223,8 +230,7 @@ mod tests {
         assert_eq!(told.len(), 2);
         assert_eq!(
             told[1].message,
-            "3 further refresh tokens were used a second time within a minute: their sessions have \
-             ended."
+            "3 further refresh tokens were reused within a minute: their sessions were ended."
         );
         assert_eq!(told[1].action, SESSION_ENDED);
         assert_eq!(refusals, Refusals::default());

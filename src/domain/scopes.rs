@@ -1,44 +1,44 @@
-//! Scopes, and which account type has which of them.
+//! Scopes: the permissions that access tokens carry (RFC 6749 §3.3).
 
 use std::fmt;
 
-/// One permission. Its number is stored in databases and never changes its meaning.
+/// Scope. Its number is stored in the database, so the meaning of a number must never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Scope {
-    /// Add notes to the audit log.
+    /// Adding notes to the audit log.
     AuditLogWrite = 0,
-    /// Change the settings.
+    /// Changing the settings.
     AuthSettingsWrite = 1,
-    /// Start protocol analyses.
+    /// Starting protocol analyses.
     ProtocolAnalysesWrite = 2,
-    /// Upload and delete protocols.
+    /// Uploading and deleting protocols.
     ProtocolsWrite = 3,
-    /// Restart the robot.
+    /// Restarting the robot.
     RestartWrite = 4,
-    /// Move things: runs, pipettes, modules.
+    /// Moving hardware: runs, pipettes and modules.
     RobotControlWrite = 5,
-    /// Robot settings with no narrower scope.
+    /// Changing robot settings that have no narrower scope.
     RobotSettingsWrite = 6,
-    /// Data that goes into or comes out of a run.
+    /// Changing the input and output data of runs.
     RunDataWrite = 7,
-    /// Sign off a run.
+    /// Signing off runs.
     RunSignoffWrite = 8,
-    /// Shut the robot down.
+    /// Shutting the robot down.
     ShutdownWrite = 9,
-    /// Edit authorized SSH keys.
+    /// Changing the authorized SSH keys.
     SshKeysWrite = 10,
-    /// Set the clock.
+    /// Setting the clock.
     SystemTimeWrite = 11,
-    /// Update the robot's software.
+    /// Updating the robot's software.
     UpdatesWrite = 12,
-    /// List users and read any of them.
+    /// Listing users and reading any user.
     UsersReadOthers = 13,
-    /// Read oneself.
+    /// Reading one's own user.
     UsersReadSelf = 14,
-    /// Create, change and delete users.
+    /// Creating, changing and deleting users.
     UsersWrite = 15,
-    /// Change oneself, the password above all.
+    /// Changing one's own user, such as its password.
     UsersWriteSelf = 16,
 }
 
@@ -71,7 +71,7 @@ impl Scope {
         UsersWriteSelf,
     ];
 
-    /// The name in requests and answers.
+    /// Returns the name used in requests and responses.
     pub const fn name(self) -> &'static str {
         match self {
             AuditLogWrite => "audit_log.write",
@@ -94,25 +94,26 @@ impl Scope {
         }
     }
 
-    /// The scope of a name, or `None` when there is none.
+    /// Returns the scope with this name, or `None` if the name is unknown.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scope| scope.name() == name)
     }
 }
 
-/// A set of scopes.
+/// Set of scopes.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Scopes(u32);
 
 impl Scopes {
-    /// No scope.
+    /// Empty set.
     pub const NONE: Self = Self(0);
-    /// No bound: whatever an account may have, now or later.
+    /// Set without limit, used as the ceiling of a session: it also contains scopes that the
+    /// account gets later.
     pub const UNBOUNDED: Self = Self(u32::MAX);
-    /// All that a user may do who must set a new password, whatever the account type.
+    /// Scopes of a user who must set a new password, regardless of the account type.
     pub const SELF_ONLY: Self = Self::of(&[UsersReadSelf, UsersWriteSelf]);
 
-    /// The set of these scopes.
+    /// Creates the set of the given scopes.
     pub const fn of(scopes: &[Scope]) -> Self {
         let mut bits = 0;
         let mut next = 0;
@@ -123,55 +124,55 @@ impl Scopes {
         Self(bits)
     }
 
-    /// The set that [`Scopes::bits`] gave.
+    /// Creates a set from the number that [`Scopes::bits`] returned.
     pub fn from_bits(bits: u32) -> Self {
         Self(bits)
     }
 
-    /// A number for the set, for storing: bit n is the scope numbered n.
+    /// Returns the set as a number for storage, in which bit n stands for the scope with number n.
     pub fn bits(self) -> u32 {
         self.0
     }
 
-    /// Whether `scope` is in the set.
+    /// Returns whether the set contains `scope`.
     pub fn contains(self, scope: Scope) -> bool {
         self.0 & (1 << scope as u8) != 0
     }
 
-    /// Whether every scope of this set is in `other`.
+    /// Returns whether every scope of this set is in `other`.
     pub fn is_subset(self, other: Self) -> bool {
         self.0 & !other.0 == 0
     }
 
-    /// The scopes that are in both.
+    /// Returns the intersection with `other`.
     pub fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
-    /// The scopes that are in either.
+    /// Returns the union with `other`.
     pub fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// The set with `scope` in it.
+    /// Returns the set with `scope` added.
     #[must_use]
     pub fn with(self, scope: Scope) -> Self {
         self.or(Self::of(&[scope]))
     }
 
-    /// Its scopes, sorted by name.
+    /// Iterates over the scopes in the set, sorted by name.
     pub fn iter(self) -> impl Iterator<Item = Scope> {
         Scope::ALL
             .into_iter()
             .filter(move |scope| self.contains(*scope))
     }
 
-    /// The names of its scopes, sorted.
+    /// Returns the names of the scopes in the set, sorted.
     pub fn names(self) -> Vec<&'static str> {
         self.iter().map(Scope::name).collect()
     }
 
-    /// Reads names that are separated by spaces (RFC 6749 §3.3). `None` when one is unknown.
+    /// Parses names separated by spaces (RFC 6749 §3.3); `None` if a name is unknown.
     pub fn parse(text: &str) -> Option<Self> {
         text.split(' ')
             .filter(|name| !name.is_empty())

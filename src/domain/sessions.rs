@@ -1,4 +1,4 @@
-//! Logging in, going on and logging out: which tokens there are, and when a login ends.
+//! Sessions: logging in, refreshing tokens and logging out (RFC 6749 §4.3 and §6, RFC 7009).
 
 use std::time::Duration;
 
@@ -13,68 +13,72 @@ use super::time::Moment;
 use super::tokens::{AccessToken, RefreshToken, Session, SessionId, Token, TokenDigest};
 use super::users::{User, UserId};
 
-/// How long a refresh token works after its first use: two windows of an app may refresh at once.
+/// How long a refresh token stays valid after its first use, because two windows of an app may
+/// refresh at the same time.
 pub const REFRESH_GRACE: Duration = Duration::from_secs(10);
 
 const SUCCEEDED: &str = "login succeeded";
 
-/// A new pair of tokens.
+/// Newly issued access and refresh token.
 #[derive(Debug)]
 pub struct Issued {
-    /// The access token.
+    /// Access token.
     pub access: Token,
-    /// The refresh token.
+    /// Refresh token.
     pub refresh: Token,
-    /// What the access token may do now.
+    /// Effective scopes of the access token at the time of issue.
     pub scopes: Scopes,
-    /// How long both live.
+    /// Lifetime of both tokens.
     pub lifetime: Duration,
 }
 
-/// A password that was presented for a user, and what the check of it said.
+/// Login attempt with a password, together with the result of the password check.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    /// Whose; `None` when nobody has the name.
+    /// User to log in; `None` if the username is unknown.
     pub user: Option<UserId>,
-    /// The hash that the password was checked against.
+    /// Hash that the password was checked against.
     pub checked: PasswordHash,
-    /// Whether it was right.
+    /// Whether the password matched that hash.
     pub right: bool,
-    /// A hash with our parameters of a right password whose hash has others.
+    /// Hash of the same password with the server's current parameters; present if the password was
+    /// right and its stored hash uses other parameters.
     pub rehashed: Option<PasswordHash>,
 }
 
 impl Attempt {
-    /// The user, if it was a right password for the one that the user has now.
+    /// Returns the user, and whether the password is right for the hash that the user has now;
+    /// `None` if there is no such user.
     fn outcome<'a>(&self, state: &'a State) -> Option<(&'a User, bool)> {
         let user = state.user(self.user?)?;
         Some((user, self.right && user.password == self.checked))
     }
 }
 
-/// What becomes of a login with a password.
+/// Result of a login attempt with a password.
 #[derive(Debug)]
 pub enum LoginOutcome {
-    /// The user is in.
+    /// The user is logged in.
     Granted(Issued),
-    /// Unknown user, wrong password, or a locked account.
+    /// The user is unknown, the password is wrong, or the account is locked.
     Refused {
-        /// Failed logins that are left before the account locks.
+        /// Number of further failed logins that lock the account; `None` if there is no limit or no
+        /// such user.
         attempts_remaining: Option<u32>,
-        /// Whether it is locked.
+        /// Whether the account is locked.
         locked: bool,
     },
-    /// The user may not have what was asked for.
+    /// The request asked for scopes that the account may not have.
     ExcessiveScope,
-    /// An account that is slowed down has to wait.
+    /// The account is throttled and must wait before the next attempt.
     MustWait {
-        /// How long, in seconds.
+        /// Time to wait, in seconds.
         seconds: u64,
     },
 }
 
-/// Logs a user in by a password. `asked`: the scopes that bound the session for its life; `None`
-/// bounds it by nothing.
+/// Logs a user in with a password (RFC 6749 §4.3). `asked` is the ceiling of the scopes that the
+/// session may ever use; `None` sets no ceiling.
 pub fn log_in(
     state: &State,
     context: &mut Context,
@@ -83,7 +87,7 @@ pub fn log_in(
     asked: Option<Scopes>,
 ) -> Decision<LoginOutcome> {
     let Some((user, right)) = attempt.outcome(state) else {
-        // The name is not told: people type passwords into the wrong field.
+        // The username is not logged, because people type passwords into the wrong field.
         let message = "A login was refused: there is no such user.".into();
         return Decision {
             changes: Vec::new(),
@@ -104,12 +108,12 @@ pub fn log_in(
         reply,
     };
     if let Some(seconds) = policy.must_wait(user, context.now) {
-        let message = "A login was refused: too many wrong passwords before.".into();
+        let message = "A login was refused: too many wrong passwords in a row.".into();
         let reply = LoginOutcome::MustWait { seconds };
         return refused(RefusalKind::SlowedAccount, Vec::new(), message, reply);
     }
     if policy.is_locked(user) {
-        // A right and a wrong password get the same answer, and neither is counted.
+        // A right and a wrong password get the same response, and neither is counted.
         let message = "A login was refused: the account is locked.".into();
         let reply = LoginOutcome::Refused {
             attempts_remaining: policy.attempts_remaining(user),
@@ -118,12 +122,12 @@ pub fn log_in(
         return refused(RefusalKind::LockedAccount, Vec::new(), message, reply);
     }
     if !right {
-        let failed = with_failure(user, context.now);
+        let failed = with_failed_login(user, context.now);
         let policy = state.lock_policy_after(&failed);
         let attempts_remaining = policy.attempts_remaining(&failed);
         let locked = policy.is_locked(&failed);
         let message = match attempts_remaining {
-            _ if locked => "A login was refused: wrong password; it locked the account.".into(),
+            _ if locked => "A login was refused: wrong password; the account is now locked.".into(),
             Some(left) => format!("A login was refused: wrong password; attempts left: {left}."),
             None => "A login was refused: wrong password.".into(),
         };
@@ -133,7 +137,7 @@ pub fn log_in(
         };
         let changes = vec![Change::PutUser(failed)];
         if locked {
-            // A change of its own: no storm of refusals may hide it.
+            // Locking is a change, so its event must not be dropped by the limit on refusals.
             return Decision {
                 changes,
                 events: vec![caller.event(LOGIN_FAILED, message)],
@@ -142,9 +146,10 @@ pub fn log_in(
         }
         return refused(RefusalKind::WrongPassword, changes, message, reply);
     }
-    let may_ever = may_ask_for(state, user, context.now);
-    if asked.is_some_and(|asked| !asked.is_subset(may_ever)) {
-        let message = "A login was refused: it asked for scopes beyond the account's.".into();
+    let requestable = requestable_scopes(state, user, context.now);
+    if asked.is_some_and(|asked| !asked.is_subset(requestable)) {
+        let message =
+            "A login was refused: it requested scopes that the account may not have.".into();
         let reply = LoginOutcome::ExcessiveScope;
         return refused(RefusalKind::ExcessiveScope, Vec::new(), message, reply);
     }
@@ -174,31 +179,31 @@ pub fn log_in(
     }
 }
 
-/// The scopes that a user may ask for: all that the account may have, whether it must set a new
-/// password first or not.
-fn may_ask_for(state: &State, user: &User, now: Moment) -> Scopes {
+/// Returns the scopes that a user may request: all scopes of the account type, even if the user
+/// must set a new password before using them.
+fn requestable_scopes(state: &State, user: &User, now: Moment) -> Scopes {
     let settings = state.settings();
     user.account_type
         .scopes(settings)
         .or(user.scopes(settings, now))
 }
 
-/// What becomes of a refresh.
+/// Result of a refresh request.
 #[derive(Debug)]
 pub enum RefreshOutcome {
-    /// A new pair.
+    /// A new pair of tokens was issued.
     Granted(Issued),
-    /// The token is unknown, expired or revoked, or was used before and has ended its session now.
+    /// The refresh token is unknown, expired or revoked, or was reused, which ended its session.
     Refused,
-    /// More than the session was granted.
+    /// The request asked for scopes beyond the session's ceiling or the account's scopes.
     ExcessiveScope,
 }
 
-/// Gives a new pair of tokens for a refresh token (RFC 6749 §6). `asked` may narrow the new access
-/// token, not the session.
+/// Exchanges a refresh token for a new pair of tokens (RFC 6749 §6). `asked` narrows the scopes of
+/// the new access token, but not those of the session.
 ///
-/// A token that was used before, longer than [`REFRESH_GRACE`] ago, was stolen or has been: its
-/// session ends (RFC 9700 §4.14.2).
+/// If the refresh token was first used [`REFRESH_GRACE`] or longer ago, then it or its successor
+/// may have been stolen, so the session ends (RFC 9700 §4.14.2).
 pub fn refresh(
     state: &State,
     context: &mut Context,
@@ -217,8 +222,7 @@ pub fn refresh(
         .superseded
         .is_some_and(|used| used + REFRESH_GRACE <= context.now)
     {
-        let message =
-            format!("A refresh token of {user} was used a second time: the session has ended.");
+        let message = format!("A refresh token of {user} was reused: its session was ended.");
         return Decision {
             changes: vec![Change::EndSession(session.id)],
             events: vec![as_user(caller, user)
@@ -230,8 +234,10 @@ pub fn refresh(
     if token.expires <= context.now || user.locked_by_admin {
         return Decision::reply(RefreshOutcome::Refused);
     }
-    let may_ask = session.grant.and(may_ask_for(state, user, context.now));
-    if asked.is_some_and(|asked| !asked.is_subset(may_ask)) {
+    let requestable = session
+        .grant
+        .and(requestable_scopes(state, user, context.now));
+    if asked.is_some_and(|asked| !asked.is_subset(requestable)) {
         return Decision::reply(RefreshOutcome::ExcessiveScope);
     }
     let scopes = asked.unwrap_or(session.grant);
@@ -250,7 +256,8 @@ pub fn refresh(
     }
 }
 
-/// Ends the session that a token of either kind belongs to (RFC 7009 §2.1).
+/// Ends the session of an access or refresh token (RFC 7009 §2.1). Does nothing if the token is
+/// unknown.
 pub fn revoke(state: &State, caller: &Caller, digest: &TokenDigest) -> Decision<()> {
     let found = state
         .access_token(digest)
@@ -269,7 +276,7 @@ pub fn revoke(state: &State, caller: &Caller, digest: &TokenDigest) -> Decision<
     }
 }
 
-/// The caller, as this user.
+/// Returns the caller with `user` as the actor named in the audit log.
 fn as_user(caller: &Caller, user: &User) -> Caller {
     Caller {
         actor: Actor::of(user),
@@ -277,7 +284,8 @@ fn as_user(caller: &Caller, user: &User) -> Caller {
     }
 }
 
-fn with_failure(user: &User, now: Moment) -> User {
+/// Returns the user with one more failed login, at `now`.
+fn with_failed_login(user: &User, now: Moment) -> User {
     User {
         failed_logins: user.failed_logins.saturating_add(1),
         last_failed_login: Some(now),
@@ -285,7 +293,8 @@ fn with_failure(user: &User, now: Moment) -> User {
     }
 }
 
-/// A new pair of tokens of `session`, whose access token has `scopes`.
+/// Issues a pair of tokens for `session`, with `scopes` for the access token, and extends the
+/// session to their lifetime.
 fn issue(
     state: &State,
     context: &mut Context,

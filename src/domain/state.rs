@@ -1,4 +1,4 @@
-//! All accounts, sessions and tokens, in memory: what every request is answered from.
+//! All accounts, sessions, tokens and settings in memory, from which every request is answered.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,26 +10,26 @@ use super::tokens::{AccessToken, RefreshToken, Session, SessionId, TokenDigest};
 use super::users::fold;
 use super::users::{AccountType, FormerUsername, LockPolicy, User, UserId};
 
-/// A user, by an access token that is active.
+/// Authenticated user, identified by an active access token.
 #[derive(Clone, Copy, Debug)]
 pub struct Principal<'a> {
-    /// The user.
+    /// User that the token belongs to.
     pub user: &'a User,
-    /// The token.
+    /// Access token that was presented.
     pub token: &'a AccessToken,
-    /// What it may do now: its scopes less what the user may not have now.
+    /// Effective scopes: those of the token that the user also has now.
     pub scopes: Scopes,
 }
 
-/// All that is known.
+/// State of the server, without the audit log.
 #[derive(Debug, Default)]
 pub struct State {
     settings: Settings,
     access_control: bool,
     users: HashMap<UserId, User>,
-    /// Sorted, as lists are.
+    /// Users by username, in the order of lists.
     usernames: BTreeMap<String, UserId>,
-    /// By [`fold`].
+    /// Former usernames by their key ([`fold`]).
     former_usernames: HashMap<String, FormerUsername>,
     sessions: HashMap<SessionId, Session>,
     access_tokens: HashMap<TokenDigest, AccessToken>,
@@ -39,76 +39,78 @@ pub struct State {
 }
 
 impl State {
-    /// The settings.
+    /// Returns the settings.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// Whether access control is on.
+    /// Returns whether access control is on.
     pub fn access_control(&self) -> bool {
         self.access_control
     }
 
-    /// How many users there are.
+    /// Returns the number of users.
     pub fn user_count(&self) -> usize {
         self.users.len()
     }
 
-    /// All users, sorted by username.
+    /// Returns all users, sorted by username.
     pub fn users(&self) -> impl Iterator<Item = &User> {
         self.usernames.values().filter_map(|id| self.users.get(id))
     }
 
-    /// The user of an id.
+    /// Returns the user with this id.
     pub fn user(&self, id: UserId) -> Option<&User> {
         self.users.get(&id)
     }
 
-    /// The user of a name.
+    /// Returns the user with exactly this username.
     pub fn user_named(&self, username: &str) -> Option<&User> {
         self.usernames
             .get(username)
             .and_then(|id| self.users.get(id))
     }
 
-    /// The session of an id, unless it has ended.
+    /// Returns the session with this id, unless it has ended.
     pub fn session(&self, id: SessionId) -> Option<&Session> {
         self.sessions.get(&id)
     }
 
-    /// The access token of a digest, active or not.
+    /// Returns the access token with this digest, active or not.
     pub fn access_token(&self, digest: &TokenDigest) -> Option<&AccessToken> {
         self.access_tokens.get(digest)
     }
 
-    /// The refresh token of a digest, usable or not.
+    /// Returns the refresh token with this digest, usable or not.
     pub fn refresh_token(&self, digest: &TokenDigest) -> Option<&RefreshToken> {
         self.refresh_tokens.get(digest)
     }
 
-    /// How many tokens of both kinds are kept.
+    /// Returns the number of stored tokens of both kinds.
     pub fn token_count(&self) -> usize {
         self.access_tokens.len() + self.refresh_tokens.len()
     }
 
-    /// An id that no user has had in this process.
+    /// Returns an id that no user has had while this process has been running.
     pub fn next_user(&self) -> UserId {
         UserId(self.last_user + 1)
     }
 
-    /// An id that no session has had in this process.
+    /// Returns an id that no session has had while this process has been running.
     pub fn next_session(&self) -> SessionId {
         SessionId(self.last_session + 1)
     }
 
-    /// Who presents the access token of a digest; `None` when it is unknown, expired or revoked.
+    /// Returns the user who presents the access token with this digest; `None` if the token is
+    /// unknown, expired or revoked, or an administrator has locked the account.
     pub fn authenticate(&self, digest: &TokenDigest, now: Moment) -> Option<Principal<'_>> {
         let token = self.access_tokens.get(digest)?;
         if token.expires <= now {
             return None;
         }
         let session = self.sessions.get(&token.session)?;
-        // A lock by failed logins keeps strangers out and not the owner (NIST SP 800-63B §5.2.2).
+        // A lock caused by failed logins keeps strangers out, but not the owner, who is logged in
+        // (NIST SP 800-63B §5.2.2).
         let user = self
             .users
             .get(&session.user)
@@ -120,12 +122,12 @@ impl State {
         })
     }
 
-    /// Who had a username that nobody has now.
+    /// Returns the record of a username that is no longer in use, ignoring case.
     pub fn former_username(&self, username: &str) -> Option<&FormerUsername> {
         self.former_usernames.get(&fold(username))
     }
 
-    /// Whether a user other than `except` has the name, in capitals or not.
+    /// Returns whether a user other than `except` has the username, ignoring case.
     pub fn is_taken(&self, username: &str, except: Option<UserId>) -> bool {
         let folded = fold(username);
         self.users
@@ -133,7 +135,7 @@ impl State {
             .any(|user| Some(user.id) != except && fold(&user.username) == folded)
     }
 
-    /// Which accounts failed logins lock.
+    /// Returns the current policy for locking accounts after failed logins.
     pub fn lock_policy(&self) -> LockPolicy {
         self.lock_policy_with(None)
     }
@@ -146,8 +148,8 @@ impl State {
 
     fn lock_policy_with(&self, changed: Option<&User>) -> LockPolicy {
         let mut policy = LockPolicy {
-            most: self.settings.max_login_attempts,
-            spared: None,
+            max_attempts: self.settings.max_login_attempts,
+            exempt: None,
         };
         if self.access_control {
             let admins = || {
@@ -157,11 +159,11 @@ impl State {
                     .filter(|user| user.account_type == AccountType::Admin && !user.locked_by_admin)
             };
             let mut able = admins().filter(|user| !policy.is_locked(user));
-            policy.spared = match (able.next(), able.next()) {
+            policy.exempt = match (able.next(), able.next()) {
                 (Some(last), None) => Some(last.id),
                 (Some(_), Some(_)) => None,
-                // Failures of a locked account are not counted: the one whose last failure is the
-                // latest was the last who could log in, and stays it.
+                // Failed logins of a locked account are not counted, so the account with the most
+                // recent failed login was the last one able to log in: it stays exempt.
                 (None, _) => admins()
                     .max_by_key(|user| (user.last_failed_login, std::cmp::Reverse(user.id)))
                     .map(|user| user.id),
@@ -170,7 +172,7 @@ impl State {
         policy
     }
 
-    /// Whether an administrator other than `except` can log in.
+    /// Returns whether an administrator other than `except` can log in.
     pub fn has_able_admin(&self, except: Option<UserId>) -> bool {
         let policy = self.lock_policy();
         self.users
@@ -178,7 +180,7 @@ impl State {
             .any(|user| Some(user.id) != except && policy.is_able_admin(user))
     }
 
-    /// Takes a change over.
+    /// Applies a change.
     pub fn apply(&mut self, change: Change) {
         match change {
             Change::PutUser(user) => {
@@ -232,15 +234,16 @@ impl State {
         }
     }
 
-    /// Ends sessions. Their tokens are inactive by that, and are forgotten by housekeeping.
+    /// Ends sessions. That makes their tokens inactive; [`State::expired`] finds them for removal.
     fn end_sessions(&mut self, ends: impl Fn(&Session) -> bool) {
         self.sessions.retain(|_, session| !ends(session));
     }
 
-    /// Changes that forget what is of no use at `now`, at most `most` items in each: sessions that
-    /// have expired, and tokens that have or whose session has ended.
+    /// Returns batches of changes, with at most `most` items each, that remove expired sessions,
+    /// expired access tokens and all tokens whose session has expired or ended.
     ///
-    /// Used refresh tokens are kept as long as their session, for a second use of one ends it.
+    /// Refresh tokens are kept as long as their session, even when used or expired, because reuse
+    /// of one ends the session (RFC 9700 §4.14.2).
     pub fn expired(&self, now: Moment, most: usize) -> Vec<Vec<Change>> {
         let sessions: Vec<_> = self
             .sessions
@@ -278,8 +281,8 @@ impl State {
         steps
     }
 
-    /// Whether both hold the same. Ids that were given before do not count, nor tokens whose session
-    /// has ended: they are inactive by that.
+    /// Returns whether two states are equal, disregarding which ids were used before and tokens
+    /// whose session has ended, as those are inactive.
     pub fn holds_the_same_as(&self, other: &Self) -> bool {
         fn live<T: Copy>(
             state: &State,
@@ -304,13 +307,14 @@ impl State {
             && refresh(self) == refresh(other)
     }
 
-    /// Gives no id that `before` has given: requests that began before it was replaced know its.
+    /// Reserves all ids that `before`, the state replaced by this one, has used, as requests that
+    /// began earlier may still refer to them.
     pub fn skip_ids_of(&mut self, before: &Self) {
         self.last_user = self.last_user.max(before.last_user);
         self.last_session = self.last_session.max(before.last_session);
     }
 
-    /// Gives memory back that expired tokens have left.
+    /// Releases memory that removed sessions and tokens occupied.
     pub fn shrink(&mut self) {
         fn shrink<K: Eq + std::hash::Hash, V>(map: &mut HashMap<K, V>) {
             if map.capacity() > 1024 && map.len() < map.capacity() / 4 {

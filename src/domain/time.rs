@@ -1,23 +1,25 @@
-//! Time that no setting of the wall clock moves.
+//! Timeline that is unaffected by setting the wall clock.
 //!
-//! The robot sets its clock over the network some time after boot, so lifetimes are not counted on
-//! the wall clock but on a timeline of the server's own: it advances as `CLOCK_BOOTTIME` does while
-//! a boot lasts, and across a reboot by what the wall clock says has passed since it was last
-//! written down ([`Mark`]). A mark is written when the service starts and whenever the wall clock
-//! was set, so that what a reboot compares is two readings of the same, right or wrong, clock.
+//! The robot sets its wall clock over the network some time after boot, so lifetimes are measured
+//! on a timeline of the server's own. While the system is up, the timeline advances like
+//! `CLOCK_BOOTTIME` (`clock_gettime(2)`). Across a reboot, it advances by the difference between
+//! the wall clock and its last stored reading ([`Mark`]). A mark is stored when the service starts
+//! and whenever the wall clock was set, so that both readings compared after a reboot come from the
+//! same clock, whether it is right or wrong.
 //!
-//! When the wall clock comes up behind the mark (no battery behind the clock chip), the time
-//! without power counts as none: a session then lasts longer by that time, and never shorter.
+//! If the wall clock is behind the mark after a reboot, as without a battery for the real-time
+//! clock, the time without power is not counted: sessions then last longer by that time, never
+//! shorter.
 
 use std::ops::Add;
 use std::time::Duration;
 
-/// Milliseconds on the server's timeline. Where it begins has no meaning.
+/// Point in time on the server's timeline, in milliseconds since an arbitrary origin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(pub i64);
 
 impl Moment {
-    /// The time from an earlier moment to this one; none when it is later.
+    /// Returns the duration from `earlier` to this moment, or zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         let milliseconds = self.0.saturating_sub(earlier.0);
         Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0))
@@ -27,42 +29,42 @@ impl Moment {
 impl Add<Duration> for Moment {
     type Output = Self;
 
-    /// The moment so much later; fractions of a millisecond are dropped.
+    /// Returns the moment that is `duration` later, truncated to milliseconds.
     fn add(self, duration: Duration) -> Self {
         let milliseconds = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         Self(self.0.saturating_add(milliseconds))
     }
 }
 
-/// What the system's clocks show, at one time.
+/// Simultaneous reading of the system's clocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// Which boot this is; empty when nothing tells.
+    /// Boot id (`/proc/sys/kernel/random/boot_id`, `random(4)`); empty if unknown.
     pub boot: String,
-    /// Milliseconds since that boot, those asleep included.
+    /// Milliseconds since boot, including time suspended (`CLOCK_BOOTTIME`).
     pub uptime: i64,
-    /// Milliseconds since 1970 by the wall clock, right or wrong.
+    /// Milliseconds since 1970-01-01T00:00:00Z according to the wall clock, which may be wrong.
     pub wall: i64,
 }
 
-/// A moment, and what the clocks showed at it.
+/// Moment together with the clock reading at that moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
-    /// The moment.
+    /// Moment on the server's timeline.
     pub moment: Moment,
-    /// The clocks at it.
+    /// Clock reading at that moment.
     pub reading: Reading,
 }
 
-/// Which moment an uptime is, in one boot.
+/// Mapping from the uptime of the current boot to moments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeline {
-    /// What to add to an uptime.
+    /// Milliseconds to add to an uptime to get a moment.
     offset: i64,
 }
 
 impl Timeline {
-    /// The timeline that goes on from the last mark; a new one without.
+    /// Continues the timeline from the last stored mark, or starts a new one if there is none.
     pub fn resume(last: Option<&Mark>, now: &Reading) -> Self {
         let moment = match last {
             None => now.wall,
@@ -76,12 +78,12 @@ impl Timeline {
         }
     }
 
-    /// The moment at an uptime of this boot.
+    /// Returns the moment at `uptime`, in milliseconds since the current boot.
     pub fn moment(self, uptime: i64) -> Moment {
         Moment(self.offset + uptime)
     }
 
-    /// The mark to write down at a reading of this boot.
+    /// Returns the mark for a clock reading from the current boot.
     pub fn mark(self, reading: Reading) -> Mark {
         Mark {
             moment: self.moment(reading.uptime),
@@ -90,11 +92,12 @@ impl Timeline {
     }
 }
 
+/// Returns whether `other` is from the same boot as `one`, and not earlier.
 fn same_boot(one: &Reading, other: &Reading) -> bool {
     !one.boot.is_empty() && one.boot == other.boot && other.uptime >= one.uptime
 }
 
-/// The seconds of a wait, rounded up, as `Retry-After` wants them (RFC 9110 §10.2.3).
+/// Returns a delay in whole seconds, rounded up, as needed for `Retry-After` (RFC 9110 §10.2.3).
 pub fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }

@@ -1,4 +1,5 @@
-//! Tokens: opaque, 256 bits from the system's generator (RFC 6749 §10.10), known by their hash.
+//! Access and refresh tokens: opaque, with 256 bits from the system's random number generator
+//! (RFC 6749 §10.10), and stored only as a hash.
 
 use std::fmt;
 
@@ -13,39 +14,40 @@ use super::scopes::Scopes;
 use super::time::Moment;
 use super::users::UserId;
 
-/// Bytes of randomness in a token.
+/// Number of random bytes in a token.
 const TOKEN_BYTES: usize = 32;
 
-/// A token in clear text, on its way to the client. It is wiped from memory when it is dropped, and
-/// `Debug` does not show it.
+/// Token in clear text, as it is sent to the client. It is wiped from memory when dropped, and
+/// hidden from `Debug` output.
 #[derive(Debug)]
 pub struct Token(SecretString);
 
 impl Token {
-    /// Generates a token.
+    /// Generates a new token.
     pub fn generate(random: &mut dyn Random) -> Self {
         let mut bytes = Zeroizing::new([0; TOKEN_BYTES]);
         random.fill(&mut *bytes);
         Self(URL_SAFE_NO_PAD.encode(*bytes).into())
     }
 
-    /// Returns the clear text.
+    /// Returns the token in clear text: 43 characters of unpadded base64url (RFC 4648 §5).
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
 
-    /// Returns the digest that the server stores in place of the token.
+    /// Returns the digest under which the token is stored.
     pub fn digest(&self) -> TokenDigest {
         TokenDigest::of(self.expose())
     }
 }
 
-/// SHA-256 of a token. It needs no salt: a token is random. It is never shown.
+/// SHA-256 digest of a token. No salt is needed, because tokens are random. The digest is hidden
+/// from `Debug` output.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenDigest(pub [u8; 32]);
 
 impl TokenDigest {
-    /// The digest of what a client presents as a token.
+    /// Computes the digest of a token that a client presents.
     pub fn of(token: &str) -> Self {
         Self(Sha256::digest(token).into())
     }
@@ -57,43 +59,43 @@ impl fmt::Debug for TokenDigest {
     }
 }
 
-/// Which session. Numbers are not given twice.
+/// Identifier of a session, which is not reused while the process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub i64);
 
-/// One session, from which all its tokens come.
+/// Session: what a user has after logging in. Every token belongs to one session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// Which one.
+    /// Identifier of the session.
     pub id: SessionId,
-    /// Username of the account.
+    /// User who logged in.
     pub user: UserId,
-    /// The most that its tokens may ever do.
+    /// Ceiling: the scopes that the session's tokens may ever have.
     pub grant: Scopes,
-    /// When its last token expires.
+    /// Time at which the session's last token expires.
     pub expires: Moment,
 }
 
-/// An access token.
+/// Stored properties of an access token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccessToken {
-    /// The session that it belongs to.
+    /// Session that the token belongs to.
     pub session: SessionId,
-    /// What was asked for it: the grant, or less.
+    /// Scopes requested for the token, within the session's ceiling.
     pub scopes: Scopes,
-    /// When it was issued.
+    /// Time of issue.
     pub issued: Moment,
-    /// When it expires.
+    /// Time at which the token expires.
     pub expires: Moment,
 }
 
-/// A refresh token.
+/// Stored properties of a refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefreshToken {
-    /// The session that it belongs to.
+    /// Session that the token belongs to.
     pub session: SessionId,
-    /// When it expires.
+    /// Time at which the token expires.
     pub expires: Moment,
-    /// When it was first used.
+    /// Time of first use; `None` if the token has not been used.
     pub superseded: Option<Moment>,
 }

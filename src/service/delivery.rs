@@ -1,12 +1,13 @@
-//! The queue to the audit server: every event in order, until it is taken.
+//! Delivery of audit events to the audit server, in order and at least once.
 //!
-//! The queue is the audit log itself and the number of the last row that was taken, so an event is
-//! in it as soon as what it tells of has happened, and stays through restarts and power cuts. An
-//! event may be sent twice, when the power is cut between its being taken and that being written
-//! down.
+//! The queue consists of the audit log and the number of the last row delivered. An event is thus
+//! queued in the same transaction as the change that it records, and survives restarts and power
+//! cuts. An event may be sent twice if the power is cut after the audit server has accepted it and
+//! before that is recorded.
 //!
-//! Whatever the audit server does not take is tried again for ever, and all after it waits; but an
-//! event that it refuses for good is set aside after some tries.
+//! An event that cannot be delivered is retried for ever, and later events wait for it. Only an
+//! event that the audit server rejects for good is set aside after a few attempts
+//! (`MAX_REJECTIONS`).
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -28,36 +29,37 @@ use crate::domain::audit::{AuditRow, ENABLE_ACCESS_CONTROL};
 use crate::logging;
 use crate::store::Store;
 
-/// Events that are sent before they are written down as taken.
+/// Number of events to send before recording that they were delivered.
 const BATCH: u32 = 32;
-/// How long the audit server may take over one event.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How long to wait after a failure; each one doubles it.
+/// How long to wait for a connection to the audit server, or for a response.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Delay before the first retry. Each further failure doubles it.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
-/// The longest wait.
+/// Maximum delay before a retry.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// How often the audit server may refuse an event before it is set aside: with the waits between
-/// them, some seconds.
-const REFUSALS: u32 = 5;
+/// Number of rejections after which an event is set aside. The delays between the attempts add up
+/// to about four seconds.
+const MAX_REJECTIONS: u32 = 5;
 
-/// Why an event was not taken.
+/// Reason why an event was not delivered.
 #[derive(Debug, Error)]
 enum DeliveryError {
     #[error("cannot connect")]
     Connect(#[source] std::io::Error),
-    #[error("the connection ended without an answer")]
-    Unanswered(#[source] hyper::Error),
-    #[error("the connection ended in the middle of an answer")]
-    CutOff(#[source] hyper::Error),
-    #[error("no answer in {} s", PATIENCE.as_secs())]
+    #[error("the connection was closed without a response")]
+    NoResponse(#[source] hyper::Error),
+    #[error("the connection was closed in the middle of a response")]
+    Truncated(#[source] hyper::Error),
+    #[error("no response within {} s", TIMEOUT.as_secs())]
     Timeout,
-    #[error("the answer was {0}")]
+    #[error("the response was {0}")]
     Status(StatusCode),
 }
 
 impl DeliveryError {
-    /// Whether it would be the same another time: the event is refused, not the moment.
-    fn is_refusal(&self) -> bool {
+    /// Returns whether the audit server rejected the event for good, so that retrying it is no use:
+    /// a client error other than 408 and 429 (RFC 9110 §15.5, RFC 6585 §4).
+    fn is_rejection(&self) -> bool {
         let Self::Status(status) = self else {
             return false;
         };
@@ -66,14 +68,14 @@ impl DeliveryError {
     }
 }
 
-/// Delivers for ever. Failures are logged when they begin and when they end.
+/// Delivers events for ever. Logs when delivery starts to fail, and when it works again.
 pub async fn deliver(store: Arc<Store>, server: AuditServer) -> Infallible {
-    let mut line = Line {
+    let mut client = Client {
         server,
         connection: None,
     };
     let mut wait = FIRST_WAIT;
-    let mut refused = Refused::default();
+    let mut rejections = Rejections::default();
     loop {
         let rows = match store.undelivered(BATCH).await {
             Ok(rows) => rows,
@@ -84,38 +86,39 @@ pub async fn deliver(store: Arc<Store>, server: AuditServer) -> Infallible {
             }
         };
         if rows.is_empty() {
-            line.connection = None;
+            client.connection = None;
             tokio::select! {
                 () = store.wait_for_event() => {}
                 () = store.wait_for_resend() => {}
             }
             continue;
         }
-        let (taken, failure) = send_all(&mut line, &rows).await;
-        let answered = !taken.is_empty() || failure.as_ref().is_some_and(|(_, e)| e.is_refusal());
-        if !taken.is_empty() {
-            if let Err(error) = store.set_delivered(taken).await {
+        let (delivered, failure) = send_all(&mut client, &rows).await;
+        let responds =
+            !delivered.is_empty() || failure.as_ref().is_some_and(|(_, e)| e.is_rejection());
+        if !delivered.is_empty() {
+            if let Err(error) = store.set_delivered(delivered).await {
                 log::error!("{}", logging::chain(&error));
                 sleep(LONGEST_WAIT).await;
                 continue;
             }
         }
-        if answered {
+        if responds {
             if wait > FIRST_WAIT {
-                log::info!("the audit server answers again");
+                log::info!("the audit server is accepting requests again");
             }
             wait = FIRST_WAIT;
         }
         match failure {
             None => {}
-            Some((row, error)) if error.is_refusal() => match refused.again(row.seq) {
-                Some(pause) => sleep(pause).await,
+            Some((row, error)) if error.is_rejection() => match rejections.count(row.seq) {
+                Some(delay) => sleep(delay).await,
                 None => set_aside(&store, row, &error).await,
             },
             Some((_, error)) => {
                 if wait == FIRST_WAIT {
                     log::warn!(
-                        "the audit server does not take events, they wait: {}",
+                        "cannot deliver events to the audit server; they stay queued: {}",
                         logging::chain(&error)
                     );
                 }
@@ -129,22 +132,23 @@ pub async fn deliver(store: Arc<Store>, server: AuditServer) -> Infallible {
     }
 }
 
-/// How often the event at the head of the queue was refused for good.
+/// Number of times that the audit server rejected the event at the head of the queue.
 #[derive(Default)]
-struct Refused {
+struct Rejections {
+    /// Number of the event's row.
     seq: i64,
     times: u32,
 }
 
-impl Refused {
-    /// Counts a refusal; returns how long to wait for the next try, or `None` when that was the
-    /// last one.
-    fn again(&mut self, seq: i64) -> Option<Duration> {
+impl Rejections {
+    /// Counts a rejection. Returns the delay before the next attempt, or `None` if there is to be
+    /// none.
+    fn count(&mut self, seq: i64) -> Option<Duration> {
         if self.seq != seq {
             *self = Self { seq, times: 0 };
         }
         self.times += 1;
-        if self.times < REFUSALS {
+        if self.times < MAX_REJECTIONS {
             return Some(FIRST_WAIT * 2_u32.pow(self.times - 1));
         }
         self.times = 0;
@@ -152,12 +156,12 @@ impl Refused {
     }
 }
 
-/// Sets an event aside, and says so without its content.
+/// Sets an event aside, and logs that without the event's content.
 async fn set_aside(store: &Store, row: &AuditRow, error: &DeliveryError) {
     match store.set_aside(row.seq).await {
         Ok(()) => log::error!(
-            "the audit server refused an event {REFUSALS} times, it was set aside: row {}, {:?}: \
-             {error}; `audit resend` sends it again",
+            "the audit server rejected an event {MAX_REJECTIONS} times; it was set aside: row {}, \
+             {:?}: {error}; to send it again, run `opentrons-auth-server audit resend`",
             row.seq,
             row.event.action
         ),
@@ -168,24 +172,25 @@ async fn set_aside(store: &Store, row: &AuditRow, error: &DeliveryError) {
     }
 }
 
-/// Sends rows in order; returns the numbers of those that were taken, and which one was not and
-/// why.
+/// Sends rows in order until one fails. Returns the numbers of the rows that were delivered, and
+/// the row that failed with its error.
 async fn send_all<'a>(
-    line: &mut Line,
+    client: &mut Client,
     rows: &'a [AuditRow],
 ) -> (Vec<i64>, Option<(&'a AuditRow, DeliveryError)>) {
-    let mut taken = Vec::new();
+    let mut delivered = Vec::new();
     for row in rows {
-        if let Err(error) = send(line, row).await {
-            return (taken, Some((row, error)));
+        if let Err(error) = send(client, row).await {
+            return (delivered, Some((row, error)));
         }
-        taken.push(row.seq);
+        delivered.push(row.seq);
     }
-    (taken, None)
+    (delivered, None)
 }
 
-/// Sends one event; before the one that says that access control is on, that logging is.
-async fn send(line: &mut Line, row: &AuditRow) -> Result<(), DeliveryError> {
+/// Sends one event. Before the event that records that access control was turned on, enables
+/// logging at the audit server.
+async fn send(client: &mut Client, row: &AuditRow) -> Result<(), DeliveryError> {
     let event = &row.event;
     if event.action == ENABLE_ACCESS_CONTROL {
         let data = json!({
@@ -194,7 +199,9 @@ async fn send(line: &mut Line, row: &AuditRow) -> Result<(), DeliveryError> {
             "legalName": event.legal_name,
             "reason": event.reason,
         });
-        line.request(&Method::PATCH, "loggingEnabled", data).await?;
+        client
+            .request(&Method::PATCH, "loggingEnabled", data)
+            .await?;
     }
     let data = json!({
         "action": event.action,
@@ -203,22 +210,23 @@ async fn send(line: &mut Line, row: &AuditRow) -> Result<(), DeliveryError> {
         "message": event.message,
         "reason": event.reason,
     });
-    line.request(&Method::POST, "logMessage", data).await
+    client.request(&Method::POST, "logMessage", data).await
 }
 
 type Connection = SendRequest<Full<Bytes>>;
 
-/// The way to the audit server, and the connection that its last answer has left open.
-struct Line {
+/// HTTP client of the audit server, with the connection left open after the last response.
+struct Client {
     server: AuditServer,
     connection: Option<Connection>,
 }
 
-impl Line {
-    /// Makes a request, on the open connection or a new one.
+impl Client {
+    /// Sends a request, on the open connection if there is one, or else on a new one.
     ///
-    /// The audit server may close a connection after any answer, announced (RFC 9112 §9.6) or not:
-    /// when it does not answer on one that was used before, a new one is tried at once.
+    /// The audit server may close the connection after any response, with or without announcing it
+    /// (RFC 9112 §9.6). If there is no response on a reused connection, the request is therefore
+    /// sent again at once on a new one.
     async fn request(
         &mut self,
         method: &Method,
@@ -239,35 +247,37 @@ impl Line {
                 .header(HOST, host)
                 .header(CONTENT_TYPE, "application/json")
                 .body(Full::new(body.clone()))
-                .expect("the parts of a request are fit for it")
+                .expect("the method, URI and headers are valid")
         };
         if let Some(mut connection) = self.connection.take() {
-            match within_patience(exchange(&mut connection, request())).await {
+            match with_timeout(exchange(&mut connection, request())).await {
                 Ok(status) => {
                     self.connection = Some(connection);
-                    return verdict(status);
+                    return check_status(status);
                 }
-                Err(DeliveryError::Unanswered(error)) => {
-                    log::debug!("connects to the audit server anew: {error}");
+                Err(DeliveryError::NoResponse(error)) => {
+                    log::debug!("reconnecting to the audit server: {error}");
                 }
                 Err(error) => return Err(error),
             }
         }
-        let mut connection = within_patience(connect(&self.server)).await?;
-        let status = within_patience(exchange(&mut connection, request())).await?;
+        let mut connection = with_timeout(connect(&self.server)).await?;
+        let status = with_timeout(exchange(&mut connection, request())).await?;
         self.connection = Some(connection);
-        verdict(status)
+        check_status(status)
     }
 }
 
-fn verdict(status: StatusCode) -> Result<(), DeliveryError> {
+/// Returns an error unless the status is a success (2xx).
+fn check_status(status: StatusCode) -> Result<(), DeliveryError> {
     if status.is_success() {
         return Ok(());
     }
     Err(DeliveryError::Status(status))
 }
 
-/// Sends a request, and reads its answer to the end, so that the connection can be used again.
+/// Sends a request and reads the response to its end, so that the connection can be reused. Returns
+/// the response's status.
 async fn exchange(
     connection: &mut Connection,
     request: Request<Full<Bytes>>,
@@ -275,54 +285,57 @@ async fn exchange(
     connection
         .ready()
         .await
-        .map_err(DeliveryError::Unanswered)?;
-    let answer = connection
+        .map_err(DeliveryError::NoResponse)?;
+    let response = connection
         .send_request(request)
         .await
-        .map_err(DeliveryError::Unanswered)?;
-    let status = answer.status();
-    answer
+        .map_err(DeliveryError::NoResponse)?;
+    let status = response.status();
+    response
         .into_body()
         .collect()
         .await
-        .map_err(DeliveryError::CutOff)?;
+        .map_err(DeliveryError::Truncated)?;
     Ok(status)
 }
 
+/// Connects to the audit server by its Unix socket or by TCP.
 async fn connect(server: &AuditServer) -> Result<Connection, DeliveryError> {
     match &server.uds {
         Some(path) => {
             let stream = UnixStream::connect(path).await;
-            converse(stream.map_err(DeliveryError::Connect)?).await
+            start_http(stream.map_err(DeliveryError::Connect)?).await
         }
         None => {
             let host = server.url.host().unwrap_or("localhost");
             let port = server.url.port_u16().unwrap_or(80);
             let stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await;
-            converse(stream.map_err(DeliveryError::Connect)?).await
+            start_http(stream.map_err(DeliveryError::Connect)?).await
         }
     }
 }
 
-async fn converse<S>(stream: S) -> Result<Connection, DeliveryError>
+/// Starts HTTP/1 on a connected stream.
+async fn start_http<S>(stream: S) -> Result<Connection, DeliveryError>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
 {
     let (sender, connection) = handshake(TokioIo::new(stream))
         .await
-        .map_err(DeliveryError::Unanswered)?;
+        .map_err(DeliveryError::NoResponse)?;
     actix_rt::spawn(async move {
         if let Err(error) = connection.await {
-            log::debug!("the connection to the audit server ended: {error}");
+            log::debug!("connection to the audit server failed: {error}");
         }
     });
     Ok(sender)
 }
 
-async fn within_patience<T>(
+/// Limits how long `work` may take to [`TIMEOUT`].
+async fn with_timeout<T>(
     work: impl std::future::Future<Output = Result<T, DeliveryError>>,
 ) -> Result<T, DeliveryError> {
-    timeout(PATIENCE, work)
+    timeout(TIMEOUT, work)
         .await
         .unwrap_or(Err(DeliveryError::Timeout))
 }

@@ -1,5 +1,5 @@
-//! What can be done, for HTTP and the console alike: passwords are checked and hashed, the rules
-//! decide, the store writes.
+//! Operations of the auth server, the same for HTTP and the console. Passwords are hashed and
+//! verified here; the rules decide on a request, and the store commits the result.
 
 pub mod delivery;
 pub mod hashing;
@@ -23,33 +23,34 @@ use crate::domain::state::State;
 use crate::domain::time::Moment;
 use crate::store::{Store, StoreError};
 
-/// Why something was not done; then nothing has changed.
+/// Reason why an operation failed. In that case nothing has changed.
 #[derive(Debug, Error)]
 pub enum ServiceError {
-    /// It breaks a rule.
+    /// The request violates a rule or is not authorized.
     #[error(transparent)]
     Rule(#[from] RuleError),
-    /// A password could not be hashed.
+    /// A password could not be hashed or verified.
     #[error(transparent)]
     Hash(#[from] HashError),
-    /// It could not be written.
+    /// The change could not be committed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
+/// Result of an operation.
 type Done<T> = Result<T, ServiceError>;
 
-/// All that can be done.
+/// Operations on accounts, sessions and settings. Clones share one store and one hasher.
 #[derive(Clone)]
 pub struct Service {
     store: Arc<Store>,
     hasher: Arc<Hasher>,
-    /// Passwords that were tried out ([`Service::try_password`]).
+    /// Recent attempts of each session to try out a password ([`Service::try_password`]).
     tried: Arc<Mutex<Attempts>>,
 }
 
 impl Service {
-    /// A service that keeps accounts in `store`.
+    /// Creates a service that keeps its state in `store` and hashes passwords with `hasher`.
     pub fn new(store: Arc<Store>, hasher: Arc<Hasher>) -> Self {
         Self {
             store,
@@ -58,23 +59,26 @@ impl Service {
         }
     }
 
-    /// Where accounts are kept.
+    /// Returns the store.
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// Who makes a request, if they may: before anything costly, for what decides asks again.
+    /// Authorizes a request and returns its caller. This serves to reject requests before expensive
+    /// work; operations authorize a request again when they decide on it.
     ///
     /// # Errors
-    /// [`RuleError::Unauthorized`].
+    /// [`RuleError::Unauthorized`] if the token is missing, invalid or lacks a required scope.
     pub fn authorize(&self, request: &Request) -> Result<Caller, RuleError> {
         self.read(request, |_, _, caller| Ok(caller.clone()))
     }
 
-    /// Looks at the state, if the request may. `look` must be short: writes wait for it.
+    /// Authorizes a request and calls `look` with the state. `look` must be fast, as writes wait
+    /// for it.
     ///
     /// # Errors
-    /// [`RuleError::Unauthorized`].
+    /// - [`RuleError::Unauthorized`] if the token is missing, invalid or lacks a required scope.
+    /// - The error that `look` returns.
     fn read<T>(
         &self,
         request: &Request,
@@ -86,7 +90,13 @@ impl Service {
         })
     }
 
-    /// Writes what a rule plans, if the request is let in when it decides.
+    /// Authorizes a request, lets `rule` decide on it, and commits the decision, all in one
+    /// transaction.
+    ///
+    /// # Errors
+    /// - [`RuleError::Unauthorized`] if the token is missing, invalid or lacks a required scope.
+    /// - The error that `rule` returns.
+    /// - [`StoreError`] if the decision cannot be committed.
     async fn write<T: Send + 'static>(
         &self,
         request: Request,

@@ -1,4 +1,4 @@
-//! Sessions: logging in, going on, logging out, and what a token may do.
+//! Sessions: logging in, refreshing and revoking tokens, and introspection.
 
 use super::hashing::{Account, HashError, Hasher, Share};
 use super::{Done, Service};
@@ -9,25 +9,25 @@ use crate::domain::sessions::{self, Attempt, LoginOutcome, RefreshOutcome};
 use crate::domain::tokens::TokenDigest;
 use crate::domain::users::AccountType;
 
-/// An access token that lets requests in now (RFC 7662 §2.2).
+/// Properties of an active access token (RFC 7662 §2.2).
 #[derive(Debug)]
 pub struct ActiveToken {
     /// Username of the account.
     pub username: String,
-    /// Full name of the account.
+    /// Full name of the person.
     pub full_name: String,
     /// Type of the account.
     pub account_type: AccountType,
-    /// What it may do now.
+    /// Effective scopes of the token.
     pub scopes: Scopes,
-    /// When it was issued, in seconds since 1970 by the wall clock as it is now.
+    /// Time of issue, in seconds since 1970-01-01T00:00:00Z according to the current wall clock.
     pub issued: i64,
-    /// When it expires, likewise.
+    /// Time of expiry, in the same unit.
     pub expires: i64,
 }
 
 impl Service {
-    /// What is known of an access token; `None` when it is unknown, expired or revoked.
+    /// Returns the properties of an access token; `None` if it is unknown, expired or revoked.
     pub fn introspect(&self, digest: &TokenDigest) -> Option<ActiveToken> {
         let clock = self.store.clock();
         self.store.read(|state, now| {
@@ -43,11 +43,13 @@ impl Service {
         })
     }
 
-    /// Logs in by a password. `asked`: scopes that bound the session; `None` bounds it by nothing.
-    /// An unknown user takes as long as a known one with a wrong password.
+    /// Logs a user in with a password. `asked` is the ceiling of the session's scopes; `None` sets
+    /// no ceiling. An unknown username takes as long as a wrong password, so that response times do
+    /// not reveal which users exist. A refused login is not an error, but a [`LoginOutcome`].
     ///
     /// # Errors
-    /// [`ServiceError`], which is never a rule's.
+    /// - [`HashError`] if the password cannot be verified: the queue is full or Argon2 failed.
+    /// - [`StoreError`](crate::store::StoreError) if the result cannot be committed.
     pub async fn log_in(
         &self,
         request: Request,
@@ -62,10 +64,11 @@ impl Service {
         .await
     }
 
-    /// Gives a new pair of tokens for a refresh token.
+    /// Exchanges a refresh token for a new pair of tokens. `asked` narrows the scopes of the new
+    /// access token. A refused refresh is not an error, but a [`RefreshOutcome`].
     ///
     /// # Errors
-    /// [`ServiceError`], which is never a rule's.
+    /// [`StoreError`](crate::store::StoreError) if the result cannot be committed.
     pub async fn refresh(
         &self,
         request: Request,
@@ -78,10 +81,11 @@ impl Service {
         .await
     }
 
-    /// Ends the login of a token of either kind.
+    /// Ends the session of an access or refresh token (RFC 7009 §2.1). An unknown token is not an
+    /// error.
     ///
     /// # Errors
-    /// [`ServiceError`], which is never a rule's.
+    /// [`StoreError`](crate::store::StoreError) if the change cannot be committed.
     pub async fn revoke(&self, request: Request, digest: TokenDigest) -> Done<()> {
         self.write(request, move |state, _, caller| {
             Ok(sessions::revoke(state, caller, &digest))
@@ -89,8 +93,8 @@ impl Service {
         .await
     }
 
-    /// Checks a password against the user's; where there is no user, against a hash that takes as
-    /// long as that of some user.
+    /// Verifies a password against the hash of the user, or for an unknown username against a hash
+    /// that takes as long to verify as that of some existing user.
     async fn attempt(&self, source: Source, username: &str, password: Password) -> Done<Attempt> {
         let (user, checked, replaceable) = self.store.read(|state, now| {
             let Some(user) = state.user_named(username) else {
@@ -102,8 +106,8 @@ impl Service {
                 return (None, hash, false);
             };
             let policy = state.lock_policy();
-            // An account that is not let in is not told from one with another password by the time
-            // that a new hash takes.
+            // The time to compute a new hash must not reveal that the password of a locked or
+            // throttled account was right.
             let open = !policy.is_locked(user) && policy.must_wait(user, now).is_none();
             (Some(user.id), user.password.clone(), open)
         });
@@ -118,7 +122,7 @@ impl Service {
         let rehashed = if right && replaceable && !Hasher::is_ours(&checked) {
             match self.hasher.hash(share, password).await {
                 Ok(hash) => Some(hash),
-                Err(HashError::Busy) => None, // the next login replaces it
+                Err(HashError::Busy) => None, // the next login replaces the hash
                 Err(error) => return Err(error.into()),
             }
         } else {

@@ -1,4 +1,5 @@
-//! Users: created, changed and deleted, by administrators and by themselves.
+//! Users: reading, creating, changing and deleting them, by administrators and by the users
+//! themselves.
 
 use std::sync::PoisonError;
 
@@ -11,21 +12,21 @@ use crate::domain::users::rules::{self, NewUser, UserPatch};
 use crate::domain::users::{AccountType, ResetPasswordReason, User};
 use crate::os::random::SystemRandom;
 
-/// What a login screen needs to know of a user.
+/// Status of a user for the login screen.
 #[derive(Clone, Copy, Debug)]
 pub struct LoginStatus {
-    /// Whether a temporary password waits to be replaced.
+    /// Whether the user has a temporary password, which must be replaced.
     pub temporary_password: bool,
-    /// Why the user must set a new password.
+    /// Reason why the user must set a new password.
     pub reset_reason: ResetPasswordReason,
 }
 
 impl Service {
-    /// Users sorted by username, at most `most` from the position `first` on, and how many there
-    /// are in all.
+    /// Returns at most `most` users, sorted by username, starting at position `first` (counted from
+    /// 0), and the total number of users.
     ///
     /// # Errors
-    /// [`RuleError::Unauthorized`].
+    /// [`RuleError::Unauthorized`] if the token is missing, invalid or lacks a required scope.
     pub fn users(
         &self,
         request: &Request,
@@ -40,10 +41,11 @@ impl Service {
         })
     }
 
-    /// The user of a name.
+    /// Returns the user with this username.
     ///
     /// # Errors
-    /// [`RuleError::Unauthorized`] or [`RuleError::UserNotFound`].
+    /// - [`RuleError::Unauthorized`] if the token is missing, invalid or lacks a required scope.
+    /// - [`RuleError::UserNotFound`] if there is no such user.
     pub fn user(&self, request: &Request, username: &str) -> Result<Profile, RuleError> {
         self.read(request, |state, now, _| {
             let user = rules::named(state, username)?;
@@ -51,10 +53,11 @@ impl Service {
         })
     }
 
-    /// The user who asks.
+    /// Returns the authenticated user.
     ///
     /// # Errors
-    /// [`RuleError::Unauthorized`].
+    /// - [`RuleError::Unauthorized`] if the token is missing, invalid or lacks a required scope.
+    /// - [`RuleError::UserNotFound`] if the caller is not logged in.
     pub fn self_user(&self, request: &Request) -> Result<Profile, RuleError> {
         self.read(request, |state, now, caller| {
             let (user, _) = rules::self_of(state, caller)?;
@@ -62,10 +65,10 @@ impl Service {
         })
     }
 
-    /// What a login screen needs to know, which anybody may ask.
+    /// Returns the status of a user for the login screen. It is public.
     ///
     /// # Errors
-    /// [`RuleError::UserNotFound`].
+    /// [`RuleError::UserNotFound`] if there is no such user.
     pub fn login_status(&self, username: &str) -> Result<LoginStatus, RuleError> {
         self.store.read(|state, now| {
             let user = rules::named(state, username)?;
@@ -76,16 +79,25 @@ impl Service {
         })
     }
 
-    /// A user as it is now.
+    /// Returns the current profile of a user.
     fn profile(&self, user: &User) -> Profile {
         self.store
             .read(|state, now| Profile::of(user, state, &state.lock_policy(), now))
     }
 
-    /// Creates a user; without a password with a temporary one, which is returned.
+    /// Creates a user. Without a password, the user gets a temporary one, which is returned.
     ///
     /// # Errors
-    /// [`ServiceError`].
+    /// - [`RuleError::Unauthorized`] if the token is missing, invalid or lacks a required scope.
+    /// - [`RuleError::Empty`], [`RuleError::TooLong`],
+    ///   [`RuleError::UsernameContainsInvalidCharacters`] or
+    ///   [`RuleError::FullNameContainsInvalidCharacters`] if a name or the password is malformed.
+    /// - [`RuleError::UserAlreadyExists`] or [`RuleError::UsernameBelongsToAnother`] if the
+    ///   username is not available.
+    /// - [`RuleError::Several`] if the password violates the password policy.
+    /// - [`HashError`](super::hashing::HashError) if the password cannot be hashed: the queue is
+    ///   full or Argon2 failed.
+    /// - [`StoreError`](crate::store::StoreError) if the change cannot be committed.
     pub async fn create_user(
         &self,
         request: Request,
@@ -115,10 +127,27 @@ impl Service {
         Ok((self.profile(&user), temporary.then_some(password)))
     }
 
-    /// Changes a user, as an administrator may.
+    /// Changes a user on behalf of an administrator.
     ///
     /// # Errors
-    /// [`ServiceError`].
+    /// - [`RuleError::Unauthorized`] if the token is missing, invalid or lacks a required scope.
+    /// - [`RuleError::UserNotFound`] if there is no such user.
+    /// - [`RuleError::ServiceAccountImmutable`] if the change would rename, lock or change the type
+    ///   of a service account.
+    /// - [`RuleError::Empty`], [`RuleError::TooLong`],
+    ///   [`RuleError::UsernameContainsInvalidCharacters`] or
+    ///   [`RuleError::FullNameContainsInvalidCharacters`] if a name or the password is malformed.
+    /// - [`RuleError::UserAlreadyExists`] or [`RuleError::UsernameBelongsToAnother`] if the
+    ///   username is not available.
+    /// - [`RuleError::Several`] if the password violates the password policy or equals the current
+    ///   one.
+    /// - [`RuleError::PasswordReplacedMeanwhile`] if the password was replaced again and again
+    ///   during the change.
+    /// - [`RuleError::LastAdmin`] if access control is on and no administrator could log in any
+    ///   more.
+    /// - [`HashError`](super::hashing::HashError) if the password cannot be hashed: the queue is
+    ///   full or Argon2 failed.
+    /// - [`StoreError`](crate::store::StoreError) if the change cannot be committed.
     pub async fn update_user(
         &self,
         request: Request,
@@ -149,10 +178,24 @@ impl Service {
         Ok(self.profile(&changed))
     }
 
-    /// Changes the user who asks.
+    /// Changes the authenticated user.
     ///
     /// # Errors
-    /// [`ServiceError`].
+    /// - [`RuleError::Unauthorized`] if the token is missing, invalid or lacks a required scope.
+    /// - [`RuleError::UserNotFound`] if the caller is not logged in.
+    /// - [`RuleError::ServiceAccountImmutable`] if the change would rename a service account.
+    /// - [`RuleError::Empty`], [`RuleError::TooLong`],
+    ///   [`RuleError::UsernameContainsInvalidCharacters`] or
+    ///   [`RuleError::FullNameContainsInvalidCharacters`] if a name or the password is malformed.
+    /// - [`RuleError::UserAlreadyExists`] or [`RuleError::UsernameBelongsToAnother`] if the
+    ///   username is not available.
+    /// - [`RuleError::Several`] if the password violates the password policy or equals the current
+    ///   one.
+    /// - [`RuleError::PasswordReplacedMeanwhile`] if the password was replaced again and again
+    ///   during the change.
+    /// - [`HashError`](super::hashing::HashError) if the password cannot be hashed: the queue is
+    ///   full or Argon2 failed.
+    /// - [`StoreError`](crate::store::StoreError) if the change cannot be committed.
     pub async fn update_self(
         &self,
         request: Request,
@@ -181,12 +224,20 @@ impl Service {
         Ok(self.profile(&changed))
     }
 
-    /// Whether the user who asks could set a password. It is no login, changes nothing and is no
-    /// event; as it tells whether a password is the current one, a session may ask only so often.
+    /// Checks whether the authenticated user could set `password` as the new password. This is not
+    /// a login, changes nothing and records no audit event. Because it reveals whether `password`
+    /// equals the current one, the number of attempts by a session is limited.
     ///
     /// # Errors
-    /// [`ServiceError`], as [`Service::update_self`] would give it, or
-    /// [`RuleError::TooManyAttempts`].
+    /// - [`RuleError::TooManyAttempts`] if the session has made more than 10 attempts within a
+    ///   minute.
+    /// - [`RuleError::Unauthorized`] if the token is missing, invalid or lacks a required scope.
+    /// - [`RuleError::UserNotFound`] if the caller is not logged in.
+    /// - [`RuleError::Empty`] or [`RuleError::TooLong`] if the password is empty or too long.
+    /// - [`RuleError::Several`] if the password violates the password policy or equals the current
+    ///   one.
+    /// - [`HashError`](super::hashing::HashError) if the password cannot be compared: the queue is
+    ///   full or Argon2 failed.
     pub async fn try_password(&self, request: Request, password: Password) -> Done<()> {
         let caller = self.authorize(&request)?;
         if let Some(principal) = caller.principal {
@@ -210,10 +261,16 @@ impl Service {
         .map(|_| ())
     }
 
-    /// Gives a user a temporary password, and returns it.
+    /// Sets a temporary password, unlocks the account, and returns the user and the password.
     ///
     /// # Errors
-    /// [`ServiceError`].
+    /// - [`RuleError::Unauthorized`] if the token is missing, invalid or lacks a required scope.
+    /// - [`RuleError::UserNotFound`] if there is no such user.
+    /// - [`RuleError::Several`] if the password policy was tightened after the temporary password
+    ///   was generated.
+    /// - [`HashError`](super::hashing::HashError) if the password cannot be hashed: the queue is
+    ///   full or Argon2 failed.
+    /// - [`StoreError`](crate::store::StoreError) if the change cannot be committed.
     pub async fn reset_password(
         &self,
         request: Request,
@@ -236,7 +293,13 @@ impl Service {
     /// Deletes a user.
     ///
     /// # Errors
-    /// [`ServiceError`].
+    /// - [`RuleError::Unauthorized`] if the token is missing, invalid or lacks a required scope.
+    /// - [`RuleError::UserNotFound`] if there is no such user.
+    /// - [`RuleError::ServiceAccountImmutable`] for a service account while access control is on,
+    ///   unless the request came from the console.
+    /// - [`RuleError::LastAdmin`] if access control is on and no administrator could log in any
+    ///   more.
+    /// - [`StoreError`](crate::store::StoreError) if the change cannot be committed.
     pub async fn delete_user(&self, request: Request, username: String) -> Done<()> {
         self.write(request, move |state, _, caller| {
             rules::delete(state, caller, &username)
@@ -244,6 +307,7 @@ impl Service {
         .await
     }
 
+    /// Generates a temporary password that satisfies the current password policy.
     fn temporary_password(&self) -> Password {
         self.store
             .read(|state, _| Password::temporary(state.settings(), &mut SystemRandom))

@@ -1,5 +1,5 @@
-//! Tables `audit_log`, `audit_state` and `audit_set_aside`: a log that only grows, how far it was
-//! delivered, and what the audit server has refused.
+//! Tables `audit_log`, `audit_state` and `audit_set_aside`: the append-only audit log, how far it
+//! was delivered to the audit server, and the events that the audit server rejected.
 
 use std::path::Path;
 
@@ -11,22 +11,24 @@ use super::error::StoreError;
 use crate::domain::audit::{AuditRow, ChainHash, ChainedRow, Event, Origin, CHAIN_START};
 use crate::os::clock::rfc_3339;
 
+/// Columns of `audit_log` in the order that [`row`] expects.
 const COLUMNS: &str = "seq, time, action, account_name, legal_name, message, reason, hash, origin";
 
-/// Told of each row that was committed to the audit log, with the identifier of its chain.
+/// Function that is called with each row after it was committed to the audit log, and with the
+/// identifier of the hash chain.
 pub type Observer = fn(row: &ChainedRow, chain: &str);
 
 /// Rows that were appended to the audit log.
 #[derive(Default)]
 pub struct Appended {
-    /// Identifier of the chain that the rows belong to.
+    /// Identifier of the hash chain that the rows belong to.
     pub chain: String,
-    /// The rows, in order.
+    /// Appended rows, in order.
     pub rows: Vec<ChainedRow>,
 }
 
 impl Appended {
-    /// Tells `observer` of each row, once they are committed.
+    /// Calls `observer` with each row. The rows must have been committed before.
     pub fn tell(&self, observer: Observer) {
         for row in &self.rows {
             observer(row, &self.chain);
@@ -34,7 +36,10 @@ impl Appended {
     }
 }
 
-/// Adds events at the end.
+/// Appends events to the audit log.
+///
+/// # Errors
+/// The SQLite error if the rows cannot be written.
 pub fn append(transaction: &Transaction, events: Vec<Event>) -> rusqlite::Result<Appended> {
     if events.is_empty() {
         return Ok(Appended::default());
@@ -57,21 +62,28 @@ pub fn append(transaction: &Transaction, events: Vec<Event>) -> rusqlite::Result
     Ok(Appended { chain, rows })
 }
 
-/// Which chain the log is: another after each time that state was made anew.
+/// Returns the identifier of the hash chain, which is random and chosen when the database is
+/// created.
 fn chain(connection: &Connection) -> rusqlite::Result<String> {
     connection
         .prepare_cached("SELECT chain FROM audit_state")?
         .query_row([], |row| row.get(0))
 }
 
-/// The number and the hash of the last row, as they were written down beside the log.
+/// Returns the number and hash of the last row, as recorded separately in `audit_state`.
+///
+/// # Errors
+/// The SQLite error if the row of `audit_state` cannot be read.
 pub fn head(connection: &Connection) -> rusqlite::Result<(i64, ChainHash)> {
     connection
         .prepare_cached("SELECT last_seq, last_hash FROM audit_state")?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
-/// Writes down where the log ends.
+/// Records the number and hash of the last row in `audit_state`.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn set_head(transaction: &Transaction, seq: i64, hash: &ChainHash) -> rusqlite::Result<()> {
     transaction
         .prepare_cached("UPDATE audit_state SET last_seq = ?, last_hash = ?")?
@@ -79,6 +91,7 @@ pub fn set_head(transaction: &Transaction, seq: i64, hash: &ChainHash) -> rusqli
     Ok(())
 }
 
+/// Inserts a row into `audit_log`.
 fn put(transaction: &Transaction, row: &AuditRow, hash: &ChainHash) -> rusqlite::Result<()> {
     let event = &row.event;
     transaction
@@ -97,6 +110,7 @@ fn put(transaction: &Transaction, row: &AuditRow, hash: &ChainHash) -> rusqlite:
     Ok(())
 }
 
+/// Converts a row of table `audit_log` selected with [`COLUMNS`].
 fn row(row: &Row) -> rusqlite::Result<ChainedRow> {
     let origin: Option<String> = row.get(8)?;
     let unknown = || rusqlite::Error::InvalidColumnType(8, "origin".into(), Type::Text);
@@ -123,7 +137,11 @@ fn row(row: &Row) -> rusqlite::Result<ChainedRow> {
     })
 }
 
-/// Says whether rows are delivered. When that begins, what is in the log already is not owed.
+/// Sets whether rows are delivered to an audit server. Rows that are in the log when delivery is
+/// first enabled are not delivered.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn set_delivering(transaction: &Transaction, delivering: bool) -> rusqlite::Result<()> {
     transaction.execute(
         "UPDATE audit_state SET
@@ -134,8 +152,12 @@ pub fn set_delivering(transaction: &Transaction, delivering: bool) -> rusqlite::
     Ok(())
 }
 
-/// The first rows to deliver, in order: those that are to be sent again, which are all older, and
-/// those that were not delivered.
+/// Returns the next rows to deliver, in order and at most `most`: first rows that were set aside
+/// and are to be resent, which are all older, then rows that were not delivered yet.
+///
+/// # Errors
+/// The SQLite error if the rows cannot be read, or [`rusqlite::Error::InvalidColumnType`] if one
+/// has an unknown origin.
 pub fn undelivered(connection: &Connection, most: u32) -> rusqlite::Result<Vec<AuditRow>> {
     let mut found = Vec::new();
     for which in [
@@ -153,81 +175,95 @@ pub fn undelivered(connection: &Connection, most: u32) -> rusqlite::Result<Vec<A
     Ok(found)
 }
 
-/// Writes down that a row was delivered.
+/// Records that a row was delivered.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn set_delivered(transaction: &Transaction, seq: i64) -> rusqlite::Result<()> {
     transaction
         .prepare_cached("DELETE FROM audit_set_aside WHERE seq = ?")?
         .execute([seq])?;
-    pass(transaction, seq)
+    advance(transaction, seq)
 }
 
-/// Sets a row aside, which the audit server has refused: those after it go on.
+/// Sets aside a row that the audit server rejected, so that delivery continues with the next row.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn set_aside(transaction: &Transaction, seq: i64) -> rusqlite::Result<()> {
     transaction.execute(
         "INSERT INTO audit_set_aside (seq, again) VALUES (?, 0)
          ON CONFLICT (seq) DO UPDATE SET again = 0",
         [seq],
     )?;
-    pass(transaction, seq)
+    advance(transaction, seq)
 }
 
-fn pass(transaction: &Transaction, seq: i64) -> rusqlite::Result<()> {
+/// Advances the delivery queue past a row.
+fn advance(transaction: &Transaction, seq: i64) -> rusqlite::Result<()> {
     transaction
         .prepare_cached("UPDATE audit_state SET delivered = max(delivered, ?)")?
         .execute([seq])?;
     Ok(())
 }
 
-/// Has all rows sent again that were set aside; returns how many.
+/// Marks all rows that were set aside to be resent, and returns their number.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn send_again(transaction: &Transaction) -> rusqlite::Result<usize> {
     transaction.execute("UPDATE audit_set_aside SET again = 1", [])
 }
 
-/// How far the log was delivered.
+/// Status of the delivery to the audit server.
 #[derive(Debug, PartialEq, Eq)]
 pub struct DeliveryStatus {
-    /// Rows of the log.
+    /// Number of rows in the log.
     pub rows: i64,
-    /// Whether the service was last started with an audit server to send events to.
+    /// Whether the service was last started with an audit server configured.
     pub configured: bool,
-    /// The last row that the queue is past.
+    /// Number of the last row that was delivered or set aside.
     pub delivered: i64,
-    /// Rows that were never sent.
+    /// Number of rows that wait to be delivered.
     pub waiting: i64,
-    /// Numbers of the rows that the audit server has refused, and whether each is sent again.
+    /// Numbers of the rows that were set aside, and whether each is to be resent.
     pub set_aside: Vec<(i64, bool)>,
 }
 
-/// The audit log of a state directory, to be read while the service runs or does not.
+/// Read-only access to the audit log of a state directory, whether or not the service is running.
 pub struct AuditLog {
     connection: Connection,
     path: std::path::PathBuf,
 }
 
-/// What a check of the chain found.
+/// Result of verifying the hash chain.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verified {
-    /// All rows are there, as they were written.
+    /// All rows are present and unchanged.
     Whole {
-        /// How many.
+        /// Number of rows.
         rows: i64,
-        /// The last one's hash: noted elsewhere, it vouches for all before.
+        /// Hash of the last row. Recorded elsewhere, it proves later that no row up to it was
+        /// changed.
         hash: ChainHash,
     },
-    /// The first place where something is wrong.
+    /// The chain is broken.
     Broken {
-        /// The row's number.
+        /// Number of the first row that is wrong.
         seq: i64,
-        /// What is wrong with it.
+        /// Description of what is wrong with the row, as a verb phrase.
         what: &'static str,
     },
 }
 
 impl AuditLog {
-    /// Opens the log of the state directory `directory`, to read it as it is at one moment.
+    /// Opens a snapshot of the audit log in the state directory `directory`.
     ///
     /// # Errors
-    /// There is no database, or it cannot be read.
+    /// - [`StoreError::Sqlite`] if there is no database, or it cannot be opened or read.
+    /// - [`StoreError::Damaged`] if the file is not a valid SQLite database.
+    /// - [`StoreError::Foreign`] if the file is not a database of the auth server.
+    /// - [`StoreError::Newer`] if its schema version is newer than this program supports.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         let path = directory.join(DATABASE);
         check_version(&path)?;
@@ -238,10 +274,11 @@ impl AuditLog {
         Ok(Self { connection, path })
     }
 
-    /// Gives every row with its hash to `take`, in order, until it fails.
+    /// Passes every row with its hash to `take`, in order, until `take` returns an error.
     ///
     /// # Errors
-    /// The outer one: the rows could not be read. The inner one is `take`'s.
+    /// The outer error is [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the rows cannot be
+    /// read; the inner error is the one that `take` returned.
     pub fn each<E>(
         &self,
         mut take: impl FnMut(ChainedRow) -> Result<(), E>,
@@ -261,18 +298,18 @@ impl AuditLog {
         read().map_err(|source| StoreError::of(&self.path, "read", source))
     }
 
-    /// Which chain the log is, as lines of the journal name it.
+    /// Returns the identifier of the hash chain, which the journal lines contain as well.
     ///
     /// # Errors
-    /// It could not be read.
+    /// [`StoreError::Sqlite`] or [`StoreError::Damaged`] if it cannot be read.
     pub fn chain(&self) -> Result<String, StoreError> {
         chain(&self.connection).map_err(|source| StoreError::of(&self.path, "read", source))
     }
 
-    /// How far the log was delivered.
+    /// Returns the status of the delivery to the audit server.
     ///
     /// # Errors
-    /// It could not be read.
+    /// [`StoreError::Sqlite`] or [`StoreError::Damaged`] if it cannot be read.
     pub fn delivery_status(&self) -> Result<DeliveryStatus, StoreError> {
         let read = || {
             let (rows, configured, delivered): (i64, bool, i64) = self.connection.query_row(
@@ -295,10 +332,10 @@ impl AuditLog {
         read().map_err(|source| StoreError::of(&self.path, "read", source))
     }
 
-    /// Checks the chain from its beginning to where the log is said to end.
+    /// Verifies the hash chain from the first row to the last one recorded in `audit_state`.
     ///
     /// # Errors
-    /// The rows could not be read.
+    /// [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the rows cannot be read.
     pub fn verify(&self) -> Result<Verified, StoreError> {
         let (mut last, mut before) = (0, CHAIN_START);
         let checked = self.each(|ChainedRow { row, hash }| {
@@ -312,7 +349,7 @@ impl AuditLog {
             if row.chain_hash(&before) != hash {
                 return Err(Verified::Broken {
                     seq: last,
-                    what: "was changed, or the one before it was",
+                    what: "was changed, or the row before it was",
                 });
             }
             before = hash;

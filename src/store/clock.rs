@@ -1,9 +1,13 @@
-//! Table `clock_mark`: the last moment that was written down.
+//! Table `clock_mark`: the last stored mark of the server's timeline.
 
 use rusqlite::{params, Connection, OptionalExtension};
 
 use crate::domain::time::{Mark, Moment, Reading};
 
+/// Loads the last stored mark; `None` in a new database.
+///
+/// # Errors
+/// The SQLite error if the table cannot be read.
 pub fn load(connection: &Connection) -> rusqlite::Result<Option<Mark>> {
     connection
         .query_row(
@@ -23,6 +27,10 @@ pub fn load(connection: &Connection) -> rusqlite::Result<Option<Mark>> {
         .optional()
 }
 
+/// Stores a mark in place of the previous one.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn save(connection: &mut Connection, mark: &Mark) -> rusqlite::Result<()> {
     connection.execute(
         "INSERT OR REPLACE INTO clock_mark (id, moment, boot, uptime, wall) VALUES (1, ?, ?, ?, ?)",

@@ -1,4 +1,4 @@
-//! Opening the file: is it there, is it ours, is it whole, is it of this version?
+//! The database file: creating, opening, checking, migrating and copying it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -12,21 +12,21 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use super::error::StoreError;
 use crate::os::files::{own_as_directory, sync_directory};
 
-/// The database's name in the state directory.
+/// Name of the database in the state directory.
 pub const DATABASE: &str = "auth-server.sqlite";
-/// Permission bits of the database.
+/// File mode of the database.
 const MODE: u32 = 0o600;
-/// `PRAGMA application_id`: "OTAS".
+/// Value of `PRAGMA application_id` that marks our databases: "OTAS" in ASCII.
 const APPLICATION_ID: u32 = 0x4f54_4153;
-/// All migrations in order; the database's version is how many it has had. One that was released
-/// never changes.
+/// All migrations, in order. The schema version (`PRAGMA user_version`) is the number of migrations
+/// applied. A released migration must never be changed.
 const MIGRATIONS: [&str; 2] = [
     include_str!("migrations/001-accounts.sql"),
     include_str!("migrations/002-second-edition.sql"),
 ];
-/// How long to wait for the console's process, which reads.
+/// How long to wait for a lock held by another process, such as the console reading the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// What may be lost of a table that is small, before it is used.
+/// Tables whose integrity is checked before use. All of them are small.
 const CHECKED: [&str; 7] = [
     "clock_mark",
     "setting",
@@ -37,8 +37,15 @@ const CHECKED: [&str; 7] = [
     "refresh_token",
 ];
 
-/// Opens the database at `path` for reading and writing, and brings it up to this version; makes
-/// it when there is none.
+/// Opens the database at `path` for reading and writing, and migrates it to the current schema
+/// version. Creates it if it does not exist.
+///
+/// # Errors
+/// - [`StoreError::Damaged`] if the file is empty, malformed, or missing although its write-ahead
+///   log exists.
+/// - [`StoreError::Foreign`] if the file is not a database of the auth server.
+/// - [`StoreError::Newer`] if its schema version is newer than this program supports.
+/// - [`StoreError::Sqlite`] or [`StoreError::Io`] if it cannot be read or written.
 pub fn open(path: &Path) -> Result<Connection, StoreError> {
     let io = |doing, source| StoreError::Io {
         path: path.to_owned(),
@@ -48,18 +55,18 @@ pub fn open(path: &Path) -> Result<Connection, StoreError> {
     match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => create(path, |_| Ok(()))?,
         Err(error) => return Err(io("read", error)),
-        // One that is made gets its name when it is complete.
+        // A new database gets its name only when it is complete, so it is never empty.
         Ok(found) if found.len() == 0 => {
             return Err(StoreError::Damaged {
                 path: path.to_owned(),
-                source: "it is empty".into(),
+                source: "the file is empty".into(),
             })
         }
         Ok(_) => check_version(path)?,
     }
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let failed = |source| StoreError::of(path, "open", source);
-    // Until it is known to be whole, closing it again must not change it.
+    // Until the check has passed, closing the connection must not change the file.
     keep_log(&connection, true).map_err(failed)?;
     check(&connection, path)?;
     configure(&connection).map_err(failed)?;
@@ -68,8 +75,14 @@ pub fn open(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Makes a database of this version, with what `fill` puts into it, under another name, and gives
-/// it its name when it is whole: a power cut leaves the whole or nothing. There must be none.
+/// Creates a database of the current schema version at `path`, where none exists, and returns what
+/// `fill` returns after adding its content. The file is built under another name and renamed when
+/// complete, so that after a power cut there is either a complete database or none.
+///
+/// # Errors
+/// - [`StoreError::Damaged`] if there is a write-ahead log for `path`, which means that the
+///   database was lost.
+/// - [`StoreError::Sqlite`] or [`StoreError::Io`] if the database cannot be written.
 pub fn create<T>(
     path: &Path,
     fill: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
@@ -81,25 +94,25 @@ pub fn create<T>(
             source,
         }
     };
-    // What SQLite keeps beside a database in use: the database itself is gone.
+    // SQLite keeps a write-ahead log only beside a database, so the database itself was lost.
     let left = beside(path, "-wal");
     if left.exists() {
         return Err(StoreError::Damaged {
             path: path.to_owned(),
-            source: format!("it is missing, and {} is there", left.display()).into(),
+            source: format!("the file is missing, but {} exists", left.display()).into(),
         });
     }
     let new = beside(path, ".new");
-    remove_new(&new).map_err(io("make"))?;
+    remove_new(&new).map_err(io("create"))?;
     let make = || {
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(MODE)
             .open(&new)
-            .map_err(io("make"))?;
-        own_as_directory(&new).map_err(io("make"))?;
-        let failed = |source| StoreError::of(path, "make", source);
+            .map_err(io("create"))?;
+        own_as_directory(&new).map_err(io("create"))?;
+        let failed = |source| StoreError::of(path, "create", source);
         let mut connection = connect(&new, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection
             .execute_batch("PRAGMA auto_vacuum = INCREMENTAL")
@@ -107,26 +120,26 @@ pub fn create<T>(
         configure(&connection).map_err(failed)?;
         migrate(&mut connection).map_err(failed)?;
         let value = fill(&mut connection).map_err(failed)?;
-        // Closing does this too, and does not say when it fails, as on a full disk.
+        // Closing the connection does this as well, but does not report errors such as a full disk.
         connection
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
             .map_err(failed)?;
         connection.close().map_err(|(_, source)| failed(source))?;
-        file.sync_all().map_err(io("make"))?;
-        fs::rename(&new, path).map_err(io("make"))?;
+        file.sync_all().map_err(io("create"))?;
+        fs::rename(&new, path).map_err(io("create"))?;
         Ok(value)
     };
     let made = make();
     if made.is_err() {
-        // What failed first is what to tell.
-        let _kept = remove_new(&new);
+        // The first error is the one to report.
+        let _ignored = remove_new(&new);
         return made;
     }
-    sync_directory(path).map_err(io("make"))?;
+    sync_directory(path).map_err(io("create"))?;
     made
 }
 
-/// Removes a database that is not complete.
+/// Removes the remains of an incomplete database, if there are any.
 fn remove_new(new: &Path) -> io::Result<()> {
     for leftover in ["", "-wal", "-shm"] {
         match fs::remove_file(beside(new, leftover)) {
@@ -137,7 +150,13 @@ fn remove_new(new: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Refuses a file that is not ours or newer than this program, and changes nothing of it.
+/// Checks, without changing the file, that it is a database of ours and of a supported version.
+///
+/// # Errors
+/// - [`StoreError::Damaged`] if the file is not a valid SQLite database.
+/// - [`StoreError::Foreign`] if the file is not a database of the auth server.
+/// - [`StoreError::Newer`] if its schema version is newer than this program supports.
+/// - [`StoreError::Sqlite`] if it cannot be opened or read.
 pub fn check_version(path: &Path) -> Result<(), StoreError> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let failed = |source| StoreError::of(path, "read", source);
@@ -159,7 +178,10 @@ pub fn check_version(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// A connection. The file must be there.
+/// Opens a connection to an existing database file.
+///
+/// # Errors
+/// [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the file cannot be opened.
 pub fn connect(path: &Path, mode: OpenFlags) -> Result<Connection, StoreError> {
     let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let failed = |source| StoreError::of(path, "open", source);
@@ -168,19 +190,22 @@ pub fn connect(path: &Path, mode: OpenFlags) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Whether closing the connection leaves what is in the write-ahead log where it is.
+/// Sets whether closing the connection keeps the write-ahead log instead of checkpointing it
+/// (<https://sqlite.org/c3ref/c_dbconfig_defensive.html>).
 fn keep_log(connection: &Connection, keep: bool) -> rusqlite::Result<()> {
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep)
         .map(|_| ())
 }
 
+/// Returns the value of a pragma.
 fn pragma<T: rusqlite::types::FromSql>(connection: &Connection, name: &str) -> rusqlite::Result<T> {
     connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))
 }
 
+/// Sets the pragmas for durable writes and little memory (<https://sqlite.org/pragma.html>).
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
-    // The memory is for the state: 512 KiB of pages are plenty for writing.
+    // Reads are served from the state in memory, so a page cache of 512 KiB is enough.
     connection.execute_batch(
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
@@ -193,7 +218,10 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     )
 }
 
-/// Brings the schema up to this version, in one transaction.
+/// Migrates the schema to the current version, in one transaction.
+///
+/// # Errors
+/// The SQLite error if a migration fails; the schema is unchanged then.
 pub fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let version: u32 = pragma(&transaction, "user_version")?;
@@ -211,8 +239,8 @@ pub fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
-/// Looks for damage in what is about to be read. The audit log can be large; `audit verify` reads
-/// it.
+/// Checks the integrity of the tables that are read at startup. The audit log can be large, so only
+/// `audit verify` checks it.
 fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     for table in CHECKED {
         let said: String = connection
@@ -230,7 +258,7 @@ fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Whether an error says that the file is lost.
+/// Returns whether an error means that the file is unusable and must be replaced.
 pub fn is_damaged(error: &StoreError) -> bool {
     matches!(
         error,
@@ -238,10 +266,10 @@ pub fn is_damaged(error: &StoreError) -> bool {
     )
 }
 
-/// Moves a damaged database and what lies beside it out of the way; returns its new name.
+/// Renames a damaged database and its accompanying files, and returns the new path of the database.
 ///
 /// # Errors
-/// The system refused.
+/// The I/O error if a file cannot be renamed or the directory cannot be synced.
 pub fn move_aside(directory: &Path) -> io::Result<PathBuf> {
     let path = directory.join(DATABASE);
     let aside = (1..)
@@ -258,19 +286,24 @@ pub fn move_aside(directory: &Path) -> io::Result<PathBuf> {
     Ok(aside)
 }
 
-/// Copies the database in `directory` to the new file `target`, as it is at one moment, while the
-/// service may be writing.
+/// Copies a consistent snapshot of the database in `directory` to the new file `target`. The
+/// service may be running.
 ///
 /// # Errors
-/// There is no database, or `target` exists or cannot be written.
+/// As [`copy`].
 pub fn backup(directory: &Path, target: &Path) -> Result<(), StoreError> {
     copy(&directory.join(DATABASE), target)
 }
 
-/// Copies a database of ours to the new file `target`, whole or not at all.
+/// Copies a consistent snapshot of the database `source` to the new file `target`. If copying
+/// fails, `target` is removed.
 ///
 /// # Errors
-/// `source` is none, or `target` exists or cannot be written.
+/// - [`StoreError::Damaged`], [`StoreError::Foreign`], [`StoreError::Newer`] or
+///   [`StoreError::Sqlite`] if `source` is not a database of a supported version, or cannot be
+///   read.
+/// - [`StoreError::Io`] if `target` already exists, or cannot be created or synced.
+/// - [`StoreError::Sqlite`] if `target` cannot be written.
 pub fn copy(source: &Path, target: &Path) -> Result<(), StoreError> {
     let io = |source| StoreError::Io {
         path: target.to_owned(),
@@ -278,7 +311,7 @@ pub fn copy(source: &Path, target: &Path) -> Result<(), StoreError> {
         source,
     };
     check_version(source)?;
-    // Claims the name, and gives the copy its mode before there is anything in it.
+    // Create the file first, to fail if it exists and to set its mode before it has any content.
     OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -297,13 +330,13 @@ pub fn copy(source: &Path, target: &Path) -> Result<(), StoreError> {
             .map_err(io)
     });
     if kept.is_err() {
-        // What failed first is what to tell.
-        let _failed = fs::remove_file(target);
+        // The first error is the one to report.
+        let _ignored = fs::remove_file(target);
     }
     kept
 }
 
-/// `path` with `suffix` after its name.
+/// Returns `path` with `suffix` appended to the file name.
 pub fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);

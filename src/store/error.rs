@@ -1,4 +1,4 @@
-//! What goes wrong with the database.
+//! Errors of the database.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,84 +6,85 @@ use std::path::{Path, PathBuf};
 use rusqlite::ErrorCode;
 use thiserror::Error;
 
-/// The database cannot be used, or a write failed. The text names the file and what was tried, and
-/// holds nothing that is secret: SQLite's errors name tables and never values.
+/// The database cannot be used, or a write failed. The text names the file and the operation. It
+/// contains no secrets, because SQLite's error messages name tables but never values.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// The file is not what was written.
+    /// The database is damaged: its content is not what the server wrote.
     #[error(
-        "the database {} is damaged; it was left as it is: \
+        "the database {} is damaged and was left unchanged: \
          restore a backup with `opentrons-auth-server restore FILE`", path.display()
     )]
     Damaged {
-        /// The file.
+        /// Path of the database.
         path: PathBuf,
-        /// What was found.
+        /// Description of the damage.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The file was written by a newer version of this program.
+    /// The database was written by a newer version of this program.
     #[error(
-        "the database {} has version {found}, and this program knows up to {known}; \
-         it was left as it is: install the newer program again", path.display()
+        "the database {} has version {found}, but this program supports only up to {known}; \
+         it was left unchanged: install the newer program again", path.display()
     )]
     Newer {
-        /// The file.
+        /// Path of the database.
         path: PathBuf,
-        /// Its version.
+        /// Schema version of the database.
         found: u32,
-        /// The newest that this program knows.
+        /// Newest schema version that this program supports.
         known: u32,
     },
-    /// The file is a database of another program.
-    #[error("{} is no database of the auth server", path.display())]
+    /// The file is not a database of the auth server.
+    #[error("{} is not a database of the auth server", path.display())]
     Foreign {
-        /// The file.
+        /// Path of the database.
         path: PathBuf,
     },
-    /// SQLite failed.
+    /// An SQLite operation failed.
     #[error("cannot {doing} the database {}", path.display())]
     Sqlite {
-        /// The file.
+        /// Path of the database.
         path: PathBuf,
-        /// What was tried.
+        /// Attempted operation, as a verb.
         doing: &'static str,
-        /// What SQLite said.
+        /// Error reported by SQLite.
         source: rusqlite::Error,
     },
-    /// The system failed.
+    /// A file operation failed.
     #[error("cannot {doing} {}", path.display())]
     Io {
-        /// The file.
+        /// Path of the file or directory.
         path: PathBuf,
-        /// What was tried.
+        /// Attempted operation, as a verb.
         doing: &'static str,
-        /// What the system said.
+        /// Error reported by the operating system.
         source: io::Error,
     },
-    /// State of the Python server that is in doubt: nothing of it was taken over.
+    /// The Python server's state cannot be taken over completely, so nothing of it was taken over.
     #[error(
         "cannot take over the Python server's state: {first}{}; nothing was changed: \
          see `opentrons-auth-server import --dry-run`", and_more(*more)
     )]
     NotTakenOver {
-        /// Which file, and why.
+        /// First fault: the file and what is wrong with it.
         first: String,
-        /// How many other reasons there are.
+        /// Number of further faults.
         more: usize,
     },
-    /// The database is no longer the file at its path: what is written to it is lost.
+    /// The open database is no longer the file at its path, so everything written to it is lost.
     #[error("the database {} is gone: {what}", path.display())]
     Gone {
-        /// The path.
+        /// Path of the database or its write-ahead log.
         path: PathBuf,
-        /// What is there instead.
+        /// Description of what is at the path instead.
         what: String,
     },
-    /// The thread that writes is gone, or failed in the middle.
-    #[error("the database is being closed, or a write of it failed inside")]
+    /// The writer thread has ended, or panicked during this operation.
+    #[error("the database is closed, or its writer thread panicked during this operation")]
     Stopped,
 }
 
+/// Formats the number of further faults.
 fn and_more(more: usize) -> String {
     match more {
         0 => String::new(),
@@ -92,7 +93,7 @@ fn and_more(more: usize) -> String {
 }
 
 impl StoreError {
-    /// What an error of SQLite means for a file.
+    /// Classifies an SQLite error that occurred during `doing` (a verb) on the database at `path`.
     pub fn of(path: &Path, doing: &'static str, source: rusqlite::Error) -> Self {
         let path = path.to_owned();
         match source.sqlite_error_code() {
@@ -101,7 +102,7 @@ impl StoreError {
                 source: source.into(),
             },
             _ => match source {
-                // A value that no version of this program wrote.
+                // No version of this program writes such values.
                 rusqlite::Error::FromSqlConversionFailure(..)
                 | rusqlite::Error::InvalidColumnType(..)
                 | rusqlite::Error::IntegralValueOutOfRange(..)

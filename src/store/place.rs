@@ -1,5 +1,5 @@
-//! Whether the database is still the file at its path. One that was removed or replaced while it is
-//! open goes on working, and everything that is written to it is lost at the end.
+//! Detects that the database file was removed or replaced while it is open. Such a database keeps
+//! working, but everything written to it is lost when it is closed.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -9,22 +9,22 @@ use std::sync::OnceLock;
 use super::database::beside;
 use super::error::StoreError;
 
-/// Which file: device and inode.
+/// Identity of a file: device and inode number (`inode(7)`).
 type Identity = (u64, u64);
 
-/// The files of an open database. SQLite removes none of them while it has them open.
+/// Files of an open database. SQLite itself does not remove or replace them while they are open.
 pub struct Place {
     path: PathBuf,
     database: Identity,
-    /// The write-ahead log, from when it is first seen.
+    /// Identity of the write-ahead log, once it has been seen.
     log: OnceLock<Identity>,
 }
 
 impl Place {
-    /// Of the database at `path`, which was just opened.
+    /// Records the identity of the database at `path`, which was just opened.
     ///
     /// # Errors
-    /// [`StoreError::Gone`].
+    /// [`StoreError::Gone`] if there is no file at `path` or its metadata cannot be read.
     pub fn of(path: &Path) -> Result<Self, StoreError> {
         let place = Self {
             path: path.to_owned(),
@@ -35,10 +35,10 @@ impl Place {
         Ok(place)
     }
 
-    /// Makes sure that what is open lies where it did.
+    /// Checks that the open files are still the ones at their paths.
     ///
     /// # Errors
-    /// [`StoreError::Gone`].
+    /// [`StoreError::Gone`] if the database or its write-ahead log was removed or replaced.
     pub fn check(&self) -> Result<(), StoreError> {
         match identity(&self.path) {
             Ok(found) if found == self.database => {}
@@ -49,8 +49,8 @@ impl Place {
         match (identity(&log), self.log.get()) {
             (Ok(found), Some(log)) if found == *log => Ok(()),
             (Ok(found), None) => {
-                // Set by another thread just now: to the same.
-                let _same = self.log.set(found);
+                // If another thread has just set it, then to the same value.
+                let _already_set = self.log.set(found);
                 Ok(())
             }
             (Err(_), None) => Ok(()),

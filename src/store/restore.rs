@@ -1,7 +1,7 @@
-//! Putting a backup's accounts and settings in the place of ours.
+//! Restoring accounts and settings from a backup.
 //!
-//! The audit log is never taken back: ours stays, unless it is empty, as on a new robot; then the
-//! backup's comes along with what was not delivered of it. Every session ends.
+//! The current audit log is never replaced. Only if it is empty, as on a new robot, the backup's
+//! audit log is restored too, including its queue of undelivered events. All sessions end.
 
 use std::path::Path;
 
@@ -13,19 +13,22 @@ use super::{audit, clock, load, write_lock, Writer};
 use crate::domain::audit::hex;
 use crate::domain::authority::Caller;
 
-/// What was restored.
+/// Summary of a completed restore.
 #[derive(Debug)]
 pub struct Restored {
-    /// How many users there are now.
+    /// Number of users after the restore.
     pub users: usize,
-    /// Whether the backup's audit log came along.
+    /// Whether the backup's audit log was restored too.
     pub with_audit_log: bool,
 }
 
-/// Refuses a file that is no whole backup of this or an older version.
+/// Checks that a file is an intact backup of the current or an older schema version.
 ///
 /// # Errors
-/// [`StoreError`] names the file and what is wrong with it.
+/// - [`StoreError::Damaged`] if the file is not an intact SQLite database.
+/// - [`StoreError::Foreign`] if the file is not a database of the auth server.
+/// - [`StoreError::Newer`] if its schema version is newer than this program supports.
+/// - [`StoreError::Sqlite`] if it cannot be opened or read.
 pub fn check_backup(path: &Path) -> Result<(), StoreError> {
     check_version(path)?;
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
@@ -42,14 +45,16 @@ pub fn check_backup(path: &Path) -> Result<(), StoreError> {
 }
 
 impl Writer {
-    /// Restores from a copy of a backup, which may be changed.
+    /// Restores accounts and settings from the backup at `path`, a private copy, which is migrated
+    /// to the current schema version in place.
     pub(super) fn restore(&mut self, path: &Path, caller: &Caller) -> Result<Restored, StoreError> {
         check_backup(path)?;
         let of_backup = |source| StoreError::of(path, "read", source);
         let mut backup = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         migrate(&mut backup).map_err(of_backup)?;
         let log_end = audit::head(&backup).map_err(of_backup)?;
-        // How much our timeline is ahead of the backup's, as far as the wall clocks tell.
+        // Offset of our timeline relative to the backup's, in milliseconds, assuming that both wall
+        // clocks were right.
         let now = self.shared.clock.mark();
         let ahead = clock::load(&backup).map_err(of_backup)?.map_or(0, |then| {
             (now.moment.0 - now.reading.wall) - (then.moment.0 - then.reading.wall)
@@ -64,7 +69,7 @@ impl Writer {
         let detached = self.connection.execute_batch("DETACH backup");
         let (appended, with_audit_log) = copied.map_err(failed)?;
         if let Err(error) = detached {
-            log::warn!("cannot close the backup: {error}");
+            log::warn!("cannot detach the backup from the database: {error}");
         }
         let mut restored = load(&self.connection).map_err(failed)?;
         let users = restored.user_count();
@@ -81,6 +86,8 @@ impl Writer {
     }
 }
 
+/// Replaces accounts and settings by those of the attached database `backup`, whose times are
+/// shifted by `ahead` milliseconds.
 fn copy(
     connection: &mut Connection,
     ahead: i64,

@@ -1,4 +1,5 @@
-//! Tables `session`, `access_token` and `refresh_token`. Tokens go with their session.
+//! Tables `session`, `access_token` and `refresh_token`. Deleting a session deletes its tokens
+//! (`ON DELETE CASCADE`).
 
 use rusqlite::{params, Connection, Transaction};
 
@@ -9,6 +10,10 @@ use crate::domain::time::Moment;
 use crate::domain::tokens::{AccessToken, RefreshToken, Session, SessionId, TokenDigest};
 use crate::domain::users::UserId;
 
+/// Loads all sessions and tokens into `state`.
+///
+/// # Errors
+/// The SQLite error if the tables cannot be read.
 pub fn load(connection: &Connection, state: &mut State) -> rusqlite::Result<()> {
     let mut statement = connection.prepare("SELECT id, user_id, scopes, expires FROM session")?;
     let mut rows = statement.query([])?;
@@ -46,6 +51,10 @@ pub fn load(connection: &Connection, state: &mut State) -> rusqlite::Result<()> 
     Ok(())
 }
 
+/// Inserts a session, or updates the one with the same id.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn put(transaction: &Transaction, session: &Session) -> rusqlite::Result<()> {
     transaction
         .prepare_cached(
@@ -61,6 +70,10 @@ pub fn put(transaction: &Transaction, session: &Session) -> rusqlite::Result<()>
     Ok(())
 }
 
+/// Deletes a session and its tokens.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn end(transaction: &Transaction, id: SessionId) -> rusqlite::Result<()> {
     transaction
         .prepare_cached("DELETE FROM session WHERE id = ?")?
@@ -68,6 +81,10 @@ pub fn end(transaction: &Transaction, id: SessionId) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Deletes all sessions of a user, except optionally one.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn end_of(
     transaction: &Transaction,
     user: UserId,
@@ -79,6 +96,10 @@ pub fn end_of(
     Ok(())
 }
 
+/// Deletes the sessions of all users, except optionally one session.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn end_all(transaction: &Transaction, except: Option<SessionId>) -> rusqlite::Result<()> {
     transaction.execute(
         "DELETE FROM session WHERE id IS NOT ?",
@@ -87,6 +108,10 @@ pub fn end_all(transaction: &Transaction, except: Option<SessionId>) -> rusqlite
     Ok(())
 }
 
+/// Inserts an access token.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn put_access(
     transaction: &Transaction,
     digest: &TokenDigest,
@@ -104,6 +129,10 @@ pub fn put_access(
     Ok(())
 }
 
+/// Inserts a refresh token, or updates the time of first use of the one with the same digest.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn put_refresh(
     transaction: &Transaction,
     digest: &TokenDigest,
@@ -123,6 +152,10 @@ pub fn put_refresh(
     Ok(())
 }
 
+/// Deletes access tokens.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn forget_access(transaction: &Transaction, digests: &[TokenDigest]) -> rusqlite::Result<()> {
     forget(
         transaction,
@@ -131,6 +164,10 @@ pub fn forget_access(transaction: &Transaction, digests: &[TokenDigest]) -> rusq
     )
 }
 
+/// Deletes refresh tokens.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn forget_refresh(transaction: &Transaction, digests: &[TokenDigest]) -> rusqlite::Result<()> {
     forget(
         transaction,

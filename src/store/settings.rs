@@ -1,4 +1,4 @@
-//! Table `setting`: one row, or none while all is as on a new robot.
+//! Table `setting`: a single row, or none while all settings have their defaults.
 
 use std::time::Duration;
 
@@ -9,6 +9,11 @@ use crate::domain::change::Change;
 use crate::domain::settings::{Kind, Setting, Settings, Value, SETTINGS};
 use crate::domain::state::State;
 
+/// Loads the settings, and whether access control is on, into `state`.
+///
+/// # Errors
+/// The SQLite error if the table cannot be read, or [`rusqlite::Error::InvalidColumnType`] if a
+/// value is one that no version of this program writes.
 pub fn load(connection: &Connection, state: &mut State) -> rusqlite::Result<()> {
     let found = connection
         .query_row("SELECT * FROM setting", [], |row| {
@@ -34,7 +39,7 @@ pub fn load(connection: &Connection, state: &mut State) -> rusqlite::Result<()> 
     Ok(())
 }
 
-/// The value in a setting's column; `None` when it is no such value.
+/// Returns the value in the column of a setting; `None` if it is not a valid value of its type.
 fn value(row: &Row, setting: &Setting) -> rusqlite::Result<Option<Value>> {
     if row.get_ref(setting.column)? == ValueRef::Null {
         return Ok(Some(Value::Null));
@@ -59,6 +64,10 @@ impl ToSql for Value {
     }
 }
 
+/// Stores all settings. Whether access control is on stays unchanged.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn put(transaction: &Transaction, settings: &Settings) -> rusqlite::Result<()> {
     let columns: Vec<_> = SETTINGS.iter().map(|setting| setting.column).collect();
     let updates: Vec<_> = columns
@@ -77,6 +86,10 @@ pub fn put(transaction: &Transaction, settings: &Settings) -> rusqlite::Result<(
     Ok(())
 }
 
+/// Stores whether access control is on.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn set_access_control(transaction: &Transaction, on: bool) -> rusqlite::Result<()> {
     let changed = transaction.execute("UPDATE setting SET access_control = ?", [on])?;
     if changed == 0 {

@@ -9,13 +9,19 @@ use crate::domain::state::State;
 use crate::domain::time::Moment;
 use crate::domain::users::{AccountType, FormerUsername, ResetPasswordReason, User, UserId};
 
-/// Reasons that are stored; the age of a password is not.
+/// Stored reasons with their names in the database. `PasswordExpired` is computed, and never
+/// stored.
 const REASONS: [(ResetPasswordReason, &str); 3] = [
     (ResetPasswordReason::None, "NONE"),
     (ResetPasswordReason::FirstTimeLogin, "FIRST_TIME_LOGIN"),
     (ResetPasswordReason::AdminForced, "ADMIN_FORCED"),
 ];
 
+/// Loads all users and former usernames into `state`.
+///
+/// # Errors
+/// The SQLite error if the tables cannot be read, or [`rusqlite::Error::InvalidColumnType`] if a
+/// value is one that no version of this program writes.
 pub fn load(connection: &Connection, state: &mut State) -> rusqlite::Result<()> {
     let mut statement = connection.prepare("SELECT * FROM user")?;
     let mut rows = statement.query([])?;
@@ -35,6 +41,7 @@ pub fn load(connection: &Connection, state: &mut State) -> rusqlite::Result<()> 
     Ok(())
 }
 
+/// Converts a row of table `user`.
 fn user(row: &Row) -> rusqlite::Result<User> {
     let unknown = |name: &str| {
         let column = row.as_ref().column_index(name).unwrap_or_default();
@@ -62,6 +69,10 @@ fn user(row: &Row) -> rusqlite::Result<User> {
     })
 }
 
+/// Inserts a user, or updates the one with the same id.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn put(transaction: &Transaction, user: &User) -> rusqlite::Result<()> {
     let reason = REASONS
         .into_iter()
@@ -93,6 +104,10 @@ pub fn put(transaction: &Transaction, user: &User) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Inserts or replaces the record of a former username.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn put_former(transaction: &Transaction, former: &FormerUsername) -> rusqlite::Result<()> {
     transaction.execute(
         "INSERT OR REPLACE INTO former_username VALUES (?, ?, ?)",
@@ -101,6 +116,10 @@ pub fn put_former(transaction: &Transaction, former: &FormerUsername) -> rusqlit
     Ok(())
 }
 
+/// Deletes a user, and thereby the user's sessions.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
 pub fn delete(transaction: &Transaction, id: UserId) -> rusqlite::Result<()> {
     transaction.execute("DELETE FROM user WHERE id = ?", [id.0])?;
     Ok(())

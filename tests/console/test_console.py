@@ -63,7 +63,7 @@ def test_user_add(robot):
     assert len(user["temporaryPassword"]) >= 8
     done = robot.console("user", "add", "eve", "--full-name", "Eve")
     assert done.returncode == 1
-    assert done.stderr == 'error: There is a user "eve" already.\n'
+    assert done.stderr == 'error: User "eve" already exists.\n'
 
 
 def test_password_comes_from_standard_input(robot):

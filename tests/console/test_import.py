@@ -14,7 +14,7 @@ from support import BINARY, ENVIRONMENT, PATIENCE, ROOT, request, run, wait_for
 
 DATABASE = "auth-server.sqlite"
 ADMIN = "UPDATE user SET {} WHERE id = 1"
-NO_TYPE = "is none of admin, user, auditor, service"
+NO_TYPE = "is not one of admin, user, auditor, service"
 
 
 @pytest.fixture
@@ -90,8 +90,8 @@ def test_dry_run_tells_all_that_stands_in_the_way(state):
     assert done.returncode == 1
     said = [line for line in done.stdout.splitlines() if line.startswith("prevents the import: ")]
     assert said == [
-        f"prevents the import: {database}: table setting: a key is unknown",
-        f"prevents the import: {database}: table user, id 1, column hashed_password: is no PHC string",
+        f"prevents the import: {database}: table setting: contains an unknown key",
+        f"prevents the import: {database}: table user, id 1, column hashed_password: is not a PHC string",
         f"prevents the import: {database}: table user, id 2, column account_type: {NO_TYPE}",
     ]
     assert "secret" not in done.stdout + done.stderr
@@ -237,7 +237,7 @@ def test_force_takes_what_can_be_had(start, state):
     # It is certain that it was off: the rest of the database is whole.
     assert (told["users"], told["settings"], told["accessControl"]) == (9, 3, False)
     assert [fault.removeprefix(f"{database}: ") for fault in told["faults"]] == [
-        "table setting, key idleLogout, column value: is no number above 0",
+        "table setting, key idleLogout, column value: is not a number above 0",
         f"table user, id 2, column account_type: {NO_TYPE}",
     ]
     _, api = start()

@@ -241,7 +241,7 @@ def test_outage_and_restarts_lose_no_event(start, tmp_path):
     path = tmp_path / "audit.sock"
     server, api = start("--audit-server-uds", path)
     api.create("one")
-    server.wait_log("does not take events, they wait")
+    server.wait_log("cannot deliver events to the audit server")
     audit = AuditServer(path)
     audit.status = 503
     api.create("two")

@@ -838,7 +838,7 @@ def is_taken(answer, name):
     assert error_of(answer) == (400, "userAlreadyExists")
     # Why, though there is no such user: as when there is one would be no answer.
     assert name in answer.json["detail"]
-    assert answer.json["detail"] != f'There is a user "{name}" already.'
+    assert answer.json["detail"] != f'User "{name}" already exists.'
     return True
 
 

@@ -170,7 +170,7 @@ def test_damaged_database_is_named_and_left_alone(stopped, where):
     }[where]
     overwrite(stopped, begin, length)
     said = refusal(stopped)
-    assert str(stopped) in said and ("damaged" in said or "no database" in said)
+    assert str(stopped) in said and ("damaged" in said or "not a database" in said)
 
 
 def test_truncated_database_is_damaged(stopped):
@@ -181,13 +181,13 @@ def test_truncated_database_is_damaged(stopped):
 def test_empty_database_is_damaged(stopped):
     os.truncate(stopped, 0)
     said = refusal(stopped)
-    assert str(stopped) in said and "it is empty" in said
+    assert str(stopped) in said and "the file is empty" in said
 
 
 def test_log_without_its_database_is_damaged(stopped):
     stopped.with_name(DATABASE + "-wal").write_bytes(b"x")
     stopped.unlink()
-    assert "it is missing" in refusal(stopped)
+    assert "the file is missing" in refusal(stopped)
 
 
 def test_other_programs_database_is_refused(tmp_path):
@@ -196,7 +196,7 @@ def test_other_programs_database_is_refused(tmp_path):
     with sqlite3.connect(path) as database:
         database.execute("CREATE TABLE other (x)")
     database.close()
-    assert "is no database of the auth server" in refusal(path)
+    assert "is not a database of the auth server" in refusal(path)
 
 
 def test_newer_database_is_refused(stopped):
@@ -204,7 +204,7 @@ def test_newer_database_is_refused(stopped):
         database.execute("PRAGMA user_version = 99")
     database.close()
     said = refusal(stopped)
-    assert str(stopped) in said and "has version 99, and this program knows up to 2" in said
+    assert str(stopped) in said and "has version 99, but this program supports only up to 2" in said
 
 
 def test_leftovers_of_an_interrupted_start_are_no_harm(start, tmp_path):

@@ -146,7 +146,7 @@ def test_folder_without_database_counts_for_nothing(start, state):
     lay(state, "first")
     (state / UPGRADED).mkdir()
     server, _ = start()
-    assert f"{FIRST}/auth_server.db, which was left as it is: users: 10" in server.log
+    assert f"{FIRST}/auth_server.db, which was left unchanged: users: 10" in server.log
 
 
 @pytest.mark.parametrize(("hours", "reason"), [(23, "NONE"), (25, "PASSWORD_EXPIRED")])
@@ -279,7 +279,7 @@ def test_failed_logins_of_users_who_are_gone_count_for_nothing(start, state):
     edit(lay(state), "INSERT INTO failed_login VALUES (99, 4711, '2026-01-01 00:00:00.000000')")
     server, _ = start()
     assert "failed logins: 7" in server.log
-    assert "1 failed logins of users who are not there were left out" in server.log
+    assert "1 failed logins of users who do not exist were left out" in server.log
 
 
 def cut_off(database, mode):
@@ -342,7 +342,7 @@ NONSENSE = {
     ),
     "4 GiB": (
         ADMIN.format("hashed_password = replace(hashed_password, 'm=65536', 'm=4194304')"),
-        "column hashed_password: asks for more than m=262144",
+        "column hashed_password: requires more than m=262144",
     ),
     "17 passes": (
         ADMIN.format("hashed_password = replace(hashed_password, 't=3', 't=17')"),
@@ -504,7 +504,7 @@ def test_unknown_version_is_refused_beside_a_known_one_too(state, name, sample):
     other = state.with_name("other")
     shutil.copytree(lay(other).parent, state / name)
     said = refused(state)
-    assert str(state / name) in said and "not known" in said
+    assert str(state / name) in said and "unknown version" in said
 
 
 def test_database_in_the_wrong_place_is_refused(state):
@@ -552,7 +552,7 @@ def test_link_in_place_of_the_folder_is_refused(state):
     (state / UPGRADED).rename(state.with_name("elsewhere"))
     (state / UPGRADED).symlink_to(state.with_name("elsewhere"))
     said = refused(state)
-    assert str(state / UPGRADED) in said and "is no directory" in said
+    assert str(state / UPGRADED) in said and "is not a directory" in said
 
 
 @root

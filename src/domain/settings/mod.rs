@@ -1,7 +1,7 @@
-//! The settings that an administrator may change.
+//! Settings that an administrator can change.
 //!
-//! [`SETTINGS`] describes each of them once: what clients call it, what it means and which values it
-//! takes. Patches, views, the document and the database's columns follow from it.
+//! [`SETTINGS`] describes each setting once: its name for clients, its meaning and its valid
+//! values. Patches, views, the OpenAPI document and the database columns are derived from it.
 
 pub mod rules;
 
@@ -10,29 +10,29 @@ use std::time::Duration;
 
 use super::error::{Field, RuleError};
 
-/// Longest password, in characters.
+/// Maximum length of a password, in characters.
 pub const MAX_PASSWORD_LENGTH: u32 = 1024;
-/// Fewest characters of a password while no other number is set.
+/// Default minimum length of a password, in characters.
 pub const DEFAULT_MINIMUM_LENGTH: u32 = 8;
 
-/// All settings but the switch of access control.
+/// All settings, except whether access control is on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// Failed logins before an account locks; `None`: never.
+    /// Number of failed logins that locks an account; `None` if accounts are never locked.
     pub max_login_attempts: Option<u32>,
-    /// Age at which a password expires; `None`: never.
+    /// Age at which a password expires; `None` if passwords never expire.
     pub password_reset_time: Option<Duration>,
-    /// Fewest characters of a password; `None` is [`DEFAULT_MINIMUM_LENGTH`].
+    /// Minimum length of a password, in characters; `None` means [`DEFAULT_MINIMUM_LENGTH`].
     pub password_minimum_length: Option<u32>,
-    /// Whether a password needs a punctuation character.
+    /// Whether a password must contain a punctuation character; `None` means no.
     pub password_special_characters: Option<bool>,
-    /// Lifetime of a token.
+    /// Lifetime of access and refresh tokens.
     pub idle_logout: Duration,
-    /// Whether only administrators update the robot's software.
+    /// Whether only administrators may update the robot's software; if not, users may as well.
     pub admin_for_software_updates: bool,
-    /// Whether only administrators send protocols to the robot.
+    /// Whether only administrators may send protocols to the robot; if not, users may as well.
     pub admin_for_protocols: bool,
-    /// Whether only administrators sign off runs.
+    /// Whether only administrators may sign off runs; if not, users may as well.
     pub admin_for_signoff: bool,
 }
 
@@ -54,18 +54,18 @@ impl Default for Settings {
 /// Value of a setting.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value {
-    /// No value, where that means something.
+    /// Null, for a nullable setting.
     Null,
-    /// A number.
+    /// Non-negative integer.
     Integer(u32),
-    /// A span of time.
+    /// Duration, which clients see in seconds.
     Duration(Duration),
-    /// Yes or no.
+    /// True or false.
     Boolean(bool),
 }
 
 impl fmt::Display for Value {
-    /// As JSON has it; a span of time in seconds.
+    /// Writes the value as JSON; a duration as seconds with a fraction.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Null => f.write_str("null"),
@@ -76,34 +76,34 @@ impl fmt::Display for Value {
     }
 }
 
-/// Values that a setting takes.
+/// Type and range of the values that a setting accepts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
-    /// A number in a range, both ends included.
+    /// Whole number from the first bound to the second, inclusive.
     Integer(u32, u32),
-    /// A span of time in a range of seconds, both ends included.
+    /// Duration from the first bound to the second, inclusive, in seconds.
     Seconds(f64, f64),
-    /// Yes or no.
+    /// True or false.
     Boolean,
 }
 
 /// Description of a setting.
 pub struct Setting {
-    /// Name of the field, as clients spell it.
+    /// Name of the JSON field.
     pub name: &'static str,
-    /// Name of the database's column.
+    /// Name of the database column.
     pub column: &'static str,
-    /// Meaning, for people.
+    /// Description for the OpenAPI document.
     pub meaning: &'static str,
-    /// Values that it takes.
+    /// Type and range of the accepted values, other than null.
     pub kind: Kind,
-    /// Whether it takes null.
+    /// Whether the setting accepts null.
     pub nullable: bool,
     get: fn(&Settings) -> Value,
     set: fn(&mut Settings, Value),
 }
 
-/// Description of a field of [`Settings`]; `nullable` for one that is an `Option`.
+/// Builds the [`Setting`] for a field of [`Settings`]. `nullable` marks fields of type `Option`.
 macro_rules! setting {
     ($name:literal, $field:ident, $meaning:literal, $kind:expr, nullable $variant:ident) => {
         Setting {
@@ -138,83 +138,83 @@ macro_rules! setting {
     };
 }
 
-/// All settings, in the order in which clients see them.
+/// Descriptions of all settings, in the order in which clients see them.
 pub static SETTINGS: [Setting; 8] = [
     setting!(
         "maxNumberOfLoginAttempts",
         max_login_attempts,
-        "Failed logins before an account locks; null: never.",
+        "Number of failed logins that locks an account; null means never.",
         Kind::Integer(1, 1_000_000),
         nullable Integer
     ),
     setting!(
         "passwordResetTime",
         password_reset_time,
-        "Age at which a password expires, in seconds; null: never.",
-        Kind::Seconds(86_400.0, 3_155_760_000.0), // a day to a hundred years
+        "Age at which a password expires, in seconds; null means never.",
+        Kind::Seconds(86_400.0, 3_155_760_000.0), // one day to one hundred years
         nullable Duration
     ),
     setting!(
         "passwordComplexityMinimumLength",
         password_minimum_length,
-        "Fewest characters of a password; null means 8. A change makes every user set a new \
-         password, and ends every session.",
+        "Minimum length of a password, in characters; null means 8. Changing it requires a new \
+         password from every user and ends all sessions.",
         Kind::Integer(1, MAX_PASSWORD_LENGTH),
         nullable Integer
     ),
     setting!(
         "passwordComplexitySpecialCharacters",
         password_special_characters,
-        "Whether a password needs a punctuation character. A change makes every user set a new \
-         password, and ends every session.",
+        "Whether a password must contain a punctuation character. Changing it requires a new \
+         password from every user and ends all sessions.",
         Kind::Boolean,
         nullable Boolean
     ),
     setting!(
         "idleLogout",
         idle_logout,
-        "Lifetime of a token, in seconds.",
-        Kind::Seconds(1.0, 604_800.0), // up to a week
+        "Lifetime of access and refresh tokens, in seconds.",
+        Kind::Seconds(1.0, 604_800.0), // one second to one week
         Duration
     ),
     setting!(
         "requireAdminCredsWhenUpdatingRobotSoftware",
         admin_for_software_updates,
-        "Whether a user lacks the scope `updates.write`.",
+        "Whether accounts of type `user` lack the scope `updates.write`.",
         Kind::Boolean,
         Boolean
     ),
     setting!(
         "requireAdminCredsWhenSendingProtocolToRobot",
         admin_for_protocols,
-        "Whether a user lacks the scope `protocols.write`.",
+        "Whether accounts of type `user` lack the scope `protocols.write`.",
         Kind::Boolean,
         Boolean
     ),
     setting!(
         "requireAdminCredsForSignoffProtocol",
         admin_for_signoff,
-        "Whether a user lacks the scope `run_signoff.write`.",
+        "Whether accounts of type `user` lack the scope `run_signoff.write`.",
         Kind::Boolean,
         Boolean
     ),
 ];
 
 impl Setting {
-    /// The setting that clients call `name`, or `None` when there is none.
+    /// Returns the setting with this JSON name, or `None` if there is none.
     pub fn named(name: &str) -> Option<&'static Self> {
         SETTINGS.iter().find(|setting| setting.name == name)
     }
 
-    /// Its value.
+    /// Returns the value of this setting in `settings`.
     pub fn value(&self, settings: &Settings) -> Value {
         (self.get)(settings)
     }
 
-    /// Gives it a value of its kind.
+    /// Sets this setting in `settings` to `value`.
     ///
     /// # Errors
-    /// [`RuleError::OutOfRange`] names the setting and the range; nothing has changed.
+    /// [`RuleError::OutOfRange`] if the setting does not accept the value; `settings` is unchanged.
     pub fn put(&self, settings: &mut Settings, value: Value) -> Result<(), RuleError> {
         if self.accepts(value) {
             (self.set)(settings, value);
@@ -226,7 +226,8 @@ impl Setting {
         })
     }
 
-    /// The nearest value to `value` that it takes, if that is of its kind.
+    /// Returns the accepted value nearest to `value`. Returns `value` itself if it is of another
+    /// type.
     pub fn nearest(&self, value: Value) -> Value {
         match (self.kind, value) {
             (Kind::Integer(least, most), Value::Integer(number)) => {
@@ -256,11 +257,13 @@ impl Setting {
         }
     }
 
-    /// The values that it takes, in words.
+    /// Describes the accepted values, for an error message.
     fn rule(&self) -> String {
         let rule = match self.kind {
-            Kind::Integer(least, most) => format!("must be from {least} to {most}"),
-            Kind::Seconds(least, most) => format!("must be from {least:.0} to {most:.0} seconds"),
+            Kind::Integer(least, most) => format!("must be between {least} and {most}"),
+            Kind::Seconds(least, most) => {
+                format!("must be between {least:.0} and {most:.0} seconds")
+            }
             Kind::Boolean => "must be true or false".into(),
         };
         if self.nullable {
@@ -277,20 +280,20 @@ impl fmt::Debug for Setting {
     }
 }
 
-/// Settings to change, with their new values.
+/// Settings to change, each with its new value.
 #[derive(Clone, Debug, Default)]
 pub struct SettingsPatch(Vec<(&'static Setting, Value)>);
 
 impl SettingsPatch {
-    /// Changes one more setting.
+    /// Adds a setting to change.
     pub fn add(&mut self, setting: &'static Setting, value: Value) {
         self.0.push((setting, value));
     }
 
-    /// `settings` with these changed.
+    /// Returns a copy of `settings` with the changes applied.
     ///
     /// # Errors
-    /// [`RuleError::OutOfRange`] for the first value that is.
+    /// [`RuleError::OutOfRange`] for the first value that its setting does not accept.
     pub fn applied_to(&self, settings: &Settings) -> Result<Settings, RuleError> {
         let mut settings = settings.clone();
         for (setting, value) in &self.0 {
@@ -301,13 +304,13 @@ impl SettingsPatch {
 }
 
 impl Settings {
-    /// Whether the two ask for other passwords.
+    /// Returns whether the password complexity rules of two settings differ.
     pub fn password_policy_differs(&self, other: &Self) -> bool {
         self.password_minimum_length != other.password_minimum_length
             || self.password_special_characters != other.password_special_characters
     }
 
-    /// What differs in `new`, in words for the audit log: `idleLogout 180.0 → 60.0`.
+    /// Describes the differences in `new` for the audit log, such as `idleLogout 180.0 → 60.0`.
     pub fn differences(&self, new: &Self) -> Vec<String> {
         SETTINGS
             .iter()

@@ -1,4 +1,4 @@
-//! Changing settings.
+//! Rules for changing and resetting the settings.
 
 use super::{Settings, SettingsPatch};
 use crate::domain::authority::Caller;
@@ -8,10 +8,11 @@ use crate::domain::error::RuleError;
 use crate::domain::state::State;
 use crate::domain::users::{ResetPasswordReason, User};
 
-/// Changes the settings.
+/// Changes settings. A change of the password complexity rules requires a new password from every
+/// user and ends all sessions.
 ///
 /// # Errors
-/// [`RuleError::OutOfRange`].
+/// [`RuleError::OutOfRange`] for the first value that its setting does not accept; nothing changes.
 pub fn patch(
     state: &State,
     caller: &Caller,
@@ -21,7 +22,7 @@ pub fn patch(
     Ok(put(state, caller, "edit CRS settings", settings))
 }
 
-/// Puts the settings back to their defaults.
+/// Resets all settings to their defaults. Access control stays on or off.
 pub fn reset(state: &State, caller: &Caller) -> Decision<Settings> {
     put(state, caller, "reset CRS settings", Settings::default())
 }

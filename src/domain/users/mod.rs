@@ -1,4 +1,4 @@
-//! User accounts: what one is, its names, and which of them failed logins lock.
+//! User accounts: account types, usernames and full names, and locking after failed logins.
 
 pub mod profile;
 pub mod rules;
@@ -14,35 +14,35 @@ use crate::domain::scopes::{Scope, Scopes};
 use crate::domain::settings::Settings;
 use crate::domain::time::{whole_seconds, Moment};
 
-/// Longest username, in characters.
+/// Maximum length of a username, in characters.
 pub const MAX_USERNAME_LENGTH: usize = 20;
-/// Longest full name, in characters.
+/// Maximum length of a full name, in characters.
 pub const MAX_FULL_NAME_LENGTH: usize = 256;
-/// The full name of every service account.
+/// Full name of every service account.
 pub const SERVICE_FULL_NAME: &str = "Service Account";
-/// Wrong passwords in a row that an account may be given that is slowed down, before it is.
+/// Consecutive failed logins after which an account that is never locked is throttled instead.
 const FREE_ATTEMPTS: u32 = 5;
-/// Longest wait between two attempts.
+/// Maximum delay before the next login attempt of a throttled account.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// What an account is for; it decides which scopes the account has.
+/// Type of an account, which determines its scopes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AccountType {
-    /// Administers the robot.
+    /// Administrator of the robot.
     Admin,
-    /// Works with the robot.
+    /// Ordinary user, who runs protocols on the robot.
     User,
-    /// Reads accounts.
+    /// Auditor, who may read all accounts but change only their own.
     Auditor,
-    /// A program.
+    /// Service account, used by a program instead of a person.
     Service,
 }
 
 impl AccountType {
-    /// All types.
+    /// All account types.
     pub const ALL: [Self; 4] = [Self::Admin, Self::User, Self::Auditor, Self::Service];
 
-    /// The name in requests and answers.
+    /// Returns the name used in requests and responses.
     pub fn name(self) -> &'static str {
         match self {
             Self::Admin => "admin",
@@ -52,12 +52,12 @@ impl AccountType {
         }
     }
 
-    /// The type of a name, or `None` when there is none.
+    /// Returns the account type with this name, or `None` if the name is unknown.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|each| each.name() == name)
     }
 
-    /// All that an account of this type may do under these settings.
+    /// Returns the scopes of an account of this type under the given settings.
     pub fn scopes(self, settings: &Settings) -> Scopes {
         match self {
             Self::Admin | Self::Service => Scopes::of(&Scope::ALL),
@@ -91,59 +91,60 @@ impl AccountType {
     }
 }
 
-/// Why a user must set a new password.
+/// Reason why a user must set a new password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResetPasswordReason {
-    /// They need not.
+    /// No new password is required.
     None,
-    /// They have a temporary password.
+    /// The user has not yet replaced the temporary password that the account was created with.
     FirstTimeLogin,
-    /// An administrator wants it, or changed what passwords must look like.
+    /// An administrator required it, or changed the password policy.
     AdminForced,
-    /// The password is older than the settings allow.
+    /// The password is older than the setting `passwordResetTime` allows.
     PasswordExpired,
 }
 
-/// Which user, whatever the name.
+/// Identifier of a user, which never changes, unlike the username.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserId(pub i64);
 
-/// A user account, as it is stored.
+/// User account, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
-    /// Which one.
+    /// Identifier of the user.
     pub id: UserId,
-    /// What the user logs in with.
+    /// Username of the account.
     pub username: String,
     /// Full name of the person.
     pub full_name: String,
     /// Type of the account.
     pub account_type: AccountType,
-    /// The password's hash.
+    /// Hash of the password.
     pub password: PasswordHash,
-    /// Since when it has been that one.
+    /// Time at which the password was set.
     pub password_set_at: Moment,
-    /// Whether it is temporary: the user must replace it.
+    /// Whether the password is temporary, so that the user must replace it.
     pub temporary_password: bool,
-    /// Why a new one must be set, apart from the password's age.
+    /// Reason why a new password must be set, not counting the age of the current one.
     pub stored_reason: ResetPasswordReason,
     /// Whether an administrator locked the account.
     pub locked_by_admin: bool,
-    /// Failed logins since the last right one.
+    /// Number of failed logins since the last successful one.
     pub failed_logins: u32,
-    /// When the last of them was.
+    /// Time of the most recent failed login.
     pub last_failed_login: Option<Moment>,
 }
 
 impl fmt::Display for User {
-    /// Username and full name, as the audit log tells a person: `"ada" ("Ada Lovelace")`.
+    /// Writes the username and full name as the audit log shows them: `"ada" ("Ada Lovelace")`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} ({:?})", self.username, self.full_name)
     }
 }
 
 impl User {
-    /// Why the user must set a new password.
+    /// Returns the reason why the user must set a new password. A stored reason takes precedence
+    /// over the password's age.
     pub fn reset_reason(&self, settings: &Settings, now: Moment) -> ResetPasswordReason {
         if self.stored_reason != ResetPasswordReason::None {
             return self.stored_reason;
@@ -157,7 +158,8 @@ impl User {
         ResetPasswordReason::None
     }
 
-    /// The scopes that the user may use now.
+    /// Returns the user's scopes at `now`: those of the account type, or only
+    /// [`Scopes::SELF_ONLY`] while a new password must be set.
     pub fn scopes(&self, settings: &Settings, now: Moment) -> Scopes {
         if self.reset_reason(settings, now) == ResetPasswordReason::None {
             self.account_type.scopes(settings)
@@ -167,40 +169,41 @@ impl User {
     }
 }
 
-/// Which accounts failed logins lock; the others are slowed down.
+/// Decides which accounts are locked by failed logins and which are throttled instead.
 #[derive(Clone, Copy, Debug)]
 pub struct LockPolicy {
-    /// Failed logins before an account locks; `None`: never.
-    pub(super) most: Option<u32>,
-    /// The last administrator who can log in, while access control is on: nobody could help.
-    pub(super) spared: Option<UserId>,
+    /// Number of failed logins that locks an account; `None` if accounts are never locked.
+    pub(super) max_attempts: Option<u32>,
+    /// Last administrator who can log in while access control is on. This account is never locked,
+    /// because nobody else could unlock it.
+    pub(super) exempt: Option<UserId>,
 }
 
 impl LockPolicy {
-    /// Whether the account is locked, by an administrator or by failed logins.
+    /// Returns whether the account is locked, by an administrator or by failed logins.
     pub fn is_locked(&self, user: &User) -> bool {
         user.locked_by_admin || self.attempts_remaining(user) == Some(0)
     }
 
-    /// Whether failed logins slow the account down instead of locking it.
+    /// Returns whether failed logins throttle the account instead of locking it.
     pub fn slows(&self, user: &User) -> bool {
-        user.account_type == AccountType::Service || self.spared == Some(user.id)
+        user.account_type == AccountType::Service || self.exempt == Some(user.id)
     }
 
-    /// Failed logins that are left before the account locks; `None` when there is no limit.
+    /// Returns how many more failed logins lock the account; `None` if there is no limit.
     pub fn attempts_remaining(&self, user: &User) -> Option<u32> {
         if self.slows(user) {
             return None;
         }
-        let most = self.most?;
+        let max_attempts = self.max_attempts?;
         if user.locked_by_admin {
             return Some(0);
         }
-        Some(most.saturating_sub(user.failed_logins))
+        Some(max_attempts.saturating_sub(user.failed_logins))
     }
 
-    /// How long an account that is slowed down has to wait for its next attempt, in seconds rounded
-    /// up; `None` when it has not. Each failure doubles the wait.
+    /// Returns how long a throttled account must wait before its next login attempt, in seconds
+    /// rounded up; `None` if it need not wait. Each failed login doubles the delay.
     pub fn must_wait(&self, user: &User, now: Moment) -> Option<u64> {
         let over = user.failed_logins.checked_sub(FREE_ATTEMPTS)?;
         if !self.slows(user) {
@@ -211,25 +214,26 @@ impl LockPolicy {
         (!left.is_zero()).then_some(whole_seconds(left))
     }
 
-    /// Whether this is an administrator who can log in.
+    /// Returns whether the user is an administrator who is not locked.
     pub fn is_able_admin(&self, user: &User) -> bool {
         user.account_type == AccountType::Admin && !self.is_locked(user)
     }
 }
 
-/// Who had a username that nobody has now: it is theirs for ever (21 CFR 11.100(a)).
+/// Record of who held a username that is no longer in use. A username identifies one person for
+/// ever (21 CFR 11.100(a)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormerUsername {
-    /// The name as [`fold`] gives it.
+    /// Username, as normalized by [`fold`].
     pub key: String,
-    /// Who had it.
+    /// User who held the username.
     pub user: UserId,
-    /// That person's name.
+    /// Full name of that person.
     pub full_name: String,
 }
 
 impl FormerUsername {
-    /// That a user gives the username up.
+    /// Creates the record for the current username of `user`.
     pub fn of(user: &User) -> Self {
         Self {
             key: fold(&user.username),
@@ -239,16 +243,19 @@ impl FormerUsername {
     }
 }
 
-/// What two usernames have in common that differ in case alone.
+/// Normalizes a username to ASCII lower case, so that names that differ only in case compare equal.
 pub fn fold(username: &str) -> String {
     username.to_ascii_lowercase()
 }
 
-/// Refuses a username that nobody may have.
+/// Checks that a username is valid.
 ///
 /// # Errors
-/// Empty, too long, of dots alone (it would be no path segment), or with characters that cannot be
-/// typed.
+/// - [`RuleError::Empty`] if the username is empty.
+/// - [`RuleError::TooLong`] if it has more than [`MAX_USERNAME_LENGTH`] characters.
+/// - [`RuleError::UsernameContainsInvalidCharacters`] if it contains a character that the
+///   touchscreen cannot type, or consists of dots alone, which cannot be a path segment (RFC 3986
+///   §3.3).
 pub fn check_username(username: &str) -> Result<(), RuleError> {
     check_length(username, Field::Username, MAX_USERNAME_LENGTH)?;
     if !username.chars().all(can_be_typed) || username.chars().all(|c| c == '.') {
@@ -257,10 +264,13 @@ pub fn check_username(username: &str) -> Result<(), RuleError> {
     Ok(())
 }
 
-/// A full name without the white space around it.
+/// Returns a full name without leading and trailing white space.
 ///
 /// # Errors
-/// Blank, too long, or with characters that people cannot see.
+/// - [`RuleError::Empty`] if the name is empty or looks blank.
+/// - [`RuleError::TooLong`] if it has more than [`MAX_FULL_NAME_LENGTH`] characters.
+/// - [`RuleError::FullNameContainsInvalidCharacters`] if it contains control, bidirectional or
+///   other invisible characters.
 pub fn readable_full_name(full_name: &str) -> Result<String, RuleError> {
     let trimmed = full_name.trim();
     check_length(trimmed, Field::FullName, MAX_FULL_NAME_LENGTH)?;
@@ -275,8 +285,8 @@ pub fn readable_full_name(full_name: &str) -> Result<String, RuleError> {
     Ok(trimmed.to_owned())
 }
 
-/// Control, bidirectional and other characters without a shape of their own (Unicode 15.1, table
-/// 4-4: Cc, Cf, Zl, Zp, Cs, Co, Cn).
+/// Returns whether a character is a control, bidirectional or other invisible character: general
+/// category Cc, Cf, Zl, Zp, Cs, Co or Cn (Unicode 15.1, table 4-4).
 fn is_invisible(c: char) -> bool {
     matches!(
         c.general_category(),
@@ -290,8 +300,8 @@ fn is_invisible(c: char) -> bool {
     )
 }
 
-/// White space, marks without a letter, and the letters and symbols that are drawn as nothing: the
-/// Hangul fillers and the Braille blank.
+/// Returns whether a character leaves no visible trace on its own: white space, combining marks,
+/// the Hangul fillers and the blank Braille pattern.
 fn looks_blank(c: char) -> bool {
     c.is_whitespace()
         || c.general_category_group() == GeneralCategoryGroup::Mark
@@ -301,12 +311,12 @@ fn looks_blank(c: char) -> bool {
         )
 }
 
-fn check_length(text: &str, field: Field, most: usize) -> Result<(), RuleError> {
+fn check_length(text: &str, field: Field, max: usize) -> Result<(), RuleError> {
     if text.is_empty() {
         return Err(RuleError::Empty { field });
     }
-    if text.chars().count() > most {
-        return Err(RuleError::TooLong { field, most });
+    if text.chars().count() > max {
+        return Err(RuleError::TooLong { field, most: max });
     }
     Ok(())
 }

@@ -1,10 +1,10 @@
-//! What is told of a user.
+//! Public view of a user account.
 
 use super::{AccountType, LockPolicy, ResetPasswordReason, User};
 use crate::domain::state::State;
 use crate::domain::time::Moment;
 
-/// A user account at one moment, as it is told to others.
+/// Public view of a user account at one point in time.
 #[derive(Clone, Debug)]
 pub struct Profile {
     /// Username of the account.
@@ -13,14 +13,14 @@ pub struct Profile {
     pub full_name: String,
     /// Type of the account.
     pub account_type: AccountType,
-    /// Whether an administrator or failed logins locked the account.
+    /// Whether the account is locked, by an administrator or by failed logins.
     pub locked: bool,
-    /// Why the user must set a new password.
+    /// Reason why the user must set a new password.
     pub reset_reason: ResetPasswordReason,
 }
 
 impl Profile {
-    /// A user at the moment `now`. `policy`: that of `state`.
+    /// Creates the profile of `user` at the time `now`. `policy` is the lock policy of `state`.
     pub fn of(user: &User, state: &State, policy: &LockPolicy, now: Moment) -> Self {
         Self {
             username: user.username.clone(),

@@ -14,7 +14,7 @@ use crate::domain::state::State;
 use crate::domain::time::Moment;
 use crate::domain::tokens::SessionId;
 
-/// A user account to create.
+/// Request to create a user account.
 #[derive(Clone, Debug)]
 pub struct NewUser {
     /// Username of the account.
@@ -27,32 +27,33 @@ pub struct NewUser {
     pub temporary: bool,
 }
 
-/// What to change of a user; `None` leaves it as it is.
+/// Request to change a user account. `None` leaves a field unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct UserPatch {
-    /// A new username.
+    /// New username.
     pub username: Option<String>,
-    /// A new full name.
+    /// New full name.
     pub full_name: Option<String>,
-    /// Another type.
+    /// New account type.
     pub account_type: Option<AccountType>,
-    /// Lock or unlock; unlocking forgets failed logins as well.
+    /// Whether to lock or unlock the account. Unlocking also resets the count of failed logins.
     pub locked: Option<bool>,
-    /// Make the user set a new password. A password in the same change comes before.
+    /// Whether to require a new password from the user. Ignored if the same change sets a password.
     pub reset_password: bool,
 }
 
-/// A decision that lacks only the hash of the new password, so that only passwords that the rules
-/// allow are hashed.
+/// Decision that still needs the hash of the new password. Deciding before hashing means that only
+/// passwords that satisfy the rules are hashed.
 pub type AwaitsHash<'a> = Box<dyn FnOnce(PasswordHash) -> Decision<User> + 'a>;
 
 /// Creates a user with the given password.
 ///
 /// # Errors
-/// - The username or the full name is malformed.
-/// - [`RuleError::UserAlreadyExists`], [`RuleError::UsernameBelongsToAnother`]: the username is not
-///   free.
-/// - The password breaks a rule, see [`NewPassword::check`].
+/// - As [`check_username`] and [`readable_full_name`] for invalid names.
+/// - [`RuleError::UserAlreadyExists`] if another user has the username, ignoring case.
+/// - [`RuleError::UsernameBelongsToAnother`] if access control is on and a former user with another
+///   full name held the username.
+/// - As [`NewPassword::check`] if the password violates a rule.
 pub fn create<'a>(
     state: &State,
     now: Moment,
@@ -105,13 +106,19 @@ pub fn create<'a>(
     }))
 }
 
-/// Changes a user on an administrator's request.
+/// Changes a user on behalf of an administrator, except for the password. The user's sessions end
+/// when the username or the account type changes, or when the account is locked or a new password
+/// required.
 ///
 /// # Errors
-/// - [`RuleError::UserNotFound`].
-/// - The new username or full name is malformed, or the username is not free.
-/// - [`RuleError::ServiceAccountImmutable`]: the patch changes what a service account must keep.
-/// - [`RuleError::LastAdmin`]: nobody would be left to administer the robot.
+/// - [`RuleError::UserNotFound`] if there is no such user.
+/// - [`RuleError::ServiceAccountImmutable`] if the change would rename, lock or change the type of
+///   a service account.
+/// - As [`check_username`] and [`readable_full_name`] for invalid names.
+/// - [`RuleError::UserAlreadyExists`] if another user has the new username, ignoring case.
+/// - [`RuleError::UsernameBelongsToAnother`] if access control is on and a former user with another
+///   full name held the new username.
+/// - [`RuleError::LastAdmin`] if access control is on and no administrator could log in any more.
 pub fn update(
     state: &State,
     caller: &Caller,
@@ -127,11 +134,12 @@ pub fn update(
     Ok(edit.decide(caller, "update user"))
 }
 
-/// Changes a user on an administrator's request, with a new password, which satisfies
-/// [`UserPatch::reset_password`].
+/// Changes a user on behalf of an administrator, including the password. All of the user's sessions
+/// end. [`UserPatch::reset_password`] is ignored.
 ///
 /// # Errors
-/// Those of [`update`], or the password breaks a rule, see [`NewPassword::check`].
+/// - As [`update`].
+/// - As [`NewPassword::check`] if the password violates a rule.
 pub fn update_with_password<'a>(
     state: &'a State,
     now: Moment,
@@ -146,12 +154,15 @@ pub fn update_with_password<'a>(
     edit.awaiting_hash(caller, "update user")
 }
 
-/// Changes the user who asks.
+/// Changes the authenticated user's username and full name.
 ///
 /// # Errors
-/// - [`RuleError::UserNotFound`]: nobody is logged in.
-/// - The new username or full name is malformed, or the username is not free.
-/// - [`RuleError::ServiceAccountImmutable`]: the patch renames a service account.
+/// - [`RuleError::UserNotFound`] if the caller is not logged in.
+/// - [`RuleError::ServiceAccountImmutable`] if the change would rename a service account.
+/// - As [`check_username`] and [`readable_full_name`] for invalid names.
+/// - [`RuleError::UserAlreadyExists`] if another user has the new username, ignoring case.
+/// - [`RuleError::UsernameBelongsToAnother`] if access control is on and a former user with another
+///   full name held the new username.
 pub fn update_self(
     state: &State,
     caller: &Caller,
@@ -164,10 +175,12 @@ pub fn update_self(
     Ok(edit.decide(caller, "update self"))
 }
 
-/// Changes the user who asks, with a new password. The user's other sessions end.
+/// Changes the authenticated user's username, full name and password, and ends the user's other
+/// sessions.
 ///
 /// # Errors
-/// Those of [`update_self`], or the password breaks a rule, see [`NewPassword::check`].
+/// - As [`update_self`].
+/// - As [`NewPassword::check`] if the password violates a rule.
 pub fn update_self_with_password<'a>(
     state: &'a State,
     now: Moment,
@@ -183,10 +196,12 @@ pub fn update_self_with_password<'a>(
     edit.awaiting_hash(caller, "update self")
 }
 
-/// Gives a user a temporary password, and unlocks the account.
+/// Sets a temporary password, unlocks the account and ends the user's sessions.
 ///
 /// # Errors
-/// [`RuleError::UserNotFound`].
+/// - [`RuleError::UserNotFound`] if there is no such user.
+/// - As [`NewPassword::check`] if the password violates a rule, because the password policy has
+///   changed since it was generated.
 pub fn reset_password<'a>(
     state: &'a State,
     now: Moment,
@@ -201,17 +216,21 @@ pub fn reset_password<'a>(
     edit.end_sessions = Some(None);
     edit.new.stored_reason = ResetPasswordReason::AdminForced;
     edit.new.temporary_password = true;
-    edit.said = vec!["a temporary password".into()];
+    edit.described = vec!["temporary password set".into()];
     edit.awaiting_hash(caller, "reset password")
 }
 
-/// Deletes a user.
+/// Deletes a user and ends the user's sessions.
 ///
 /// # Errors
-/// There is no such user, or it must stay.
+/// - [`RuleError::UserNotFound`] if there is no such user.
+/// - [`RuleError::ServiceAccountImmutable`] for a service account while access control is on,
+///   unless the request came from the console.
+/// - [`RuleError::LastAdmin`] if access control is on and no administrator could log in any more.
 pub fn delete(state: &State, caller: &Caller, username: &str) -> Result<Decision<()>, RuleError> {
     let user = named(state, username)?;
-    // While access control is off, the app's set-up deletes what a broken try has left.
+    // While access control is off, the app's setup deletes what an earlier, failed setup left
+    // behind.
     if user.account_type == AccountType::Service
         && state.access_control()
         && caller.origin != Origin::Console
@@ -235,17 +254,17 @@ pub fn delete(state: &State, caller: &Caller, username: &str) -> Result<Decision
     })
 }
 
-/// The user of a name.
+/// Returns the user with this username.
 ///
 /// # Errors
-/// There is none.
+/// [`RuleError::UserNotFound`] if there is no such user.
 pub fn named<'a>(state: &'a State, username: &str) -> Result<&'a User, RuleError> {
     state
         .user_named(username)
         .ok_or_else(|| not_found(username))
 }
 
-/// That nobody has this name, which is shortened when it is longer than any could be.
+/// Returns the error for an unknown username, truncated to the maximum length of a username.
 fn not_found(username: &str) -> RuleError {
     let mut short: String = username.chars().take(MAX_USERNAME_LENGTH).collect();
     if short.len() < username.len() {
@@ -254,10 +273,10 @@ fn not_found(username: &str) -> RuleError {
     RuleError::UserNotFound { username: short }
 }
 
-/// The user who asks, and in which session.
+/// Returns the authenticated user, with the ids of the user and of the session.
 ///
 /// # Errors
-/// Nobody is logged in.
+/// [`RuleError::UserNotFound`] if the caller is not logged in.
 pub fn self_of<'a>(
     state: &'a State,
     caller: &Caller,
@@ -268,7 +287,8 @@ pub fn self_of<'a>(
         .ok_or_else(|| not_found("self"))
 }
 
-/// Refuses a username that another user has, or had while access control is on.
+/// Checks that a username is free: no other user has it, ignoring case, and while access control is
+/// on no former user with another full name held it. `user` is the user to rename, if any.
 fn check_is_free(
     state: &State,
     username: &str,
@@ -295,15 +315,15 @@ fn check_is_free(
     }
 }
 
-/// A user being changed.
+/// Change to a user, built up step by step.
 struct Edit<'a> {
     state: &'a State,
     old: &'a User,
     new: User,
-    /// Which sessions end: all of them, or all but one.
+    /// Sessions of the user to end: `Some(None)` ends all, `Some(Some(id))` all except `id`.
     end_sessions: Option<Option<SessionId>>,
-    /// What is different, in words for the audit log.
-    said: Vec<String>,
+    /// Descriptions of what changes, for the audit log.
+    described: Vec<String>,
 }
 
 impl<'a> Edit<'a> {
@@ -313,11 +333,12 @@ impl<'a> Edit<'a> {
             old,
             new: old.clone(),
             end_sessions: None,
-            said: Vec::new(),
+            described: Vec::new(),
         }
     }
 
-    /// What an administrator may change beside the password.
+    /// Starts an administrator's change with everything in the patch except
+    /// [`UserPatch::reset_password`].
     fn by_admin(state: &'a State, username: &str, patch: &UserPatch) -> Result<Self, RuleError> {
         let user = named(state, username)?;
         let mut edit = Self::of(state, user);
@@ -341,7 +362,7 @@ impl<'a> Edit<'a> {
                 if self.is_service() {
                     return Err(RuleError::ServiceAccountImmutable);
                 }
-                self.said.push(format!(
+                self.described.push(format!(
                     "full name {:?} → {full_name:?}",
                     self.old.full_name
                 ));
@@ -351,7 +372,7 @@ impl<'a> Edit<'a> {
         let Some(username) = &patch.username else {
             return Ok(());
         };
-        // Also one that the rules of today refuse: the user has it.
+        // The current username stays valid even if today's rules would reject it.
         if *username == self.old.username {
             return Ok(());
         }
@@ -360,7 +381,7 @@ impl<'a> Edit<'a> {
             return Err(RuleError::ServiceAccountImmutable);
         }
         check_is_free(self.state, username, &self.new.full_name, Some(self.old.id))?;
-        self.said
+        self.described
             .push(format!("username {:?} → {username:?}", self.old.username));
         self.new.username = username.clone();
         Ok(())
@@ -373,7 +394,7 @@ impl<'a> Edit<'a> {
         if self.is_service() {
             return Err(RuleError::ServiceAccountImmutable);
         }
-        self.said.push(format!(
+        self.described.push(format!(
             "account type {} → {}",
             self.old.account_type.name(),
             account_type.name()
@@ -394,14 +415,14 @@ impl<'a> Edit<'a> {
                     return Err(RuleError::ServiceAccountImmutable);
                 }
                 if !self.old.locked_by_admin {
-                    self.said.push("locked".into());
+                    self.described.push("locked".into());
                 }
                 self.new.locked_by_admin = true;
                 self.end_sessions = Some(None);
             }
             Some(false) => {
                 if self.old.locked_by_admin || self.old.failed_logins > 0 {
-                    self.said.push("unlocked".into());
+                    self.described.push("unlocked".into());
                 }
                 self.new.locked_by_admin = false;
                 self.new.failed_logins = 0;
@@ -416,7 +437,7 @@ impl<'a> Edit<'a> {
         self.new.password_set_at = now;
         self.new.temporary_password = false;
         self.new.stored_reason = ResetPasswordReason::None;
-        self.said.push("a new password".into());
+        self.described.push("password changed".into());
         Ok(())
     }
 
@@ -424,12 +445,15 @@ impl<'a> Edit<'a> {
         if self.old.stored_reason == ResetPasswordReason::None {
             self.new.stored_reason = ResetPasswordReason::AdminForced;
         }
-        self.said.push("must set a new password".into());
+        self.described.push("new password required".into());
     }
 
-    /// Refuses a change that would leave nobody to administer the robot.
+    /// Checks that an administrator will be able to log in after the change.
+    ///
+    /// # Errors
+    /// [`RuleError::LastAdmin`] if access control is on and no administrator could log in any more.
     fn check(&self) -> Result<(), RuleError> {
-        if self.said.is_empty() {
+        if self.described.is_empty() {
             return Ok(());
         }
         let policy = self.state.lock_policy();
@@ -444,6 +468,10 @@ impl<'a> Edit<'a> {
         Ok(())
     }
 
+    /// Returns the decision, which still needs the hash of the new password.
+    ///
+    /// # Errors
+    /// As [`Edit::check`].
     fn awaiting_hash(
         mut self,
         caller: &'a Caller,
@@ -456,8 +484,9 @@ impl<'a> Edit<'a> {
         }))
     }
 
+    /// Returns the decision. It is empty if nothing changes.
     fn decide(self, caller: &Caller, action: &str) -> Decision<User> {
-        if self.said.is_empty() {
+        if self.described.is_empty() {
             return Decision::reply(self.new);
         }
         let mut changes = Vec::new();
@@ -475,7 +504,7 @@ impl<'a> Edit<'a> {
             "Changed the {} {}: {}.",
             self.old.account_type.name(),
             self.old,
-            self.said.join(", ")
+            self.described.join(", ")
         );
         Decision {
             changes,

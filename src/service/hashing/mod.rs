@@ -1,5 +1,6 @@
-//! Argon2id (RFC 9106), off the workers: two threads and a bounded queue, so that a storm of logins
-//! takes neither the robot's memory nor its cores, and nobody holds up the others.
+//! Password hashing with Argon2id (RFC 9106). Two threads and a bounded, fair queue ensure that a
+//! flood of logins exhausts neither the robot's memory nor its cores, and that no client blocks the
+//! others.
 
 mod queue;
 
@@ -21,56 +22,61 @@ use crate::domain::passwords::{
 use crate::domain::random::Random;
 use crate::os::random::SystemRandom;
 
-/// Threads that hash.
+/// Number of hashing threads.
 const THREADS: usize = 2;
-/// Passwords that wait for a thread.
+/// Maximum number of passwords waiting for a thread.
 const QUEUE: usize = 32;
-/// Memory of one hash of ours, in KiB: OWASP's least for Argon2id with two passes.
+/// Memory of one hash, in KiB: the minimum for Argon2id with two passes according to the OWASP
+/// Password Storage Cheat Sheet.
 const MEMORY_KIB: u32 = 19 * 1024;
+/// Number of passes (t).
 const PASSES: u32 = 2;
+/// Degree of parallelism (p).
 const LANES: u32 = 1;
-/// Memory of all hashes at a time, in KiB. One that needs more by itself is made alone.
+/// Memory budget of all hashes computed at the same time, in KiB. A hash that needs more is
+/// computed alone.
 const BUDGET_KIB: u32 = THREADS as u32 * MEMORY_KIB;
-/// Bytes of a salt (RFC 9106 §3.1).
+/// Length of a salt, in bytes (RFC 9106 §3.1).
 const SALT_BYTES: usize = 16;
 
-/// Why a password was not hashed.
+/// Reason why a password was not hashed or verified.
 #[derive(Debug, Error)]
 pub enum HashError {
-    /// Too many passwords wait already.
-    #[error("too many passwords wait to be checked")]
+    /// The queue is full.
+    #[error("too many passwords are waiting to be checked")]
     Busy,
-    /// Argon2 failed: a stored hash is none, or there is no memory.
+    /// Argon2 failed: the stored hash is malformed, or there is not enough memory.
     #[error("cannot hash a password: {0}")]
     Failed(password_hash::Error),
-    /// A stored hash asks for more memory or time than a hash may.
+    /// The parameters of the stored hash exceed the limits on memory and time.
     #[error(
-        "it asks for more than m={MAX_HASH_MEMORY_KIB}, t={MAX_HASH_PASSES}, p={MAX_HASH_LANES}"
+        "its parameters exceed m={MAX_HASH_MEMORY_KIB}, t={MAX_HASH_PASSES}, p={MAX_HASH_LANES}"
     )]
     OutOfBounds,
 }
 
-/// Work on a thread; `None` when it is sent away.
+/// Job for a hashing thread. It is called with `None` if the full queue rejects it.
 type Job = Box<dyn FnOnce(Option<&Argon2>) + Send>;
 
-/// What the threads share.
+/// State shared by the threads.
 struct Shared {
     queue: Mutex<Queue<Job>>,
+    /// Signals a change of the queue.
     changed: Condvar,
 }
 
-/// The threads that hash.
+/// Hashes and verifies passwords on threads of its own, which exit when it is dropped.
 pub struct Hasher {
     shared: Arc<Shared>,
-    /// Chooses stand-ins: another choice in each process.
+    /// Keyed hash that selects stand-ins, with a different random key in each process.
     stand_ins: RandomState,
 }
 
 impl Hasher {
-    /// Starts the threads.
+    /// Starts the hashing threads.
     ///
     /// # Errors
-    /// A thread could not be started.
+    /// The I/O error if a thread cannot be started.
     pub fn start() -> io::Result<Self> {
         let hasher = Self {
             shared: Arc::new(Shared {
@@ -88,8 +94,8 @@ impl Hasher {
         Ok(hasher)
     }
 
-    /// Which of `users` accounts stands in for a name that nobody has; always the same one for a
-    /// name. `None` when there is none.
+    /// Selects which one of `users` accounts stands in for the unknown username `name`, as an
+    /// index. The choice is always the same for a name. Returns `None` if there are no accounts.
     pub fn stand_in(&self, name: &str, users: usize) -> Option<usize> {
         let number = self.stand_ins.hash_one(name);
         usize::try_from(number % u64::try_from(users.max(1)).ok()?)
@@ -97,8 +103,8 @@ impl Hasher {
             .filter(|_| users > 0)
     }
 
-    /// A hash of nobody's password that takes as long to check as `like`, or as ours without it:
-    /// nobody knows a password that it fits.
+    /// Returns a hash that no known password matches. Verifying it takes as long as verifying
+    /// `like`, or a hash with our parameters if `like` is `None`.
     pub fn nobodys(like: Option<&PasswordHash>) -> PasswordHash {
         let params = like
             .and_then(|hash| params_of(hash).ok())
@@ -112,7 +118,7 @@ impl Hasher {
         ))
     }
 
-    /// Whether a hash has our algorithm and parameters.
+    /// Returns whether a hash has the algorithm, version and parameters that new hashes get.
     pub fn is_ours(hash: &PasswordHash) -> bool {
         let Ok(parsed) = password_hash::PasswordHash::new(hash.as_phc()) else {
             return false;
@@ -129,7 +135,8 @@ impl Hasher {
     /// Hashes a password with a new salt.
     ///
     /// # Errors
-    /// [`HashError::Busy`] or [`HashError::Failed`].
+    /// - [`HashError::Busy`] if the queue is full.
+    /// - [`HashError::Failed`] if Argon2 failed, as when there is not enough memory.
     pub async fn hash(&self, share: Share, password: Password) -> Result<PasswordHash, HashError> {
         let mut bytes = [0; SALT_BYTES];
         SystemRandom.fill(&mut bytes);
@@ -141,22 +148,23 @@ impl Hasher {
         .await
     }
 
-    /// Whether a hash is this password's, whichever parameters it has. One that is no hash, or asks
-    /// for more memory or time than a hash may, is that of no password.
+    /// Returns whether a password matches a hash, which may have any parameters. A hash that is
+    /// malformed or exceeds the limits on memory and time matches no password.
     ///
     /// # Errors
-    /// [`HashError::Busy`] or [`HashError::Failed`].
+    /// - [`HashError::Busy`] if the queue is full.
+    /// - [`HashError::Failed`] if Argon2 failed, as when there is not enough memory.
     pub async fn verify(
         &self,
         share: Share,
         password: Password,
         hash: PasswordHash,
     ) -> Result<bool, HashError> {
-        // One that cannot be checked is that of no password, and takes as long as any.
+        // For a hash that cannot be verified, spend the usual time and report a mismatch.
         let (hash, params) = match params_of(&hash) {
             Ok(params) => (hash, params),
             Err(error) => {
-                log::error!("a stored hash fits no password: {error}");
+                log::error!("cannot verify a password against its stored hash: {error}");
                 (Self::nobodys(None), our_params())
             }
         };
@@ -171,6 +179,7 @@ impl Hasher {
         .await
     }
 
+    /// Queues `work`, which needs `memory_kib` KiB, and waits for its result.
     async fn run<T: Send + 'static>(
         &self,
         share: Share,
@@ -179,7 +188,7 @@ impl Hasher {
     ) -> Result<T, HashError> {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |argon2| {
-            // A client that has gone needs no answer.
+            // Skip the work if the client has disconnected.
             if !answer.is_closed() {
                 let done = match argon2 {
                     Some(argon2) => work(argon2).map_err(HashError::Failed),
@@ -188,9 +197,9 @@ impl Hasher {
                 let _gone = answer.send(done);
             }
         });
-        let sent_away = lock(&self.shared).push(share, memory_kib, job);
+        let rejected = lock(&self.shared).push(share, memory_kib, job);
         self.shared.changed.notify_all();
-        if let Some(job) = sent_away {
+        if let Some(job) = rejected {
             job(None);
         }
         answered
@@ -206,15 +215,21 @@ impl Drop for Hasher {
     }
 }
 
+/// Locks the queue, even if another thread panicked while holding the lock.
 fn lock(shared: &Shared) -> std::sync::MutexGuard<'_, Queue<Job>> {
     shared.queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Returns the parameters of new hashes.
 fn our_params() -> Params {
     Params::new(MEMORY_KIB, PASSES, LANES, None).expect("the parameters are in range")
 }
 
-/// What a stored hash asks for.
+/// Returns the parameters of a stored hash.
+///
+/// # Errors
+/// - [`HashError::Failed`] if the hash is malformed.
+/// - [`HashError::OutOfBounds`] if the parameters exceed the limits on memory and time.
 fn params_of(hash: &PasswordHash) -> Result<Params, HashError> {
     let parsed = password_hash::PasswordHash::new(hash.as_phc()).map_err(HashError::Failed)?;
     let params = Params::try_from(&parsed).map_err(HashError::Failed)?;
@@ -227,7 +242,7 @@ fn params_of(hash: &PasswordHash) -> Result<Params, HashError> {
     Ok(params)
 }
 
-/// Hashes until the [`Hasher`] is dropped.
+/// Runs jobs until the [`Hasher`] is dropped.
 fn work(shared: &Shared) {
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, our_params());
     let mut queue = lock(shared);
@@ -240,7 +255,7 @@ fn work(shared: &Shared) {
             continue;
         };
         drop(queue);
-        // A panic drops the job, whose client gets an error, and was logged.
+        // A panic is logged by the panic hook, and drops the job, so that its client gets an error.
         let _panicked =
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(Some(&argon2))));
         queue = lock(shared);

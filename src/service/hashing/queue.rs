@@ -1,35 +1,37 @@
-//! The queue of passwords to hash: fair by source, then by account, bounded, and within the memory
-//! that hashes may take together.
+//! Bounded queue of passwords to hash. Sources take turns, as do the accounts of each source, and
+//! the jobs that run at the same time stay within a memory budget.
 
 use std::collections::VecDeque;
 
 use crate::domain::authority::Source;
 use crate::domain::users::UserId;
 
-/// For which account a password is hashed.
+/// Account that a password is hashed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Account {
-    /// A user's.
+    /// Account of a user.
     User(UserId),
-    /// All names that nobody has, together: a stranger can make up as many as they like.
+    /// All unknown usernames together, since a client can make up as many as it likes.
     Nobody,
-    /// Whoever asks without a token.
+    /// All requests without a token together.
     Anonymous,
 }
 
-/// Whose share of the queue a password takes.
+/// Share of the queue that a job belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
-    /// Where the request came from.
+    /// Source of the request.
     pub source: Source,
-    /// The account that it is about.
+    /// Account that the request concerns.
     pub account: Account,
 }
 
-/// Jobs of one key, or the queues of the keys below it, in the order in which their turns come.
+/// Round-robin list: one value for each key, in the order of their turns. The values are the jobs
+/// of an account, or the accounts of a source.
 struct Turns<K, V>(VecDeque<(K, V)>);
 
 impl<K: PartialEq, V> Turns<K, V> {
+    /// Returns the value of a key, adding it at the end if it is missing.
     fn entry(&mut self, key: K, new: impl FnOnce() -> V) -> &mut V {
         let found = self.0.iter().position(|(each, _)| *each == key);
         let index = found.unwrap_or_else(|| {
@@ -39,7 +41,7 @@ impl<K: PartialEq, V> Turns<K, V> {
         &mut self.0[index].1
     }
 
-    /// Moves the front to the back, or drops it when nothing is left in it.
+    /// Moves the first entry to the end, or removes it if it is empty.
     fn next_turn(&mut self, is_empty: impl FnOnce(&V) -> bool) {
         if let Some((key, value)) = self.0.pop_front() {
             if !is_empty(&value) {
@@ -48,21 +50,24 @@ impl<K: PartialEq, V> Turns<K, V> {
         }
     }
 
-    /// The one with the most in it; of several the one whose turn is the last.
+    /// Returns the index and value of the largest entry; of several, the one whose turn is last.
     fn largest(&mut self, size: impl Fn(&V) -> usize) -> Option<(usize, &mut V)> {
         let index = (0..self.0.len()).max_by_key(|index| size(&self.0[*index].1))?;
         Some((index, &mut self.0[index].1))
     }
 }
 
+/// Waiting jobs of an account, each with its memory in KiB.
 type Jobs<J> = VecDeque<(u32, J)>;
+/// Accounts of a source.
 type Accounts<J> = Turns<Account, Jobs<J>>;
 
+/// Returns the number of waiting jobs of a source.
 fn waiting<J>(accounts: &Accounts<J>) -> usize {
     accounts.0.iter().map(|(_, jobs)| jobs.len()).sum()
 }
 
-/// The queue. `J` is a job.
+/// Queue of jobs of type `J`.
 pub struct Queue<J> {
     sources: Turns<Source, Accounts<J>>,
     most: usize,
@@ -72,8 +77,8 @@ pub struct Queue<J> {
 }
 
 impl<J> Queue<J> {
-    /// A queue of at most so many jobs, of which those that run take so much memory together; one
-    /// that needs more runs alone.
+    /// Creates a queue for at most `most` waiting jobs. Jobs that run at the same time use at most
+    /// `budget_kib` KiB of memory together; a job that needs more runs alone.
     pub fn new(most: usize, budget_kib: u32) -> Self {
         Self {
             sources: Turns(VecDeque::new()),
@@ -84,8 +89,8 @@ impl<J> Queue<J> {
         }
     }
 
-    /// Adds a job that needs so much memory. A full queue sends the newest job away of the account
-    /// that has most waiting in the source that has: it is returned.
+    /// Adds a job that needs `memory_kib` KiB. If the queue is full, removes and returns the newest
+    /// job of the account with the most waiting jobs, in the source with the most waiting jobs.
     pub fn push(&mut self, share: Share, memory_kib: u32, job: J) -> Option<J> {
         self.sources
             .entry(share.source, || Turns(VecDeque::new()))
@@ -103,18 +108,19 @@ impl<J> Queue<J> {
         }
         let (source, accounts) = self.sources.largest(waiting)?;
         let (account, jobs) = accounts.largest(VecDeque::len)?;
-        let (_, sent_away) = jobs.pop_back()?;
+        let (_, rejected) = jobs.pop_back()?;
         if jobs.is_empty() {
             accounts.0.remove(account);
         }
         if accounts.0.is_empty() {
             self.sources.0.remove(source);
         }
-        Some(sent_away)
+        Some(rejected)
     }
 
-    /// The job whose turn it is, and its memory, unless there is none or it has to wait for memory:
-    /// then no other one passes it. [`Queue::finished`] is due when it is done.
+    /// Removes and returns the next job with its memory in KiB. Returns `None` if there is no job,
+    /// or if the next one must wait for memory; no other job overtakes it. Call [`Queue::finished`]
+    /// when the job is done.
     pub fn pop(&mut self) -> Option<(u32, J)> {
         let (_, accounts) = self.sources.0.front_mut()?;
         let (_, jobs) = accounts.0.front_mut()?;
@@ -129,17 +135,17 @@ impl<J> Queue<J> {
         Some((memory_kib, job))
     }
 
-    /// Gives the memory of a job back.
+    /// Releases the memory of a job that is done.
     pub fn finished(&mut self, memory_kib: u32) {
         self.used_kib -= memory_kib;
     }
 
-    /// Ends the threads that work on it.
+    /// Closes the queue, which makes the threads that work on it exit.
     pub fn close(&mut self) {
         self.closed = true;
     }
 
-    /// Whether [`Queue::close`] was called.
+    /// Returns whether [`Queue::close`] was called.
     pub fn is_closed(&self) -> bool {
         self.closed
     }
@@ -161,7 +167,7 @@ mod tests {
         Account::User(UserId(number))
     }
 
-    /// Takes all jobs, one after the other.
+    /// Removes all jobs, one after the other.
     fn drain(queue: &mut Queue<&'static str>) -> Vec<&'static str> {
         std::iter::from_fn(|| {
             let (memory, job) = queue.pop()?;

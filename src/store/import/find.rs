@@ -1,5 +1,5 @@
-//! Where the Python server's state lies, and a copy of it to read: nothing of theirs is changed,
-//! not even by SQLite, which would tidy up after a power cut.
+//! Finds the Python server's database and copies it for reading. The original files are never
+//! changed, not even by SQLite, which would recover the database after a power cut.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -17,31 +17,33 @@ use crate::domain::audit::ChainHash;
 use crate::os::files::own_as_directory;
 use crate::store::database::beside;
 
-/// The name of the Python server's database.
+/// File name of the Python server's database.
 pub const FILE: &str = "auth_server.db";
-/// What SQLite keeps beside a database and means part of it (<https://sqlite.org/tempfiles.html>).
+/// Suffixes of the files that SQLite keeps beside a database and that are part of its content
+/// (<https://sqlite.org/tempfiles.html>).
 const BESIDE: [&str; 2] = ["-wal", "-journal"];
-/// Largest file that is read, in bytes: a database of 10,000 users has 5 MB.
+/// Maximum size of a file to read, in bytes. A database with 10,000 users takes 5 MB.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
-/// Most directories that are told of.
+/// Maximum number of faulty directories to report.
 const MAX_FAULTS: usize = 20;
-/// The last bytes of a journal that names another one (<https://sqlite.org/fileformat2.html>).
+/// Last bytes of a rollback journal that refers to a super-journal, which coordinates a transaction
+/// across several databases (<https://sqlite.org/fileformat2.html>, section 3).
 const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 
-/// The schemas that are known.
+/// Known schemas of the Python server's database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Schema {
-    /// The first one.
+    /// First schema, without a column for temporary passwords.
     B8c4e2f1a903,
-    /// With temporary passwords apart.
+    /// Second schema, with a separate column for temporary passwords.
     C3a91d4e2b70,
 }
 
 impl Schema {
-    /// The newest first: it counts.
+    /// All schemas, newest first: the newest one found is taken over.
     const ALL: [Self; 2] = [Self::C3a91d4e2b70, Self::B8c4e2f1a903];
 
-    /// Its revision, as Alembic names it.
+    /// Returns the Alembic revision id of the schema.
     pub fn revision(self) -> &'static str {
         match self {
             Self::B8c4e2f1a903 => "b8c4e2f1a903",
@@ -49,17 +51,18 @@ impl Schema {
         }
     }
 
+    /// Returns the name of the directory that holds a database of this schema.
     fn directory(self) -> String {
         format!("1_{}", self.revision())
     }
 }
 
-/// What stands in the way: which file, and why. It never holds a value of a row.
+/// Obstacle to taking over the state. It never contains a value from the database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
-    /// The file or directory.
+    /// Path of the file or directory at fault.
     pub file: PathBuf,
-    /// What is wrong with it.
+    /// Description of what is wrong with it, as a verb phrase.
     pub what: String,
 }
 
@@ -70,7 +73,7 @@ impl std::fmt::Display for Fault {
 }
 
 impl Fault {
-    /// That `file` is not as it must be.
+    /// Creates a fault of `file`; `what` is a verb phrase, such as "is empty".
     pub fn new(file: &Path, what: impl std::fmt::Display) -> Self {
         Self {
             file: file.to_owned(),
@@ -79,38 +82,38 @@ impl Fault {
     }
 }
 
-/// A database of the Python server.
+/// Database of the Python server.
 pub struct Source {
-    /// The file.
+    /// Path of the database.
     pub file: PathBuf,
-    /// Its schema, by its directory's name.
+    /// Schema, according to the name of its directory.
     pub schema: Schema,
     directory: OwnedFd,
 }
 
-/// A private copy of a database of the Python server.
+/// Private copy of a database of the Python server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Staged {
-    /// The copy.
+    /// Path of the copy.
     pub copy: PathBuf,
-    /// What it is a copy of.
+    /// Path of the original database.
     pub file: PathBuf,
-    /// Its schema, by its directory's name.
+    /// Schema, according to the name of its directory.
     pub schema: Schema,
-    /// SHA-256 of the file, followed by what lay beside it.
+    /// SHA-256 digest of the database followed by its write-ahead log and rollback journal, if any.
     pub digest: ChainHash,
 }
 
-/// What was found in a directory.
+/// Result of searching a directory.
 pub struct Found {
-    /// The database that counts.
+    /// Database to take over: the one with the newest schema.
     pub source: Option<Source>,
-    /// What stands in the way.
+    /// Obstacles found during the search.
     pub faults: Vec<Fault>,
 }
 
-/// Looks for state of the Python server in `root`. Directories `temp-…` are left from an interrupted
-/// migration and count for nothing.
+/// Searches `root` for a database of the Python server. Directories named `temp-…` are left over
+/// from an interrupted migration, and are ignored.
 pub fn find(root: &Path) -> Found {
     let mut found = Found {
         source: None,
@@ -123,6 +126,7 @@ pub fn find(root: &Path) -> Found {
     found
 }
 
+/// Adds what is in `root` to `found`. Fails if `root` cannot be read.
 fn look(root: &Path, found: &mut Found) -> io::Result<()> {
     let top = File::open(root)?;
     let mut sources = Vec::new();
@@ -133,7 +137,7 @@ fn look(root: &Path, found: &mut Found) -> io::Result<()> {
             continue;
         };
         let fault = if text == FILE {
-            Some("lies where no version of the Python server that is known keeps it".to_owned())
+            Some("is not where any known version of the Python server keeps it".to_owned())
         } else if is_version(text) {
             match version(&top, &path, text) {
                 Ok(Some(source)) => {
@@ -144,7 +148,7 @@ fn look(root: &Path, found: &mut Found) -> io::Result<()> {
                 Err(what) => Some(what),
             }
         } else {
-            // Other directories, such as lost+found, may be closed to us and are nobody's business.
+            // Other directories, such as lost+found, may be unreadable, which does not matter.
             let database = format!("{text}/{FILE}");
             fstatat(&top, database.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW)
                 .is_ok()
@@ -163,9 +167,10 @@ fn look(root: &Path, found: &mut Found) -> io::Result<()> {
     Ok(())
 }
 
-const UNKNOWN: &str = "holds state of a version of the Python server that is not known";
+const UNKNOWN: &str = "contains state of an unknown version of the Python server";
 
-/// Whether a directory's name is one of the Python server's: a number, `_`, and Alembic's revision.
+/// Returns whether a directory is named like those of the Python server: a number, `_`, and an
+/// Alembic revision id of 12 hexadecimal digits.
 fn is_version(name: &str) -> bool {
     name.split_once('_').is_some_and(|(number, revision)| {
         !number.is_empty()
@@ -175,11 +180,12 @@ fn is_version(name: &str) -> bool {
     })
 }
 
-/// The database in the directory `name` of a version; `None` when there is none.
+/// Returns the database in `path`, the directory `name` in `top`; `None` if it contains none. The
+/// error describes the fault of the directory, as a verb phrase.
 fn version(top: &File, path: &Path, name: &str) -> Result<Option<Source>, String> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let directory = openat(top, name, flags, Mode::empty()).map_err(|errno| match errno {
-        Errno::ELOOP | Errno::ENOTDIR => "is no directory".to_owned(),
+        Errno::ELOOP | Errno::ENOTDIR => "is not a directory".to_owned(),
         errno => io::Error::from(errno).to_string(),
     })?;
     let is_there = |name: &str| match fstatat(&directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
@@ -191,7 +197,7 @@ fn version(top: &File, path: &Path, name: &str) -> Result<Option<Source>, String
         for suffix in BESIDE {
             let name = format!("{FILE}{suffix}");
             if is_there(&name)? {
-                return Err(format!("{FILE} is missing, and {name} is there"));
+                return Err(format!("contains {name}, but {FILE} is missing"));
             }
         }
         return Ok(None);
@@ -207,11 +213,16 @@ fn version(top: &File, path: &Path, name: &str) -> Result<Option<Source>, String
 }
 
 impl Source {
-    /// Copies the database, and what lies beside it, into the directory `into`, which is private.
+    /// Copies the database, its write-ahead log and its rollback journal into `into`, a private
+    /// directory.
     ///
     /// # Errors
-    /// It cannot be read, is no regular file or too large, was changed meanwhile, or there is no
-    /// room for the copy.
+    /// A [`Fault`] if one of the files
+    /// - cannot be read,
+    /// - is not a regular file, or is larger than 256 MiB,
+    /// - was changed while it was being copied,
+    /// - is a rollback journal of a transaction across several databases,
+    /// - or cannot be copied, as when the disk is full.
     pub fn stage(&self, into: &Path) -> Result<Staged, Fault> {
         let copy = into.join(FILE);
         let (copied, digest) = self.copy(Some(&copy))?;
@@ -219,7 +230,7 @@ impl Source {
         if copied != again {
             return Err(Fault::new(
                 &self.file,
-                "was written to while it was read: stop the Python server",
+                "was changed while it was being read: stop the Python server",
             ));
         }
         Ok(Staged {
@@ -230,14 +241,17 @@ impl Source {
         })
     }
 
-    /// What [`Staged::digest`] would be.
+    /// Computes the digest that [`Staged::digest`] would have, without making a copy.
     ///
     /// # Errors
-    /// As [`Source::stage`].
+    /// A [`Fault`] if one of the files cannot be read, is not a regular file, is larger than 256
+    /// MiB, or is a rollback journal of a transaction across several databases.
     pub fn digest(&self) -> Result<ChainHash, Fault> {
         self.copy(None).map(|(_, digest)| digest)
     }
 
+    /// Reads all files of the database, and copies them if `copy` is given. Returns the identity of
+    /// each file, and the digest of all of them.
     fn copy(&self, copy: Option<&Path>) -> Result<(Vec<Stamp>, ChainHash), Fault> {
         let mut hash = Sha256::new();
         let mut stamps = Vec::new();
@@ -279,7 +293,7 @@ impl Source {
             if file.suffix == "-journal" && file.tail.0 == JOURNAL_MAGIC {
                 return Err(Fault::new(
                     &file.path,
-                    "is part of a change of several databases",
+                    "belongs to a transaction across several databases",
                 ));
             }
             stamps.push(file.stamp);
@@ -287,7 +301,7 @@ impl Source {
         Ok((stamps, hash.finalize().into()))
     }
 
-    /// The database and what lies beside it, open.
+    /// Opens the database and those of its accompanying files that exist.
     fn files(&self) -> Result<Vec<Part>, Fault> {
         let mut parts = Vec::new();
         for suffix in [""].into_iter().chain(BESIDE) {
@@ -311,7 +325,7 @@ impl Source {
 
 const TOO_LARGE: &str = "is larger than 256 MiB";
 
-/// An open file of a database.
+/// Open file that is part of a database.
 struct Part {
     path: PathBuf,
     suffix: &'static str,
@@ -320,7 +334,7 @@ struct Part {
     tail: Tail,
 }
 
-/// The last bytes of what was read.
+/// Last eight bytes that were read.
 #[derive(Default)]
 struct Tail([u8; 8]);
 
@@ -333,7 +347,8 @@ impl Tail {
     }
 }
 
-/// Which file it is, and whether it was changed.
+/// Identity and version of a file: device, inode, size, and the times of the last modification and
+/// status change in nanoseconds (`inode(7)`). Any write changes it.
 #[derive(PartialEq)]
 struct Stamp([i128; 5]);
 
@@ -350,6 +365,7 @@ impl Stamp {
     }
 }
 
+/// Reason why a file was not opened.
 enum Refused {
     Missing,
     Other(String),
@@ -364,7 +380,7 @@ impl Refused {
     }
 }
 
-/// Opens a regular file to read. A FIFO in its place must not hang, a link not lead elsewhere.
+/// Opens a regular file for reading, without following a symbolic link or blocking on a FIFO.
 fn open(directory: impl AsFd, name: &str) -> Result<(File, Stamp), Refused> {
     let other = |errno: Errno| Refused::Other(io::Error::from(errno).to_string());
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
@@ -378,7 +394,7 @@ fn open(directory: impl AsFd, name: &str) -> Result<(File, Stamp), Refused> {
         })?;
     let stat = fstat(&file).map_err(other)?;
     if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
-        return Err(Refused::Other("is no regular file".into()));
+        return Err(Refused::Other("is not a regular file".into()));
     }
     if stat.st_size as u64 > MAX_BYTES {
         return Err(Refused::Other(TOO_LARGE.into()));
@@ -386,13 +402,13 @@ fn open(directory: impl AsFd, name: &str) -> Result<(File, Stamp), Refused> {
     Ok((file.into(), Stamp::of(&stat)))
 }
 
-/// The beginning of the names of directories that copies are made in.
+/// Prefix of the names of the directories that hold copies.
 const STAGE: &str = "import-";
 
-/// A new private directory for a copy, in `directory`, removed when it is dropped.
+/// Creates a private directory for a copy in `directory`. It is removed when dropped.
 ///
 /// # Errors
-/// It cannot be made.
+/// The I/O error if the directory cannot be created, or its owner cannot be set.
 pub fn stage_directory(directory: &Path) -> io::Result<tempfile::TempDir> {
     let made = tempfile::Builder::new()
         .prefix(STAGE)
@@ -402,10 +418,11 @@ pub fn stage_directory(directory: &Path) -> io::Result<tempfile::TempDir> {
     Ok(made)
 }
 
-/// Removes copies that a power cut left in `directory`, which no other process works in.
+/// Removes copies left behind in `directory` by a power cut. No other process may be using the
+/// directory.
 ///
 /// # Errors
-/// One cannot be removed.
+/// The I/O error if `directory` cannot be read or a copy cannot be removed.
 pub fn remove_left_stages(directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;

@@ -1,9 +1,10 @@
-//! Taking over the state of the Python server that this one takes the place of.
+//! Takes over the state of the Python server that this program replaces.
 //!
-//! It lies beside ours: `VERSION/auth_server.db`. It is found ([`find`]), copied and read through
-//! SQLite ([`read`]), understood ([`plan`]), and written in one transaction with one audit event.
-//! What cannot be understood stops all of it, unless somebody at the console wants what can be had
-//! ([`Strictness::Force`]). Their files stay as they are: an older image that comes back finds them.
+//! That state is in the same directory as ours: `VERSION/auth_server.db`. It is found ([`find`]),
+//! copied and read with SQLite ([`read`]), converted ([`plan`]), and written in one transaction
+//! together with one audit event. Any fault stops the whole takeover, unless somebody at the
+//! console asks for whatever can be taken over ([`Strictness::Force`]). The original files are not
+//! changed, so that an older image finds them if it is installed again.
 
 mod find;
 mod plan;
@@ -29,14 +30,14 @@ use crate::domain::time::Mark;
 use crate::domain::users::{AccountType, User};
 use crate::os::clock::Clock;
 
-/// The action of the audit event.
+/// Action of the audit event.
 const ACTION: &str = "import";
-/// Most faults that are kept; the others are counted.
+/// Maximum number of faults to keep. Further ones are only counted.
 const MAX_FAULTS: usize = 200;
-/// Most faults that an audit event tells.
-const MAX_TOLD: usize = 20;
+/// Maximum number of faults to list in the audit event.
+const MAX_LISTED: usize = 20;
 
-/// What stands in the way of taking everything over.
+/// Obstacles to taking over the complete state.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
     first: Vec<Fault>,
@@ -51,17 +52,18 @@ impl Faults {
         }
     }
 
-    /// How many there are.
+    /// Returns the number of faults.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// Each in a line; of many only the first.
+    /// Returns one line for each fault; if there are very many, only for the first ones.
     pub fn lines(&self) -> Vec<String> {
-        self.told(MAX_FAULTS)
+        self.list(MAX_FAULTS)
     }
 
-    fn told(&self, most: usize) -> Vec<String> {
+    /// Returns one line for each fault, but at most `most`, and a line that counts the rest.
+    fn list(&self, most: usize) -> Vec<String> {
         let shown = self.first.len().min(most);
         let mut lines: Vec<_> = self.first[..shown].iter().map(Fault::to_string).collect();
         if self.count > shown {
@@ -71,29 +73,30 @@ impl Faults {
     }
 }
 
-/// What to do about faults.
+/// How to deal with faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Strictness {
-    /// Take over everything or nothing.
+    /// Take over the complete state or nothing.
     All,
-    /// Take over what can be had; access control is on unless it is certain that it was off.
+    /// Take over whatever has no faults. Access control is turned on unless it certainly was off.
     Force,
 }
 
-/// What was found in a directory, copied: it can be handed to whoever holds our database.
+/// Copy of the state found in a directory. The console can send it to the process that has our
+/// database open.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Survey {
-    /// The directory.
+    /// Directory that was searched.
     pub directory: PathBuf,
-    /// A copy of the database, if there is one that can be copied.
+    /// Copy of the database, if there is one that can be copied.
     pub staged: Option<Staged>,
-    /// What stands in the way so far.
+    /// Obstacles found so far.
     pub faults: Vec<Fault>,
 }
 
 impl Survey {
-    /// Looks for state of the Python server in `directory`, and copies it into the directory `into`;
-    /// `None` when there is none. Faults are part of what is found.
+    /// Searches `directory` for state of the Python server, and copies it into the directory
+    /// `into`. Returns `None` if there is neither state nor a fault.
     pub fn of(directory: &Path, into: &Path) -> Option<Self> {
         let found = find::find(directory);
         let mut faults = found.faults;
@@ -110,7 +113,7 @@ impl Survey {
         })
     }
 
-    /// The file that counts, or the directory when there is none.
+    /// Returns the path of the original database, or of the directory if there is no copy.
     fn file(&self) -> &Path {
         match &self.staged {
             Some(staged) => &staged.file,
@@ -119,7 +122,7 @@ impl Survey {
     }
 }
 
-/// All that is to be taken over.
+/// State to take over, converted to ours.
 pub struct Takeover {
     file: PathBuf,
     digest: Option<ChainHash>,
@@ -132,25 +135,25 @@ pub struct Takeover {
     faults: Faults,
 }
 
-/// What was, or would be, taken over.
+/// Summary of what was, or would be, taken over.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
-    /// From where.
+    /// Path of the original database, or of the directory that was searched.
     pub file: PathBuf,
-    /// How many users.
+    /// Number of users.
     pub users: usize,
-    /// How many of them are administrators.
+    /// Number of administrators among them.
     pub administrators: usize,
-    /// How many failed logins of theirs.
+    /// Number of failed logins of these users.
     pub failed_logins: u64,
-    /// How many settings.
+    /// Number of settings.
     pub settings: usize,
-    /// Whether access control is on then.
+    /// Whether access control is on after the takeover.
     pub access_control: bool,
-    /// What was not taken as it was.
+    /// Notes on what was adapted, which are not faults.
     pub notes: Vec<String>,
-    /// What stands in the way, or was left out.
+    /// Faults: what prevents the takeover or, if it was forced, was left out.
     pub faults: Vec<String>,
 }
 
@@ -169,7 +172,7 @@ impl std::fmt::Display for Summary {
 }
 
 impl Takeover {
-    /// Reads what was found. `now`: the moment and what the clocks show at it.
+    /// Reads and converts what was found. `now` maps wall-clock times to our timeline.
     pub fn read(survey: &Survey, now: Mark) -> Self {
         let mut faults = Faults::default();
         for fault in &survey.faults {
@@ -184,7 +187,8 @@ impl Takeover {
         let is_certain = is_certain && is_whole;
         let access_control = match plan.access_control {
             Some(on) if is_certain => on,
-            // Nobody turned it on yet; with something amiss, the row may be what is missing.
+            // Without a row, access control was never turned on, but if anything is faulty, the row
+            // itself may have been lost.
             None if faults.count() == 0 => false,
             _ => true,
         };
@@ -201,7 +205,7 @@ impl Takeover {
         }
     }
 
-    /// What there is.
+    /// Summarizes the state to take over.
     pub fn summary(&self) -> Summary {
         let is_admin = |user: &&User| user.account_type == AccountType::Admin;
         Summary {
@@ -216,10 +220,10 @@ impl Takeover {
         }
     }
 
-    /// Refuses what has faults, unless forced.
+    /// Checks that the takeover may proceed.
     ///
     /// # Errors
-    /// [`StoreError::NotTakenOver`] names the file and the reason.
+    /// [`StoreError::NotTakenOver`] if there are faults and the takeover is not forced.
     pub fn check(&self, strictness: Strictness) -> Result<(), StoreError> {
         match (strictness, self.faults.first.first()) {
             (Strictness::All, Some(first)) => Err(StoreError::NotTakenOver {
@@ -230,10 +234,12 @@ impl Takeover {
         }
     }
 
-    /// Makes the database in `directory`, where there is none: with all of this in it, or not at all.
+    /// Creates the database in `directory`, where none exists, with the state in it, and calls
+    /// `observer` with the audit row. If that fails, no database is created.
     ///
     /// # Errors
-    /// It could not be written.
+    /// - [`StoreError::Damaged`] if there is a write-ahead log without a database.
+    /// - [`StoreError::Sqlite`] or [`StoreError::Io`] if the database cannot be written.
     pub fn make_database(
         &self,
         directory: &Path,
@@ -248,8 +254,12 @@ impl Takeover {
         Ok(summary)
     }
 
-    /// Writes all of it down, with its audit event. Accounts that are there are replaced, and their
-    /// logins end; access control stays on if it is. Returns what there is now.
+    /// Writes the state and its audit event in one transaction. Existing accounts are replaced and
+    /// their sessions end. Access control stays on if it is on already. Returns a summary of the
+    /// result.
+    ///
+    /// # Errors
+    /// The SQLite error if the state cannot be written; nothing changes then.
     pub fn write(
         &self,
         connection: &mut Connection,
@@ -271,8 +281,9 @@ impl Takeover {
             transaction.query_row("SELECT access_control FROM setting", [], |row| row.get(0))?;
         summary.access_control |= was_on;
         settings::set_access_control(&transaction, summary.access_control)?;
-        remember(&transaction, self)?;
-        // The Python server sent its events to the audit server: so is this one, if there is one.
+        record_source(&transaction, self)?;
+        // The Python server sent its events to the audit server, so this event is delivered as well
+        // if an audit server is configured.
         audit::set_delivering(&transaction, true)?;
         let event = caller.event(ACTION, self.message(&summary));
         let appended = audit::append(&transaction, vec![event])?;
@@ -280,7 +291,7 @@ impl Takeover {
         Ok((summary, appended))
     }
 
-    /// The audit event's sentence.
+    /// Returns the message of the audit event.
     fn message(&self, summary: &Summary) -> String {
         let mut text = format!("Took over ({summary}) from {:?}", self.file);
         if let Some(digest) = &self.digest {
@@ -291,14 +302,15 @@ impl Takeover {
             text += &format!(" {note}.");
         }
         if self.faults.count > 0 {
-            let told = self.faults.told(MAX_TOLD).join("; ");
-            text += &format!(" Left out: {told}.");
+            let listed = self.faults.list(MAX_LISTED).join("; ");
+            text += &format!(" Left out: {listed}.");
         }
         text
     }
 }
 
-fn remember(transaction: &Transaction, takeover: &Takeover) -> rusqlite::Result<()> {
+/// Records which file was taken over, for [`warn_if_changed`].
+fn record_source(transaction: &Transaction, takeover: &Takeover) -> rusqlite::Result<()> {
     transaction.execute("DELETE FROM python_import", [])?;
     if let Some(digest) = &takeover.digest {
         transaction.execute(
@@ -309,11 +321,13 @@ fn remember(transaction: &Transaction, takeover: &Takeover) -> rusqlite::Result<
     Ok(())
 }
 
-/// Reads what the Python server left in the state directory `directory`, where no database of ours is;
-/// `None` when there is nothing. No other process may work in the directory.
+/// Reads the state that the Python server left in the state directory `directory`, where there is
+/// no database of ours yet; `None` if there is nothing. No other process may be using the
+/// directory.
 ///
 /// # Errors
-/// [`StoreError::NotTakenOver`] when it cannot be taken over whole; or there is no room for a copy.
+/// - [`StoreError::NotTakenOver`] if the state cannot be taken over completely.
+/// - [`StoreError::Io`] if the directory for the copy cannot be created, or an old copy removed.
 pub fn at_first_start(directory: &Path) -> Result<Option<Takeover>, StoreError> {
     let stage = clean_stage_directory(directory)?;
     let Some(survey) = Survey::of(directory, stage.path()) else {
@@ -324,11 +338,11 @@ pub fn at_first_start(directory: &Path) -> Result<Option<Takeover>, StoreError> 
     Ok(Some(takeover))
 }
 
-/// Says in the log what was taken over.
+/// Logs what was taken over.
 pub fn tell(summary: &Summary) {
     let notes = summary.notes.iter().map(|note| format!("; {note}"));
     log::info!(
-        "took over the Python server's state from {}, which was left as it is: {summary}{}",
+        "took over the Python server's state from {}, which was left unchanged: {summary}{}",
         summary.file.display(),
         notes.collect::<String>()
     );
@@ -337,11 +351,12 @@ pub fn tell(summary: &Summary) {
     }
 }
 
-/// A directory for the copy of a [`Survey`], in `directory`, where no other process works: copies that a
-/// power cut left there are removed. It goes when it is dropped.
+/// Creates a directory in `directory` for the copy of a [`Survey`], after removing copies left
+/// behind by a power cut. No other process may be using `directory`. The new directory is removed
+/// when dropped.
 ///
 /// # Errors
-/// It cannot be made, or a copy not be removed.
+/// [`StoreError::Io`] if an old copy cannot be removed or the directory cannot be created.
 pub fn clean_stage_directory(directory: &Path) -> Result<tempfile::TempDir, StoreError> {
     find::remove_left_stages(directory).map_err(|source| StoreError::Io {
         path: directory.to_owned(),
@@ -351,23 +366,24 @@ pub fn clean_stage_directory(directory: &Path) -> Result<tempfile::TempDir, Stor
     stage_directory(directory)
 }
 
-/// A directory for the copy of a [`Survey`], in `directory`, that goes when it is dropped.
+/// Creates a directory in `directory` for the copy of a [`Survey`]. It is removed when dropped.
 ///
 /// # Errors
-/// It cannot be made.
+/// [`StoreError::Io`] if the directory cannot be created.
 pub fn stage_directory(directory: &Path) -> Result<tempfile::TempDir, StoreError> {
     find::stage_directory(directory).map_err(|source| StoreError::Io {
         path: directory.to_owned(),
-        doing: "make a directory in",
+        doing: "create a directory in",
         source,
     })
 }
 
-/// Warns when the Python server's state in `directory` is not what accounts were taken over from: the
-/// robot went back to the Python server for a time, or nobody ever took it over.
+/// Logs a warning if the Python server's state in `directory` differs from the one that was taken
+/// over: the robot went back to the Python server for a time, or its state was never taken over.
 ///
 /// # Errors
-/// What was taken over cannot be read.
+/// [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the record of what was taken over cannot be
+/// read.
 pub fn warn_if_changed(directory: &Path) -> Result<(), StoreError> {
     let found = find::find(directory);
     let path = directory.join(DATABASE);
@@ -393,13 +409,13 @@ pub fn warn_if_changed(directory: &Path) -> Result<(), StoreError> {
     };
     match taken {
         Some((file, _)) => log::warn!(
-            "the Python server's state is not what it was when {file} was taken over, and is not \
-             used: {now}: to take it over in place of the accounts that are here: \
-             opentrons-auth-server import --again"
+            "the Python server's state has changed since {file} was taken over, and is ignored: \
+             {now}; to replace the current accounts with it, run \
+             `opentrons-auth-server import --again`"
         ),
         None => log::warn!(
-            "the Python server's state was never taken over, and is not used: {now}: to take it \
-             over in place of the accounts that are here: opentrons-auth-server import --again"
+            "the Python server's state was never taken over, and is ignored: {now}; to replace \
+             the current accounts with it, run `opentrons-auth-server import --again`"
         ),
     }
     Ok(())

@@ -1,5 +1,5 @@
-//! What the rows of the Python server's database mean: users and settings of ours, or faults. No
-//! row is read here and none is written.
+//! Converts rows of the Python server's database to our users and settings, or to faults. Reading
+//! and writing are left to others.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -15,27 +15,30 @@ use crate::domain::settings::{Kind, Setting, Settings, Value};
 use crate::domain::time::{Mark, Moment};
 use crate::domain::users::{AccountType, ResetPasswordReason, User, UserId};
 
-/// Greatest id of a user: what JSON's readers take as a whole number.
+/// Maximum id of a user: the largest integer that is interoperable in JSON (RFC 8259 §6).
 const MAX_ID: i64 = (1 << 53) - 1;
-/// Longest name of either kind, in characters; the longest that can be set is far shorter.
+/// Maximum length of a username or full name, in characters; generous, as existing names stay
+/// valid.
 const MAX_NAME: usize = 1024;
-/// Lengths of a hash's salt and output, in bytes.
+/// Accepted lengths of a hash's salt, in bytes.
 const SALT: std::ops::RangeInclusive<usize> = 8..=48;
+/// Accepted lengths of a hash's output, in bytes.
 const OUTPUT: std::ops::RangeInclusive<usize> = 16..=64;
-/// A value of a row. It may be a hash: it has no `Debug`.
+
+/// Value of a column. As it may be a password hash, it does not implement `Debug`.
 #[derive(Clone, PartialEq)]
 pub enum Cell {
-    /// NULL.
+    /// SQL value NULL.
     Null,
-    /// A whole number.
+    /// Signed 64-bit integer.
     Integer(i64),
-    /// Text.
+    /// Text in UTF-8.
     Text(String),
-    /// A fraction, bytes, or text that is not UTF-8: nothing that any column has.
+    /// Floating-point number, blob, or text that is not UTF-8. No column should contain these.
     Other,
 }
 
-/// A row of table `user`.
+/// Row of table `user`.
 pub struct UserRow {
     pub id: Cell,
     pub username: Cell,
@@ -48,39 +51,39 @@ pub struct UserRow {
     pub deactivated: Cell,
 }
 
-/// Failed logins of a user.
+/// Number of failed logins of a user, and the time of the last one.
 #[derive(Clone, Copy, Default)]
 struct Failures {
     count: u32,
     last: Moment,
 }
 
-/// What is taken over, as far as rows were given.
+/// State to take over, built up row by row.
 pub struct Plan {
     now: Mark,
     failures: HashMap<i64, Failures>,
     ids: HashSet<i64>,
     usernames: HashSet<String>,
-    /// Users of ours.
+    /// Converted users.
     pub users: Vec<User>,
-    /// Failed logins of users who are there.
+    /// Number of failed logins of the converted users.
     pub failed_logins: u64,
-    /// Settings of ours, with the defaults for those that nobody changed.
+    /// Converted settings; those without a row have their defaults.
     pub settings: Settings,
-    /// How many settings were given.
+    /// Number of settings that had a row.
     pub settings_changed: usize,
-    /// Whether access control is on; `None` while nothing says it.
+    /// Whether access control is on; `None` if there is no row for it.
     pub access_control: Option<bool>,
-    /// What was not taken as it was, and is no fault.
+    /// Notes on what was adapted, which are not faults.
     pub notes: Vec<String>,
 }
 
-/// Where in the database something is wrong, and what: `table user, id 3, column full_name: is
-/// empty`. It never holds a value.
+/// Description of a faulty row: where it is and what is wrong, as in `table user, id 3, column
+/// full_name: is empty`. It never contains a value from the database.
 pub type Wrong = String;
 
 impl Plan {
-    /// Nothing yet; `now`: what the clocks show, and the moment of it.
+    /// Creates an empty plan. `now` maps wall-clock times to our timeline.
     pub fn new(now: Mark) -> Self {
         Self {
             now,
@@ -96,14 +99,14 @@ impl Plan {
         }
     }
 
-    /// Takes a row of table `failed_login`; all of them come before the first user.
+    /// Adds a row of table `failed_login`. All of these rows must be added before the first user.
     ///
     /// # Errors
-    /// What is wrong with the row, which counts for nothing then.
+    /// If `user` is not an integer or `at` not a date and time. The row is ignored then.
     pub fn failed_login(&mut self, id: &Cell, user: &Cell, at: &Cell) -> Result<(), Wrong> {
         let wrong = |column: &str, what: &str| wrong("failed_login", id, column, what);
         let Cell::Integer(user) = *user else {
-            return Err(wrong("user_id", "is no whole number"));
+            return Err(wrong("user_id", "is not an integer"));
         };
         let at = self
             .moment(at)
@@ -114,15 +117,16 @@ impl Plan {
         Ok(())
     }
 
-    /// Takes a row of table `user`.
+    /// Adds a row of table `user`.
     ///
     /// # Errors
-    /// What is wrong with the row, which is left out then.
+    /// If a column is missing or malformed, the account type is unknown, or the id or username
+    /// belongs to an earlier row. The row is left out then.
     pub fn user(&mut self, row: &UserRow) -> Result<(), Wrong> {
         let wrong = |column: &str, what: &str| wrong("user", &row.id, column, what);
         let id = match row.id {
             Cell::Integer(id) if (1..=MAX_ID).contains(&id) => id,
-            _ => return Err(wrong("id", "is no id")),
+            _ => return Err(wrong("id", "is not a valid id")),
         };
         let username = name(&row.username).map_err(|what| wrong("username", what))?;
         let full_name = name(&row.full_name).map_err(|what| wrong("full_name", what))?;
@@ -130,7 +134,12 @@ impl Plan {
             Cell::Text(name) => AccountType::from_name(name),
             _ => None,
         }
-        .ok_or_else(|| wrong("account_type", "is none of admin, user, auditor, service"))?;
+        .ok_or_else(|| {
+            wrong(
+                "account_type",
+                "is not one of admin, user, auditor, service",
+            )
+        })?;
         let own = hash(&row.hashed_password).map_err(|what| wrong("hashed_password", what))?;
         let temporary = hash(&row.temporary_hashed_password)
             .map_err(|what| wrong("temporary_hashed_password", what))?;
@@ -154,10 +163,10 @@ impl Plan {
             (false, _) => ResetPasswordReason::None,
         };
         if self.ids.contains(&id) {
-            return Err(wrong("id", "is another user's too"));
+            return Err(wrong("id", "also belongs to another user"));
         }
         if !self.usernames.insert(username.to_owned()) {
-            return Err(wrong("username", "is another user's too"));
+            return Err(wrong("username", "also belongs to another user"));
         }
         self.ids.insert(id);
         let failures = self.failures.remove(&id);
@@ -178,25 +187,26 @@ impl Plan {
         Ok(())
     }
 
-    /// Takes a row of table `setting`. Values that the Python server took and we do not are put to
-    /// the nearest bound.
+    /// Adds a row of table `setting`. A value that the Python server accepted but we do not is
+    /// replaced by the nearest valid one.
     ///
     /// # Errors
-    /// What is wrong with the row, which is left out then.
+    /// If the key is unknown, or the value is not JSON or of the wrong type. The row is left out
+    /// then.
     pub fn setting(&mut self, key: &Cell, value: &Cell) -> Result<(), Wrong> {
         let Cell::Text(key) = key else {
-            return Err("table setting, column key: is no text".into());
+            return Err("table setting, column key: is not text".into());
         };
-        // What stands in the key may be anything: only one that is known is repeated.
+        // An unknown key could contain anything, so it is not repeated in the message.
         let Some(setting) = Setting::named(key) else {
-            return Err("table setting: a key is unknown".into());
+            return Err("table setting: contains an unknown key".into());
         };
         let key = setting.name;
         let wrong = |what: &str| format!("table setting, key {key}, column value: {what}");
         let Cell::Text(text) = value else {
-            return Err(wrong("is no text"));
+            return Err(wrong("is not text"));
         };
-        let json: Json = serde_json::from_str(text).map_err(|_| wrong("is no JSON"))?;
+        let json: Json = serde_json::from_str(text).map_err(|_| wrong("is not JSON"))?;
         let value = value_of(setting, &json).map_err(wrong)?;
         let nearest = setting.nearest(value);
         setting
@@ -204,23 +214,25 @@ impl Plan {
             .map_err(|error| wrong(&error.to_string()))?;
         if nearest != value {
             self.notes.push(format!(
-                "{key} {value} is {nearest} now, the nearest that there is"
+                "{key} was changed from {value} to {nearest}, the nearest valid value"
             ));
         }
         self.settings_changed += 1;
         Ok(())
     }
 
-    /// Takes a row of table `access_control_enabled`, which has at most one: number 1.
+    /// Sets whether access control is on, from the only row of table `access_control_enabled`,
+    /// whose id is 1.
     ///
     /// # Errors
-    /// What is wrong with the row; whether access control is on is in doubt then.
+    /// If `id` is not 1, or `enabled` is neither 0, 1 nor NULL. It is unknown then whether access
+    /// control was on.
     pub fn access_control(&mut self, id: &Cell, enabled: &Cell) -> Result<(), Wrong> {
         if *id != Cell::Integer(1) {
             return Err(wrong("access_control_enabled", id, "id", "is not 1"));
         }
         self.access_control = Some(match enabled {
-            // As an early version of the Python server left it.
+            // Written by an early version of the Python server.
             Cell::Null => false,
             enabled => boolean(enabled)
                 .map_err(|what| wrong("access_control_enabled", id, "enabled", what))?,
@@ -228,43 +240,49 @@ impl Plan {
         Ok(())
     }
 
-    /// Ends the rows: says what of them belongs to nobody.
+    /// Completes the plan after the last row, and notes failed logins that belong to no user.
     pub fn finish(&mut self) {
-        let of_nobody: u64 = self
+        let orphaned: u64 = self
             .failures
             .drain()
             .map(|(_, failures)| u64::from(failures.count))
             .sum();
-        if of_nobody > 0 {
+        if orphaned > 0 {
             self.notes.push(format!(
-                "{of_nobody} failed logins of users who are not there were left out"
+                "{orphaned} failed logins of users who do not exist were left out"
             ));
         }
     }
 
-    /// The moment of a wall time of ours; one that is yet to come is now.
+    /// Converts a date and time to a moment. A time in the future becomes the present.
+    ///
+    /// # Errors
+    /// If the value is not a date and time in the form that [`wall_time`] accepts.
     fn moment(&self, cell: &Cell) -> Result<Moment, &'static str> {
         let Cell::Text(text) = cell else {
-            return Err("is no date");
+            return Err("is not a date and time");
         };
-        let wall = wall_time(text).ok_or("is no date of the form YYYY-MM-DD HH:MM:SS")?;
+        let wall =
+            wall_time(text).ok_or("is not a date and time of the form YYYY-MM-DD HH:MM:SS")?;
         let age = self.now.reading.wall.saturating_sub(wall).max(0);
         Ok(Moment(self.now.moment.0.saturating_sub(age)))
     }
 }
 
+/// Describes what is wrong with a column of a row.
 fn wrong(table: &str, id: &Cell, column: &str, what: &str) -> Wrong {
     let id = match id {
         Cell::Integer(id) => id.to_string(),
-        _ => "that is no number".into(),
+        _ => "(not an integer)".into(),
     };
     format!("table {table}, id {id}, column {column}: {what}")
 }
 
-/// A name: today's rules for new ones do not matter, nonsense does.
+/// Returns a username or full name. It need not comply with the rules for new names, but must not
+/// be empty, overlong or contain control characters.
 fn name(cell: &Cell) -> Result<&str, &'static str> {
     let Cell::Text(text) = cell else {
-        return Err("is no text");
+        return Err("is not text");
     };
     if text.is_empty() {
         return Err("is empty");
@@ -273,11 +291,12 @@ fn name(cell: &Cell) -> Result<&str, &'static str> {
         return Err("is too long");
     }
     if text.contains(char::is_control) {
-        return Err("has a control character");
+        return Err("contains a control character");
     }
     Ok(text)
 }
 
+/// Returns a boolean, which is stored as 0 or 1.
 fn boolean(cell: &Cell) -> Result<bool, &'static str> {
     match cell {
         Cell::Integer(0) => Ok(false),
@@ -286,46 +305,47 @@ fn boolean(cell: &Cell) -> Result<bool, &'static str> {
     }
 }
 
-/// A hash that can be checked within the server's memory and time.
+/// Returns a password hash, if it can be verified within the server's limits on memory and time;
+/// `None` for NULL.
 fn hash(cell: &Cell) -> Result<Option<PasswordHash>, &'static str> {
     let text = match cell {
         Cell::Null => return Ok(None),
         Cell::Text(text) => text,
-        _ => return Err("is no text"),
+        _ => return Err("is not text"),
     };
-    let hash = password_hash::PasswordHash::new(text).map_err(|_| "is no PHC string")?;
+    let hash = password_hash::PasswordHash::new(text).map_err(|_| "is not a PHC string")?;
     if !["argon2id", "argon2i", "argon2d"].contains(&hash.algorithm.as_str()) {
-        return Err("is no hash of Argon2");
+        return Err("is not an Argon2 hash");
     }
-    // Without one it would be checked as one of today's version, which it is not.
+    // A hash without a version would wrongly be verified as one of the current version.
     if !matches!(hash.version, Some(0x10 | 0x13)) {
-        return Err("is of no known version of Argon2");
+        return Err("does not state a known version of Argon2");
     }
     let cost = |name| hash.params.get_decimal(name);
     let (Some(memory), Some(passes), Some(lanes)) = (cost("m"), cost("t"), cost("p")) else {
-        return Err("says no costs");
+        return Err("does not state its memory, passes and lanes");
     };
     if hash.params.iter().count() != 3 {
-        return Err("has parameters that are unknown");
+        return Err("has unknown parameters");
     }
     if memory > MAX_HASH_MEMORY_KIB || passes > MAX_HASH_PASSES || lanes > MAX_HASH_LANES {
-        return Err("asks for more than m=262144 (256 MiB), t=16, p=16");
+        return Err("requires more than m=262144 (256 MiB), t=16, p=16");
     }
     if passes < 1 || lanes < 1 || memory < 8 * lanes {
-        return Err("asks for less than Argon2 can");
+        return Err("requires less than the minimum of Argon2");
     }
     let mut bytes = [0; *SALT.end()];
     let salt = hash.salt.and_then(|salt| salt.decode_b64(&mut bytes).ok());
     if !salt.is_some_and(|salt| SALT.contains(&salt.len())) {
-        return Err("has no salt of 8 to 48 bytes");
+        return Err("does not have a salt of 8 to 48 bytes");
     }
     if !hash.hash.is_some_and(|hash| OUTPUT.contains(&hash.len())) {
-        return Err("has no hash of 16 to 64 bytes");
+        return Err("does not have a hash of 16 to 64 bytes");
     }
     Ok(Some(PasswordHash::from_phc(text.clone())))
 }
 
-/// The value of a setting that JSON stands for.
+/// Converts a JSON value to a value of the setting's type.
 fn value_of(setting: &Setting, json: &Json) -> Result<Value, &'static str> {
     match setting.kind {
         _ if json.is_null() && setting.nullable => Ok(Value::Null),
@@ -337,21 +357,22 @@ fn value_of(setting: &Setting, json: &Json) -> Result<Value, &'static str> {
             .as_f64()
             .filter(|number| number.fract() == 0.0 && *number >= 1.0)
             .map(|number| Value::Integer(number as u32)) // saturates
-            .ok_or("is no whole number from 1"),
+            .ok_or("is not an integer of at least 1"),
         Kind::Seconds(..) => json
             .as_f64()
             .filter(|seconds| *seconds > 0.0)
             .map(|seconds| {
                 Value::Duration(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
             })
-            .ok_or("is no number above 0"),
+            .ok_or("is not a number above 0"),
     }
 }
 
-/// Milliseconds since 1970 of a date and time: `YYYY-MM-DD HH:MM:SS`, or with `T`; then a fraction
-/// of up to six digits, and an offset from UTC (`Z`, `+HH:MM`) or none, which is UTC.
+/// Converts a date and time to milliseconds since 1970-01-01T00:00:00Z. The form is
+/// `YYYY-MM-DD HH:MM:SS`, or with `T` as separator, followed by an optional fraction of up to six
+/// digits and an optional offset from UTC (`Z` or `+HH:MM`); without an offset the time is UTC.
 fn wall_time(text: &str) -> Option<i64> {
-    // Every form is ASCII: from here on a byte is a character.
+    // All accepted forms are ASCII, so that byte offsets are character offsets from here on.
     if !text.is_ascii() || text.len() < 19 {
         return None;
     }

@@ -1,5 +1,5 @@
-//! Reading a copy of the Python server's database through SQLite, which is told to trust nothing of
-//! it: schema, then whether it is whole, then every row.
+//! Reads a copy of the Python server's database with SQLite, without trusting it: first its schema,
+//! then its integrity, then every row.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,12 +12,12 @@ use super::find::{Fault, Schema, Staged};
 use super::plan::{Cell, Plan, UserRow};
 use super::Faults;
 
-/// Most rows of a table that are read.
+/// Maximum number of rows to read from a table.
 const MAX_ROWS: u64 = 1_000_000;
-/// Most users.
+/// Maximum number of users to read.
 const MAX_USERS: u64 = 100_000;
 
-/// A table: its name, and each column with its type.
+/// Expected table: its name, its columns with their types, and its primary key.
 struct Table {
     name: &'static str,
     columns: &'static [(&'static str, &'static str)],
@@ -78,6 +78,7 @@ const USER: Table = Table {
 };
 
 impl Schema {
+    /// Returns the tables of the schema; the last one is `user`.
     fn tables(self) -> [&'static Table; 5] {
         let user = match self {
             Self::B8c4e2f1a903 => &FIRST_USER,
@@ -93,10 +94,10 @@ impl Schema {
     }
 }
 
-/// Reads the copy into `plan`. What cannot be read is a fault, and left out.
+/// Reads the copy into `plan`. What cannot be read is left out and reported as a fault.
 ///
-/// Returns whether the database as a whole is what it must be: then what it says of access control
-/// is beyond doubt.
+/// Returns whether the schema and the integrity of the whole database are as expected. Only then
+/// can its record of access control be trusted.
 pub fn read(staged: &Staged, plan: &mut Plan, faults: &mut Faults) -> bool {
     let before = faults.count();
     let connection = match open(&staged.copy) {
@@ -114,7 +115,7 @@ pub fn read(staged: &Staged, plan: &mut Plan, faults: &mut Faults) -> bool {
     reader.check_objects(staged.schema);
     let tables = staged.schema.tables();
     let sound = tables.map(|table| reader.check_table(table));
-    reader.check_whole();
+    reader.check_integrity();
     if sound[0] {
         reader.check_version(staged.schema);
     }
@@ -161,7 +162,9 @@ pub fn read(staged: &Staged, plan: &mut Plan, faults: &mut Faults) -> bool {
     is_whole
 }
 
-/// Opens the copy: first to let SQLite heed what a power cut left beside it, then to read alone.
+/// Opens the copy: first for writing, so that SQLite recovers from a power cut by means of the
+/// write-ahead log or rollback journal, then read-only. Defensive options keep SQLite from running
+/// code in the schema (<https://sqlite.org/security.html>).
 fn open(copy: &Path) -> rusqlite::Result<Connection> {
     let connect = |mode| {
         let connection = Connection::open_with_flags(copy, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
@@ -186,6 +189,7 @@ fn open(copy: &Path) -> rusqlite::Result<Connection> {
     connect(OpenFlags::SQLITE_OPEN_READ_ONLY)
 }
 
+/// Reader that reports faults of the copy as faults of the original file.
 struct Reader<'a> {
     connection: Connection,
     file: &'a Path,
@@ -193,12 +197,13 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// Reports a fault of the database.
     fn fault(&mut self, what: impl std::fmt::Display) {
         self.faults.add(Fault::new(self.file, what));
     }
 
-    /// Looks for anything but the tables that are known and their indexes. What SQLite makes for
-    /// itself (`sqlite_…`) nobody else can.
+    /// Reports objects other than the known tables, their indexes, and the statistics tables of
+    /// SQLite itself, whose reserved names (`sqlite_…`) nobody else can use.
     fn check_objects(&mut self, schema: Schema) {
         let known = schema.tables().map(|table| table.name);
         let found = self.all("SELECT type, name, tbl_name FROM sqlite_schema", |row| {
@@ -218,7 +223,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether a table is there as it is known: an ordinary one with these columns and no others.
+    /// Returns whether a table is as expected: an ordinary table with exactly these columns.
+    /// Reports faults if it is not.
     fn check_table(&mut self, table: &Table) -> bool {
         let before = self.faults.count();
         let name = table.name;
@@ -229,7 +235,7 @@ impl Reader<'_> {
             |row| Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?)),
         );
         if kinds != [("table".to_owned(), false)] {
-            self.fault(format!("has no ordinary table {name}"));
+            self.fault(format!("does not have an ordinary table {name}"));
             return false;
         }
         let found: BTreeMap<String, (String, bool, i64)> = self
@@ -248,7 +254,7 @@ impl Reader<'_> {
             let is_key = *column == table.key;
             if found.get(*column) != Some(&((*kind).to_owned(), is_key, 0)) {
                 self.fault(format!(
-                    "table {name}: has no column {column} of the known kind"
+                    "table {name}: has no column {column} of the expected type"
                 ));
             }
         }
@@ -267,13 +273,14 @@ impl Reader<'_> {
         );
         if !computed.is_empty() {
             self.fault(format!(
-                "table {name}: has an index that computes something"
+                "table {name}: has a partial index or an index on an expression"
             ));
         }
         self.faults.count() == before
     }
 
-    fn check_whole(&mut self) {
+    /// Checks the integrity of the whole database.
+    fn check_integrity(&mut self) {
         for said in self.all("PRAGMA integrity_check(1)", |row| row.get::<_, String>(0)) {
             if said != "ok" {
                 self.fault(format!("is damaged: {said}"));
@@ -281,19 +288,21 @@ impl Reader<'_> {
         }
     }
 
+    /// Checks that the database states the same schema version as its directory.
     fn check_version(&mut self, schema: Schema) {
         let found = self.all("SELECT version_num FROM alembic_version LIMIT 2", |row| {
             Ok(cell(row, 0))
         });
         if found != [Cell::Text(schema.revision().into())] {
             self.fault(format!(
-                "table alembic_version: is not of version {}, as the directory is",
+                "table alembic_version: does not contain the directory's version, {}",
                 schema.revision()
             ));
         }
     }
 
-    /// Gives the rows of a table to `take`, whose errors are faults.
+    /// Passes the rows of a table to `take`, in the given order and at most `most`, and reports its
+    /// errors as faults.
     fn rows(
         &mut self,
         table: &Table,
@@ -333,7 +342,8 @@ impl Reader<'_> {
         }
     }
 
-    /// All rows of a question about the schema; an error is a fault, and ends them.
+    /// Returns all rows of a query about the schema. An error is reported as a fault, and ends the
+    /// rows.
     fn all<T>(&mut self, sql: &str, take: impl FnMut(&Row) -> rusqlite::Result<T>) -> Vec<T> {
         let mut found = Vec::new();
         let read = || {
@@ -350,6 +360,7 @@ impl Reader<'_> {
     }
 }
 
+/// Returns the value of a column.
 fn cell(row: &Row, column: usize) -> Cell {
     match row.get_ref(column) {
         Ok(ValueRef::Null) => Cell::Null,
