@@ -179,9 +179,8 @@ def test_accounts_that_are_there_are_not_replaced_unasked(start, state):
         for arguments in ((), ("--force",)):
             done = console(state, "import", *arguments)
             assert done.returncode == 1 and "say --again" in done.stderr
-    assert [
-        user["username"] for user in json.loads(console(state, "user", "list", "--json").stdout)
-    ]
+    users = json.loads(console(state, "user", "list", "--json").stdout)
+    assert [user["username"] for user in users] == ["ada"]
 
 
 # By force.
