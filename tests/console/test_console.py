@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from api import PASSWORD, Api
-from support import BINARY, ENVIRONMENT, ROOT, edit_database, run, wait_for
+from support import BINARY, ENVIRONMENT, commands_of_section, edit_database, run, wait_for
 
 NAME = "opentrons-auth-server"
 
@@ -307,9 +307,7 @@ def test_terminal_is_asked_for_the_password_and_for_consent(robot):
 
 
 def commands_of_readme():
-    readme = (ROOT / "README.md").read_text()
-    section = readme.split("## For the lab's administrator")[1].split("\n## ")[0]
-    return "".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL)).splitlines()
+    return commands_of_section("For the lab's administrator")
 
 
 def commands_of_manual_page():

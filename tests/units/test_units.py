@@ -135,7 +135,7 @@ def test_service_is_told_of_the_audit_server(root, environment, serve):
 
 
 def test_service_is_told_which_boot_it_is(root, environment, serve):
-    """By systemd's specifier for it (systemd.unit(5)), of which lifetimes are reckoned."""
+    """systemd replaces the specifier %b by it (systemd.unit(5)); lifetimes of tokens need it."""
     (name,) = [name for name, value in environment.items() if value == "%b"]
     assert serve(env={**environment, name: "0123456789abcdef"}).wait_ready().stop() == 0
     state = root / "var/lib/opentrons-auth-server"
