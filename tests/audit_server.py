@@ -4,6 +4,7 @@ import http.server
 import json
 import socket
 import threading
+import time
 
 
 class AuditServer:
@@ -11,6 +12,8 @@ class AuditServer:
 
     def __init__(self, path=None, port=0):
         taken = self.taken = []
+        # When each was.
+        times = self.times = []
         # What was sent and answered, taken or not: statuses and messages.
         answered = self.answered = []
         server = self
@@ -43,6 +46,7 @@ class AuditServer:
                 answered.append((status, data.get("message")))
                 if status // 100 == 2 and ending not in ("head", "body"):
                     taken.append((self.command, self.path, data))
+                    times.append(time.monotonic())
                 if ending == "head":
                     self.wfile.write(b"HTTP/1.1 20")
                 elif ending == "HTTP/1.0":

@@ -1,7 +1,8 @@
 //! The rules, with the clock and the random source in the test's hand: whatever users, settings,
 //! logins and time do, scopes never grow, a refresh ends its predecessor, and failed logins count.
 
-use std::collections::{HashMap, HashSet};
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use auth_server::domain::access_control;
@@ -21,6 +22,7 @@ use auth_server::domain::tokens::TokenDigest;
 use auth_server::domain::users::rules::{self, NewUser, UserPatch};
 use auth_server::domain::users::{AccountType, UserId};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
 /// Gives bytes that are never the same twice.
 struct Counter(u64);
@@ -111,7 +113,34 @@ struct World {
     random: Counter,
     logins: Vec<Known>,
     failures: HashMap<UserId, u32>,
+    /// What has happened, of [`OUTCOMES`].
+    seen: RefCell<BTreeSet<&'static str>>,
 }
+
+/// What must have happened in some world or other: a rule that refuses everything breaks none.
+const OUTCOMES: [&str; 21] = [
+    "access control turned on",
+    "access token active",
+    "access token active of a user with a new password due",
+    "account locked by failed logins",
+    "expired state forgotten",
+    "login granted",
+    "login granted with fewer scopes",
+    "login refused for excessive scopes",
+    "login refused for now",
+    "login refused to a locked account",
+    "login refused with a wrong password",
+    "refresh granted",
+    "refresh granted a second time within the grace period",
+    "refresh refused",
+    "refresh refused for excessive scopes",
+    "session ended by a second use",
+    "session revoked",
+    "settings changed",
+    "user changed",
+    "user deleted",
+    "user's password changed",
+];
 
 fn password(text: &str) -> NewPassword {
     NewPassword {
@@ -144,6 +173,7 @@ impl World {
             random: Counter(0),
             logins: Vec::new(),
             failures: HashMap::new(),
+            seen: RefCell::default(),
         };
         for (name, account_type) in ["a", "b", "c", "d"].into_iter().zip(AccountType::ALL) {
             let new = NewUser {
@@ -159,6 +189,10 @@ impl World {
             world.apply(plan);
         }
         world
+    }
+
+    fn saw(&self, outcome: &'static str) {
+        self.seen.borrow_mut().insert(outcome);
     }
 
     fn apply<T>(&mut self, plan: Decision<T>) -> T {
@@ -213,6 +247,12 @@ impl World {
         };
         if let Ok(plan) = plan {
             let unlocks = patch.locked == Some(false);
+            if !plan.changes.is_empty() {
+                self.saw(match new {
+                    None => "user changed",
+                    Some(_) => "user's password changed",
+                });
+            }
             let changed = self.apply(plan);
             if unlocks {
                 self.failures.insert(changed.id, 0);
@@ -223,6 +263,9 @@ impl World {
     fn settings(&mut self, values: &[(&str, Value)]) {
         let patch = &patch(values);
         if let Ok(plan) = settings::rules::patch(&self.state, &caller(), patch) {
+            if !plan.changes.is_empty() {
+                self.saw("settings changed");
+            }
             self.apply(plan);
         }
     }
@@ -249,6 +292,8 @@ impl World {
             Step::EnableAccessControl => {
                 if let Ok(plan) = access_control::enable(&self.state, &caller()) {
                     self.apply(plan);
+                    assert!(self.state.access_control());
+                    self.saw("access control turned on");
                     for known in &mut self.logins {
                         known.ended = true;
                     }
@@ -313,10 +358,13 @@ impl World {
             Step::Delete(user) => {
                 if let Ok(plan) = rules::delete(&self.state, &caller(), Self::name(*user)) {
                     self.apply(plan);
+                    assert!(self.state.user_named(Self::name(*user)).is_none());
+                    self.saw("user deleted");
                 }
             }
             Step::KeepHouse => {
                 for changes in self.state.expired(self.now, 3) {
+                    self.saw("expired state forgotten");
                     for change in changes {
                         self.state.apply(change);
                     }
@@ -347,6 +395,9 @@ impl World {
         let policy = self.state.lock_policy();
         let by_count = limit.is_some_and(|limit| *count >= limit) && !policy.slows(user);
         assert_eq!(policy.is_locked(user), user.locked_by_admin || by_count);
+        if by_count {
+            self.saw("account locked by failed logins");
+        }
     }
 
     fn log_in(&mut self, user: usize, right: bool, asked: Option<u32>) {
@@ -363,6 +414,10 @@ impl World {
                 let user = self.state.user(id).unwrap();
                 let own = user.account_type.scopes(self.state.settings());
                 assert!(asked.map_or(true, |asked| asked.is_subset(own.or(Scopes::SELF_ONLY))));
+                self.saw("login granted");
+                if asked.is_some_and(|asked| asked != own) {
+                    self.saw("login granted with fewer scopes");
+                }
                 let grant = asked.unwrap_or(Scopes::UNBOUNDED);
                 self.logins.push(Known {
                     user: id,
@@ -375,13 +430,23 @@ impl World {
             }
             LoginOutcome::Refused { locked, .. } => {
                 assert!(!right || was_locked);
+                self.saw(match was_locked {
+                    true => "login refused to a locked account",
+                    false => "login refused with a wrong password",
+                });
                 assert_eq!(*locked, attempt.user.is_some_and(|id| self.locked(id)));
             }
             LoginOutcome::ExcessiveScope => {
-                assert!(right && asked.is_some());
+                let user = self.state.user(attempt.user.unwrap()).unwrap();
+                let own = user.account_type.scopes(self.state.settings());
+                assert!(right && asked.is_some_and(|asked| !asked.is_subset(own)));
+                self.saw("login refused for excessive scopes");
                 return;
             }
-            LoginOutcome::MustWait { seconds } => assert!(waits && *seconds > 0),
+            LoginOutcome::MustWait { seconds } => {
+                assert!(waits && *seconds > 0);
+                self.saw("login refused for now");
+            }
         }
         self.count(attempt.user, right, was_locked, waits);
     }
@@ -400,6 +465,8 @@ impl World {
         let (login, each) = all[token % all.len()];
         let (digest, expires, used) = self.logins[login].refresh[each];
         let was_alive = self.is_alive(login);
+        let user = self.state.user(self.logins[login].user);
+        let is_locked = user.map_or(true, |user| user.locked_by_admin);
         let outcome =
             self.decide(|state, context| refresh(state, context, &caller(), &digest, asked));
         match outcome {
@@ -411,19 +478,31 @@ impl World {
                     "a refresh token worked twice"
                 );
                 assert!(asked.map_or(true, |asked| asked.is_subset(self.logins[login].grant)));
+                self.saw(match used {
+                    None => "refresh granted",
+                    Some(_) => "refresh granted a second time within the grace period",
+                });
                 self.logins[login].refresh[each].2 = Some(used.unwrap_or(self.now));
                 self.issued(login, &issued);
             }
             RefreshOutcome::Refused => {
+                self.saw("refresh refused");
                 if was_alive && used.is_some_and(|used| used + REFRESH_GRACE <= self.now) {
                     assert!(!self.is_alive(login), "a second use must end the login");
                     self.logins[login].ended = true;
+                    self.saw("session ended by a second use");
+                } else {
+                    assert!(
+                        !was_alive || is_locked || expires <= self.now,
+                        "a good refresh token was refused"
+                    );
                 }
             }
             RefreshOutcome::ExcessiveScope => {
                 let user = self.state.user(self.logins[login].user).unwrap();
                 let own = user.account_type.scopes(self.state.settings());
                 assert!(!asked.unwrap().is_subset(self.logins[login].grant.and(own)));
+                self.saw("refresh refused for excessive scopes");
             }
         }
     }
@@ -435,9 +514,14 @@ impl World {
         let login = token % self.logins.len();
         let digest = self.logins[login].access[0].0;
         let known = self.state.access_token(&digest).is_some();
+        let was_alive = self.is_alive(login);
         self.decide(|state, _| revoke(state, &caller(), &digest));
         if known {
             self.logins[login].ended = true;
+            assert!(!self.is_alive(login), "a session outlived its revocation");
+            if was_alive {
+                self.saw("session revoked");
+            }
         }
     }
 
@@ -469,6 +553,7 @@ impl World {
                     continue;
                 };
                 let user = principal.user;
+                self.saw("access token active");
                 assert!(*expires > self.now, "an expired token is active");
                 assert!(!known.ended, "a login that has ended is active");
                 assert_eq!(user.id, known.user);
@@ -483,23 +568,40 @@ impl World {
                 let must = user.reset_reason(self.state.settings(), self.now);
                 if must != auth_server::domain::users::ResetPasswordReason::None {
                     assert!(principal.scopes.is_subset(Scopes::SELF_ONLY));
+                    self.saw("access token active of a user with a new password due");
                 }
             }
         }
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+fn config() -> ProptestConfig {
+    ProptestConfig {
+        cases: 400,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
 
-    #[test]
-    fn whatever_happens_the_rules_hold(steps in prop::collection::vec(step(), 1..120)) {
+#[test]
+fn whatever_happens_the_rules_hold() {
+    let seen = RefCell::new(BTreeSet::new());
+    let steps = prop::collection::vec(step(), 1..120);
+    let outcome = TestRunner::new(config()).run(&steps, |steps| {
         let mut world = World::new();
         for step in &steps {
             world.run(step);
             world.check();
         }
-    }
+        seen.borrow_mut().append(&mut world.seen.borrow_mut());
+        Ok(())
+    });
+    outcome.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(seen.into_inner(), BTreeSet::from(OUTCOMES));
+}
+
+proptest! {
+    #![proptest_config(config())]
 
     /// Whatever the wall clock is set to, before and after a reboot, a lifetime is what has passed.
     #[test]
@@ -621,6 +723,11 @@ fn nothing_that_is_secret_is_shown() {
     for secret in ["very-secret", "$argon2id", token.expose(), &digest] {
         assert!(!shown.contains(secret), "{shown}");
     }
+}
+
+#[test]
+fn scopes_are_in_the_order_of_their_names() {
+    assert_eq!(Scope::ALL.len(), 17);
     assert!(Scope::ALL
         .windows(2)
         .all(|two| two[0].name() < two[1].name()));

@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import sqlite3
@@ -265,6 +266,27 @@ def running_make(target, patience=PATIENCE):
         os.killpg(make.pid, signal.SIGINT)
         make.stdout.close()
         make.wait(patience)
+
+
+def readmes():
+    """The texts of the READMEs."""
+    return [path.read_text() for path in (ROOT / "README.md", LAYER / "README.md")]
+
+
+def commands_in(text):
+    """The commands that a text in Markdown tells a user to type."""
+    return "".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL)).splitlines()
+
+
+def as_in_readme(command):
+    """The words of a command that stands in a README, for the test that runs it."""
+    assert command in [each for text in readmes() for each in commands_in(text)], command
+    return shlex.split(command)
+
+
+def commands_of_section(title):
+    """The commands of a section of the README, for the test that runs them."""
+    return commands_in(readmes()[0].split(f"\n## {title}\n")[1].split("\n## ")[0])
 
 
 def mark_tests(items, folder, mark, reason):

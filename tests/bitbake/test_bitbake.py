@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from oe_build import MASK, Build, call
-from support import LAYER, installed, request, wait_for
+from support import LAYER, as_in_readme, installed, request, wait_for
 
 NAME = "opentrons-auth-server"
 PV = next(LAYER.glob("recipes-connectivity/*/*.bb")).stem.partition("_")[2]
@@ -22,7 +22,7 @@ WITH_DISTRO = ("meta-toolchain", "meta-distro")
 def built(bench):
     """A build from do_fetch to do_package_write_ipk."""
     build = Build(bench, "whole", TOOLCHAIN)
-    build.bitbake(NAME)
+    build.run(*as_in_readme("bitbake opentrons-auth-server"))
     return build
 
 
@@ -122,7 +122,11 @@ def test_nginx_is_left_alone_where_nobody_asks(bench):
 def test_robot_may_refuse_the_snippets(bench):
     build = Build(bench, "nginx-refused", WITH_DISTRO, 'AUTH_SERVER_NGINX = "0"')
     build.bitbake("-c", "install", "nginx")
-    assert "location /auth {" in nginx_servers(build)[0].read_text()
+    found = nginx_servers(build)
+    assert len(found) == 3
+    assert "location /auth {" in found[0].read_text()
+    for server in found:
+        assert "server-conf.d/opentrons-auth-server" not in server.read_text()
 
 
 def test_nginx_that_looks_otherwise_fails_the_build_that_asks(bench):
@@ -148,9 +152,10 @@ def test_layer_passes_yocto_check_layer(bench, webserver):
 
 def test_commands_of_the_readme_add_and_remove_the_layer(bench):
     build = Build(bench, "commands", TOOLCHAIN, ours=False)
-    build.run("bitbake-layers", "add-layer", build.checkout / "meta-auth-server")
+    *words, layer = as_in_readme("bitbake-layers add-layer ../auth-server/meta-auth-server")
+    build.run(*words, layer.replace("../auth-server", str(build.checkout)))
     assert variable(build, "FILE") == str(build.recipe)
-    build.run("bitbake-layers", "remove-layer", "meta-auth-server")
+    build.run(*as_in_readme("bitbake-layers remove-layer meta-auth-server"))
     assert "meta-auth-server" not in build.run("bitbake-layers", "show-layers")
 
 
@@ -191,7 +196,8 @@ def test_packages_hold_what_make_install_does(packages, tmp_path):
     preset = f"/usr/lib/systemd/system-preset/98-{NAME}.preset"
     assert {path: mode for path, (mode, _) in packaged.items() if path != preset} == expected
     assert set(packages["-doc"][0]) == {f"/usr/share/man/man1/{NAME}.1"}
-    assert all(path.startswith("/usr/share/") for path in packages["-completions"][0])
+    completions = {path for path in expected if re.search("/(bash-completion|fish|zsh)/", path)}
+    assert len(completions) == 3 and set(packages["-completions"][0]) == completions
 
 
 def test_version_file_is_in_the_sysroot_and_not_in_the_image(built, packages):

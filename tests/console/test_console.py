@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from api import PASSWORD, Api
-from support import BINARY, ENVIRONMENT, ROOT, edit_database, run, wait_for
+from support import BINARY, ENVIRONMENT, commands_of_section, edit_database, run, wait_for
 
 NAME = "opentrons-auth-server"
 
@@ -99,7 +99,7 @@ def test_service_account_is_deleted_whether_access_control_is_on_or_off(robot):
     assert robot.json(*add)["fullName"] == "Service Account"
     assert robot.json("user", "delete", "robot", "--yes") == {}
     robot.json(*add)
-    robot.console("access-control", "enable")
+    assert robot.json("access-control", "enable") == {"accessControlEnabled": True}
     assert robot.json("user", "delete", "robot", "--yes") == {}
     assert [user["username"] for user in robot.json("user", "list")] == ["ada", "bob"]
 
@@ -256,6 +256,9 @@ def test_missing_folder_is_named(tmp_path):
 def test_control_characters_do_not_reach_the_terminal(robot):
     done = robot.console("user", "add", "eve", "--full-name", "E\x1b[31mve")
     assert done.returncode == 1 and "\x1b" not in done.stderr
+    # An error that repeats what was typed.
+    done = robot.console("user", "unlock", "E\x1b[31mve")
+    assert done.returncode == 1 and "31mve" in done.stderr and "\x1b" not in done.stderr
 
 
 def test_control_characters_of_an_old_full_name_do_not_reach_the_terminal(start, tmp_path):
@@ -304,9 +307,7 @@ def test_terminal_is_asked_for_the_password_and_for_consent(robot):
 
 
 def commands_of_readme():
-    readme = (ROOT / "README.md").read_text()
-    section = readme.split("## Administration")[1].split("\n## ")[0]
-    return "".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL)).splitlines()
+    return commands_of_section("Administration")
 
 
 def commands_of_manual_page():

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import subprocess
 
@@ -10,7 +9,7 @@ import pytest
 
 from api import PASSWORD, Api
 from python_state import FIRST, UPGRADED, edit, lay, newest, theirs
-from support import BINARY, ENVIRONMENT, PATIENCE, ROOT, request, run, wait_for
+from support import BINARY, ENVIRONMENT, PATIENCE, commands_of_section, request, run, wait_for
 
 DATABASE = "auth-server.sqlite"
 ADMIN = "UPDATE user SET {} WHERE id = 1"
@@ -179,9 +178,8 @@ def test_accounts_that_are_there_are_not_replaced_unasked(start, state):
         for arguments in ((), ("--force",)):
             done = console(state, "import", *arguments)
             assert done.returncode == 1 and "pass --again" in done.stderr
-    assert [
-        user["username"] for user in json.loads(console(state, "user", "list", "--json").stdout)
-    ]
+    users = json.loads(console(state, "user", "list", "--json").stdout)
+    assert [user["username"] for user in users] == ["ada"]
 
 
 # By force.
@@ -333,9 +331,7 @@ def test_again_by_force(back, state):
 
 def test_commands_of_the_readme_work_as_they_stand(state, tmp_path):
     """In their order, on a robot that the Python server served."""
-    readme = (ROOT / "README.md").read_text()
-    section = readme.split("## In place of the Python server")[1].split("\n## ")[0]
-    commands = "".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL)).splitlines()
+    commands = commands_of_section("In place of the Python server")
     assert [command.split()[2] for command in commands] == ["--dry-run", "--force", "--again"]
     lay(state)
     (tmp_path / "bin").mkdir()

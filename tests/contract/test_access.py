@@ -176,8 +176,6 @@ def test_table_has_every_route(serve):
         if method != "head"
     }
     assert described == table
-    (file,) = ROOT.glob("src/**/routes.rs")
-    source = file.read_text()
     source = (ROOT / "src/http/routes.rs").read_text()
     served = set()
     for part in source.split(".service(")[1:]:
@@ -186,6 +184,19 @@ def test_table_has_every_route(serve):
         methods |= {"get"} if "readable(" in part else set()
         served |= {(method.upper(), path) for method in methods}
     assert served == table
+
+
+def test_document_names_the_scope_of_each_route(serve):
+    document = serve().wait_ready().request("GET", "/auth/openapi.json").json
+    for method, path, scope, always, *_ in ROUTES:
+        operation = document["paths"][path][method.lower()]
+        security = operation.get("security", [])
+        # Without a token as well, where access control can be off.
+        without = [] if always else [{}]
+        named = [each for each in security if each]
+        assert named == ([{"oauth2": [scope]}] if scope else []), (method, path)
+        assert [each for each in security if not each] == (without if scope else [])
+        assert ({"401", "403"} <= set(operation["responses"])) is (scope is not None)
 
 
 def test_head_is_get_everywhere(serve):
@@ -197,7 +208,7 @@ def test_head_is_get_everywhere(serve):
         if method == "GET":
             used = token if always else None
             get, head = (api.request(each, path, token=used) for each in ("GET", "HEAD"))
-            assert (head.status, head.body) == (get.status, b""), path
+            assert (get.status, head.status, head.body) == (200, 200, b""), path
 
 
 def test_other_methods_are_405_with_allow(serve):
@@ -267,12 +278,12 @@ def test_nothing_is_half_done_without_authorization(api, admin):
     api.create("ada", token=admin)
     user = api.login("ada")["access_token"]
     before = api.user("ada", admin)
-    for token in (None, user):
-        assert api.update("ada", token, accountType="admin").status in (401, 403)
-        assert api.request("DELETE", by_name("ada"), token=token).status in (401, 403)
+    for token, status in (None, 401), (user, 403):
+        assert api.update("ada", token, accountType="admin").status == status
+        assert api.request("DELETE", by_name("ada"), token=token).status == status
         new = {"username": "x", "fullName": "x", "accountType": "admin", "password": PASSWORD}
-        assert api.request("POST", "/auth/users", new, token).status in (401, 403)
-        assert api.patch("/auth/settings", {"idleLogout": 1}, token).status in (401, 403)
+        assert api.request("POST", "/auth/users", new, token).status == status
+        assert api.patch("/auth/settings", {"idleLogout": 1}, token).status == status
     assert api.user("ada", admin) == before
     assert len(api.get("/auth/users", admin).json["data"]) == 2
     assert api.get("/auth/settings").json["data"]["idleLogout"] == 180.0
@@ -365,14 +376,15 @@ def test_request_that_waited_while_its_user_was(start, tmp_path, what):
         return answers and (answers, before)
 
     answers, before = retried(attempt)
-    for answer in answers:
-        assert answer.challenge()[0] in (401, 403), answer.body
+    # Each of these ends the sessions of the user.
+    assert [answer.challenge() for answer in answers] == [(401, "invalid_token")] * 6
     after = {user["username"]: user for user in api.get("/auth/users", keeper).json["data"]}
     for name in ("bob", "keeper", "slow"):
         assert after.pop(name) == before[name]
-    assert set(after) <= {"eva", "eve"}
+    name = "eva" if what == "renamed" else "eve"
+    assert set(after) == ({name} if what != "deleted" else set())
     api.login("bob")
-    assert api.try_login("eve", "another-one").status == 400
+    assert api.try_login(name, "another-one").status == 400
     # What was refused is in no row of the log.
     log = run("audit", "export", "--persistence-directory", tmp_path / "state").stdout
     assert "mallory" not in log and "reset password" not in log
@@ -396,8 +408,7 @@ def test_request_without_token_that_waited_while_access_control_was_turned_on(st
         return robot, answers
 
     robot, answers = retried(attempt)
-    for answer in answers:
-        assert answer.challenge() == (401, "invalid_request")
+    assert [answer.challenge() for answer in answers] == [(401, "invalid_request")] * 2
     assert robot.api.get(by_name("mallory"), robot.keeper).status == 404
     robot.api.login("keeper")
 

@@ -3,7 +3,6 @@
 import itertools
 import json
 import re
-import time
 
 import pytest
 
@@ -41,10 +40,10 @@ def test_audit_server_that_closes_after_each_answer_is_connected_to_anew_at_once
     for name in names:
         api.create(name)
     audit.answers.set()
-    began = time.monotonic()
     wait_for(lambda: len(audit.taken) >= 30, "all events are taken")
-    # A wait after each of them would last 0.25 s at least.
-    assert time.monotonic() - began < 30 * 0.25 / 2
+    # A wait after each of them would last 0.25 s at least; of most, whatever else the machine does.
+    gaps = [after - before for before, after in itertools.pairwise(audit.times)]
+    assert sorted(gaps)[len(gaps) // 2] < 0.25 / 2
     assert messages(audit) == names
     # Each by a connection of its own, and none with a word.
     assert audit.connections >= 30

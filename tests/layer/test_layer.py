@@ -6,13 +6,14 @@ import importlib.util
 import json
 import os
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
 
 import recipe
-from support import FILES, LAYER, ROOT, run
+from support import FILES, LAYER, ROOT, installed, run
 
 pytestmark = pytest.mark.lint
 CARGO = tomllib.loads((ROOT / "Cargo.toml").read_text())
@@ -53,7 +54,7 @@ def test_layer_is_above_the_robots():
 
 def test_all_compatible_releases_are_built_by_the_workflow_and_named_in_the_readme():
     conf = (LAYER / "conf/layer.conf").read_text()
-    compatible = re.search(r'^LAYERSERIES_COMPAT_\S+ = "(.*)"$', conf, re.MULTILINE)[1].split()
+    compatible = re.search(r'^LAYERSERIES_COMPAT_\S+ = "(.+)"$', conf, re.MULTILINE)[1].split()
     assert re.findall(r"- release: (\w+)", WORKFLOW) == compatible
     for readme in (ROOT / "README.md", LAYER / "README.md"):
         for release in compatible:
@@ -83,6 +84,14 @@ def test_licence_is_that_of_all_that_is_linked(parsed):
         "idna_mapping": "Unicode-3.0",
     }
     assert licences == set(linked.values())
+    module = crates_inc()
+    command = [*module.LINKED, "--format", "{p}: {l}"]
+    lines = subprocess.run(
+        command, cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    for crate, licence in linked.items():
+        line = next(line for line in lines if line.startswith(f"{crate} v"))
+        assert licence in module.license_inc(line).split('"')[1].split(" & "), line
 
 
 @pytest.mark.parametrize(
@@ -183,16 +192,26 @@ def test_complete_settings_are_not_refused(parsed, tmp_path):
     assert recipe.missing(recipe.parse(tmp_path, **RELEASE)) == ""
 
 
-@pytest.mark.parametrize("path", [*LAYER.rglob("*.bb"), *LAYER.rglob("*.bbappend")])
-def test_files_that_recipes_name_exist(path):
-    for name in re.findall(r"file://([^\s;\"]+)", path.read_text()):
-        if name != "LICENSE":
-            assert (path.parent / "files" / name).is_file()
+NAMED = [
+    (path, name)
+    for path in (
+        path for ending in ("bb", "bbappend", "inc") for path in LAYER.rglob(f"*.{ending}")
+    )
+    for name in re.findall(r"file://([^\s;\"$]+)", path.read_text())
+]
 
 
-def test_makefile_installs_every_file_of_the_recipe():
-    makefile = (ROOT / "Makefile").read_text()
-    for path in FILES.rglob("*"):
-        if path.is_file():
-            name = str(path.relative_to(FILES)).replace("opentrons-auth-server", "$(NAME)")
-            assert f"$(FILES)/{name}" in makefile, f"{path} is not installed"
+def test_files_that_recipes_name_exist():
+    assert {"LICENSE", "include-auth-server", "include-auth-server.py"} <= {n for _, n in NAMED}
+    for path, name in NAMED:
+        # The licence is the checkout's, and not the layer's.
+        folder = ROOT if name == "LICENSE" else path.parent / "files"
+        assert (folder / name).is_file(), path
+
+
+def test_makefile_installs_every_file_of_the_recipe(tmp_path):
+    tree = [path.read_bytes() for path in installed(tmp_path).rglob("*") if path.is_file()]
+    files = [path for path in FILES.rglob("*") if path.is_file()]
+    assert files
+    for path in files:
+        assert path.read_bytes() in tree, f"{path} is not installed"

@@ -72,11 +72,13 @@ class Rootfs:
         for path in copy.rglob("*"):
             if path.is_file() and not path.is_symlink():
                 path.write_bytes(path.read_bytes().replace(ETC.encode(), bytes(copy)))
-        for name in ("nginx-http.conf", "nginx-https.conf", "nginx.conf"):
-            if (copy / name).exists():
-                command = [NGINX, "-t", "-q", "-c", copy / name, "-g", f"pid {copy}/pid;"]
-                test = subprocess.run(command, check=False, capture_output=True, text=True)
-                assert test.returncode == 0, test.stderr
+        names = ("nginx-http.conf", "nginx-https.conf", "nginx.conf")
+        present = [name for name in names if (copy / name).exists()]
+        assert present
+        for name in present:
+            command = [NGINX, "-t", "-q", "-c", copy / name, "-g", f"pid {copy}/pid;"]
+            test = subprocess.run(command, check=False, capture_output=True, text=True)
+            assert test.returncode == 0, test.stderr
 
     def refused(self):
         """Runs the tool, which must change nothing; returns what it says."""
@@ -154,8 +156,11 @@ def test_auth_is_replaced_in_whatever_way_it_is_written(rootfs, server, ends):
     rest = after.replace(LOCATION, "<>")
     for added in (f"    {UPSTREAM}\r\n", f"    {UPSTREAM}\n", f" {UPSTREAM}"):
         rest = rest.replace(added, "", 1)
-    kept = rest.split("<>")
-    assert len(kept) == auths + 1 and text.startswith(kept[0]) and text.endswith(kept[-1])
+    removed = re.fullmatch("(.*)".join(map(re.escape, rest.split("<>"))), text, re.DOTALL).groups()
+    assert len(removed) == auths
+    for block in removed:
+        assert re.match(r"location\s", block) and block.endswith("}")
+        assert block.count("location") == block.count("proxy_pass") == 1
 
 
 WITHOUT = {

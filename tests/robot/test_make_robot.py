@@ -4,12 +4,12 @@ import re
 import subprocess
 import urllib.request
 
-from support import running_make, wait_for
+from support import as_in_readme, running_make, wait_for
 from virtual_robot import BOOT_PATIENCE
 
 
 def test_make_robot_prints_what_works():
-    with running_make("robot", BOOT_PATIENCE) as make:
+    with running_make(as_in_readme("make robot")[1], BOOT_PATIENCE) as make:
         printed = []
         for line in make.stdout:
             printed.append(line)

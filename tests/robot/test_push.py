@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from support import ROOT, free_port, request, wait_for
+from support import ROOT, as_in_readme, free_port, request, wait_for
 from test_restart import Load
 from virtual_robot import BINARY, UNIT, call
 
@@ -22,7 +22,9 @@ def push(robot, binary=BINARY, port=None, known_hosts=None):
     port = port or robot.ports[22]
     known_hosts = known_hosts or robot.known_hosts
     options = f"-p {port} -o UserKnownHostsFile={known_hosts}"
-    command = ["make", "-s", "-C", ROOT, "push-ot3", "host=127.0.0.1"]
+    _, *words = as_in_readme("make push-ot3 host=ROBOT")
+    command = ["make", "-s", "-C", ROOT]
+    command += [word.replace("=ROBOT", "=127.0.0.1") for word in words]
     command += [f"ssh_key={robot.key}", f"ssh_opts={options}", f"BINARY={binary}"]
     done = call(*command, check=False, timeout=PUSH_PATIENCE, stdin=subprocess.DEVNULL)
     said = [line for line in done.stdout.splitlines() + done.stderr.splitlines() if line]

@@ -1,6 +1,9 @@
 """Command line and environment."""
 
+import shutil
+import stat
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -54,7 +57,8 @@ def test_version_tells_commit_and_target():
 def test_bad_arguments_exit_2_and_name_the_argument(arguments):
     done = run(*arguments)
     assert done.returncode == 2 and done.stdout == ""
-    assert arguments[0] in done.stderr or arguments[-1] in done.stderr
+    named = arguments[0] if arguments[0].startswith("--") else arguments[-1]
+    assert named in done.stderr.splitlines()[0]
 
 
 def test_bad_environment_exits_2_and_names_the_rule():
@@ -63,9 +67,24 @@ def test_bad_environment_exits_2_and_names_the_rule():
 
 
 def test_environment_is_read(serve, tmp_path):
-    path = tmp_path / "auth.sock"
-    serve(env={"OT_AUTH_SERVER_uds": str(path), "OT_AUTH_SERVER_uds_mode": "0600"}).wait_ready()
-    assert request(path, "GET", "/auth/hello").status == 200
+    path, state, port = tmp_path / "auth.sock", tmp_path / "state", free_port()
+    common = {"persistence_directory": state, "log_level": "debug", "workers": 3}
+    own = {"uds": path, "uds_mode": "0600"}, {"host": "127.0.0.2", "port": port}
+    # All options, and none without a look at what it does.
+    assert {*common, *own[0], *own[1]} == {
+        variable.removeprefix("OT_AUTH_SERVER_") for variable, _ in OPTIONS.values()
+    }
+    for options, address in zip(own, (path, ("127.0.0.2", port)), strict=True):
+        env = {f"OT_AUTH_SERVER_{name}": str(value) for name, value in (common | options).items()}
+        server = serve(env=env).wait_ready()
+        assert request(address, "GET", "/auth/hello").status == 200
+        server.wait_log("DEBUG .* GET /auth/hello")
+        assert workers(server) == 3
+        assert server.stop() == 0
+        shutil.rmtree(state)
+    server = serve(env={f"OT_AUTH_SERVER_{name}": str(value) for name, value in own[0].items()})
+    server.wait_ready()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_command_line_wins_over_the_environment(serve, tmp_path):
@@ -87,8 +106,17 @@ def test_uds_and_port_in_the_environment_are_refused(tmp_path):
     assert done.returncode == 2 and "--uds cannot be used with" in done.stderr
 
 
-def test_number_of_workers_is_used(serve):
-    assert "with 3 workers" in serve("--workers", 3).wait_ready().log
+def workers(server):
+    """How many threads of a server answer requests."""
+    names = Path(f"/proc/{server.process.pid}/task").glob("*/comm")
+    return sum(name.read_text().startswith("actix-rt") for name in names)
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_number_of_workers_is_used(serve, number):
+    server = serve("--workers", number).wait_ready()
+    assert workers(server) == number
+    assert f"with {number} workers" in server.log
 
 
 def test_kept_completions_and_manual_page_are_those_of_this_version():

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from html import escape
 
 import pytest
 
@@ -36,15 +37,19 @@ BROWSER = [
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     """The page as the browser has it (HTML), and what the browser complained of."""
+    return look(tmp_path_factory.mktemp("profile"), "http://127.0.0.1:33950/auth/redoc")
+
+
+def look(profile, url):
+    """What the browser makes of a URL (HTML), and what it complains of."""
     if not CHROMIUM:
         pytest.skip("chromium is not installed")
     if os.getuid() != 0:
         pytest.skip("needs root, for a network namespace")
-    profile = tmp_path_factory.mktemp("profile")
     done = subprocess.run(
         [
             *("unshare", "--net", "bash", "-euc", LOOK, "bash", BINARY, *BROWSER),
-            *(f"--user-data-dir={profile}", "--dump-dom", "http://127.0.0.1:33950/auth/redoc"),
+            *(f"--user-data-dir={profile}", "--dump-dom", url),
         ],
         check=True,
         capture_output=True,
@@ -54,14 +59,19 @@ def page(tmp_path_factory):
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
-def test_page_shows_every_route(page):
+def test_page_shows_every_route(page, server):
     html, _ = page
-    for route in ("/auth/hello", "/auth/health"):
-        assert route in html
+    paths = server.request("GET", "/auth/openapi.json").json["paths"]
+    assert {"/auth/hello", "/auth/users/self"} < set(paths)
+    for path, operations in paths.items():
+        assert path in html
+        for operation in operations.values():
+            assert escape(operation["summary"], quote=False) in html, path
 
 
 def test_browser_has_nothing_to_complain_of(page):
-    """Nothing was refused by the Content-Security-Policy, nothing failed to load."""
+    """Nothing was refused by the Content-Security-Policy. (Of what fails to load the browser says
+    nothing: that the page loads nothing is the next test's.)"""
     assert page[1] == []
 
 
@@ -69,3 +79,12 @@ def test_page_asks_for_nothing_else(page):
     html, _ = page
     for asks in ("<script", "<link", "<img", "@import", "url("):
         assert asks not in html
+
+
+def test_browser_would_complain(tmp_path):
+    """Of a style that a page's policy refuses."""
+    policy = "<meta http-equiv=Content-Security-Policy content=\"style-src 'none'\">"
+    file = tmp_path / "page.html"
+    file.write_text(f"{policy}<style>a {{}}</style>")
+    (complaint,) = look(tmp_path / "profile", file.as_uri())[1]
+    assert "Content Security Policy" in complaint

@@ -1,13 +1,22 @@
 """From start to stop: what systemd is told, and what becomes of requests in flight."""
 
+import ctypes
 import os
 import signal
 import socket
 import time
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from support import PATIENCE, request
+
+# Of the log's line about requests that were not finished in time.
+CUT_OFF = "cut off"
+# Of <sys/ptrace.h> and <linux/wait.h>.
+PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
+WALL = 0x40000000
 
 
 def test_ready_is_told_when_requests_are_answered(serve, tmp_path):
@@ -38,7 +47,7 @@ def test_stop_does_not_wait_for_idle_connections(server):
     """Keep-alive lasts 75 s and the grace 5 s: an idle client must not make a stop last as long."""
     clients = idle_connections(server)
     assert server.stop() == 0
-    assert "cut off" not in server.log
+    assert CUT_OFF not in server.log
     for client in clients:
         assert client.recv(4096) == b""
 
@@ -56,7 +65,7 @@ def test_request_in_flight_is_finished_and_is_the_last(server):
     answer = client.recv(4096)
     assert answer.startswith(b"HTTP/1.1 405 ") and b"connection: close" in answer.lower()
     assert server.wait() == 0
-    assert "cut off" not in server.log
+    assert CUT_OFF not in server.log
 
 
 def test_request_that_does_not_end_is_cut_off(server):
@@ -65,6 +74,7 @@ def test_request_that_does_not_end_is_cut_off(server):
     assert server.request("GET", "/auth/hello").status == 200
     assert server.stop() == 0
     assert "1 connections were still busy after 5 s" in server.log
+    assert CUT_OFF in server.log
 
 
 def test_second_signal_exits_at_once(serve, tmp_path):
@@ -78,7 +88,7 @@ def test_second_signal_exits_at_once(serve, tmp_path):
     server.wait_message("STOPPING", "1")
     server.signal(signal.SIGINT)
     assert server.wait() == 128 + signal.SIGINT
-    assert "cut off" not in server.log
+    assert CUT_OFF not in server.log
     assert not path.exists()
 
 
@@ -96,15 +106,35 @@ def test_watchdog_of_another_process_is_not_fed(serve):
         server.next_message(timeout=0.2)
 
 
-def test_stopped_server_does_not_feed_the_watchdog(serve):
-    server = serve(env={"WATCHDOG_USEC": "200000"}).wait_ready()
+@contextmanager
+def stopped_thread(number):
+    """Stops one thread of a process, and no other."""
+    ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+    ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+
+    def call(request):
+        assert ptrace(request, number, None, None) == 0, os.strerror(ctypes.get_errno())
+
+    call(PTRACE_SEIZE)
+    call(PTRACE_INTERRUPT)
+    os.waitpid(number, WALL)
+    yield
+    call(PTRACE_DETACH)
+
+
+@pytest.mark.parametrize("worker", [0, 1])
+def test_hung_worker_starves_the_watchdog_until_it_answers_again(serve, worker):
+    server = serve("--workers", 2, env={"WATCHDOG_USEC": "200000"}).wait_ready()
     server.wait_message("WATCHDOG", "1")
-    server.signal(signal.SIGSTOP)
-    os.waitpid(server.process.pid, os.WUNTRACED)
-    drain(server)
-    with pytest.raises(TimeoutError):
-        server.next_message(timeout=1)
-    server.signal(signal.SIGCONT)
+    tasks = sorted(Path(f"/proc/{server.process.pid}/task").iterdir(), key=lambda at: int(at.name))
+    workers = [task for task in tasks if (task / "comm").read_text().startswith("actix-rt")]
+    assert len(workers) == 2
+    with stopped_thread(int(workers[worker].name)):
+        server.wait_log(rf"ERROR .* worker {worker} ")
+        drain(server)
+        with pytest.raises(TimeoutError):
+            server.next_message(timeout=1)
+        assert server.process.poll() is None
     server.wait_message("WATCHDOG", "1")
 
 

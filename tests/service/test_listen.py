@@ -97,13 +97,17 @@ def test_port_in_use_is_named():
 
 
 def test_unknown_host_is_named():
-    assert_refused(run("--host", "no.such.host.invalid"), "no.such.host.invalid", "")
+    done = run("--host", "no.such.host.invalid")
+    assert_refused(done, "no.such.host.invalid", "failed to lookup address information")
 
 
 def test_chosen_port_is_used_and_free_port_is_logged(serve):
     port = free_port()
-    assert serve("--port", port).wait_ready().port == port
-    assert serve().wait_ready().port != 0
+    for server in serve("--port", port).wait_ready(), serve().wait_ready():
+        # At the port that the log names.
+        assert server.request("GET", "/auth/hello").status == 200
+        assert (server.port == port) is (port is not None)
+        port = None
 
 
 def test_handed_over_socket_comes_before_the_options(serve, tmp_path):

@@ -124,6 +124,7 @@ def test_folder_that_becomes_read_only_does_not_stop_the_service(serve, tmp_path
         refused = subprocess.run(
             command, env=ENVIRONMENT, check=False, capture_output=True, text=True
         )
+        assert refused.returncode == 1
         assert f"cannot keep state in {state}: Permission denied" in refused.stderr
     finally:
         process.kill()
@@ -219,8 +220,10 @@ def test_leftovers_of_an_interrupted_start_are_no_harm(start, tmp_path):
 def test_database_is_closed_to_others(start, tmp_path):
     _, api = start()
     api.create("ada")
-    for path in (tmp_path / "state").iterdir():
-        assert path.stat().st_mode & 0o077 == 0, path
+    paths = {path.name: path for path in (tmp_path / "state").iterdir()}
+    assert {DATABASE, f"{DATABASE}-wal", "lock", "control.sock"} <= set(paths)
+    for name, path in paths.items():
+        assert path.stat().st_mode & 0o077 == 0, name
 
 
 def test_second_server_in_the_same_folder_is_refused(start, tmp_path):

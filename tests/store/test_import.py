@@ -5,6 +5,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import sqlite3
 import subprocess
 import threading
@@ -299,7 +300,8 @@ if {mode!r} == "wal":
     connection.execute("COMMIT")
 os.kill(os.getpid(), 9)
 """
-    subprocess.run(["python3", "-c", change, database], check=False)
+    done = subprocess.run(["python3", "-c", change, database], check=False)
+    assert done.returncode == -signal.SIGKILL
 
 
 def test_log_that_a_power_cut_left_is_heeded(start, state):

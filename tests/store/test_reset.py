@@ -8,12 +8,10 @@ import pytest
 
 from api import Api
 from python_state import lay
-from support import request, run, wait_for
+from support import request, run
 
 DATABASE = "auth-server.sqlite"
 MARKER = "_TO_BE_DELETED_ON_REBOOT"
-# Of its own requests none may be answered with success; it ends within seconds.
-LOST = (OSError, AssertionError)
 
 
 @pytest.fixture
@@ -168,6 +166,6 @@ def test_console_and_backups_take_nothing_away(start, state, tmp_path):
         ("restore", tmp_path / "backup", "--yes"),
     ):
         assert run(*command, "--persistence-directory", state).returncode == 0
-    wait_for(lambda: api.update("ada", fullName="New").status == 200, "the change")
+    assert api.update("ada", fullName="New").status == 200
     assert request(api.address, "GET", "/auth/hello").status == 200
     assert server.stop() == 0 and "ERROR" not in server.log

@@ -7,7 +7,9 @@ import subprocess
 
 import pytest
 
-from support import BINARY, installed, run
+from api import Api
+from audit_server import AuditServer
+from support import BINARY, DATABASE, installed, read_database, wait_for
 
 ANALYZE = shutil.which("systemd-analyze")
 NAME = "opentrons-auth-server"
@@ -30,12 +32,12 @@ pytestmark = [
 def root(tmp_path):
     """Our files, among systemd's own units."""
     installed(tmp_path)
+    units = tmp_path / "usr/lib/systemd/system"
     for folder in ("/usr/lib/systemd/system", "/lib/systemd/system"):
-        # Not: copytree of a Debian where both are one folder, onto what is there already.
-        subprocess.run(
-            ["cp", "--archive", "--no-clobber", f"{folder}/.", tmp_path / "usr/lib/systemd/system"],
-            check=False,
-        )
+        # Not: copytree of a Debian where both are one folder, onto what is there already. What is
+        # left out for that makes some versions of cp fail.
+        subprocess.run(["cp", "--archive", "--no-clobber", f"{folder}/.", units], check=False)
+    assert (units / "multi-user.target").exists()
     return tmp_path
 
 
@@ -76,7 +78,8 @@ def test_documentation_is_installed(root):
     for unit in UNITS:
         text = (root / "usr/lib/systemd/system" / unit).read_text()
         assert f"Documentation=man:{NAME}(1)" in text
-    assert (root / f"usr/share/man/man1/{NAME}.1").stat().st_size > 0
+    page = root / f"usr/share/man/man1/{NAME}.1"
+    assert re.search(rf"^\.TH {NAME} 1\b", page.read_text(), re.MULTILINE)
 
 
 def test_sysusers_makes_the_user_of_the_service(root):
@@ -101,18 +104,42 @@ def test_libraries_may_be_mapped_on_a_lib64_system_too(root):
     assert {"/lib", "/lib64", "/usr/lib", "/usr/lib64"} < set(allowed)
 
 
-def test_service_is_told_where_its_state_is():
-    """The variable in the unit is one that the binary knows."""
-    done = run("--help")
-    assert "OT_AUTH_SERVER_persistence_directory" in done.stdout
-
-
-def test_unit_names_the_audit_server(root):
+@pytest.fixture
+def environment(root):
+    """The variables that the unit sets, with the folders of the robot below `root`."""
     service = (root / "usr/lib/systemd/system" / UNITS[0]).read_text()
-    assert (
-        "\nEnvironment=OT_AUTH_SERVER_audit_server_uds=/run/opentrons-audit-server.sock\n"
-        in service
-    )
+    lines = re.findall(r"^Environment=(\w+)=(\S+)$", service, re.MULTILINE)
+    (root / "var/lib").mkdir(parents=True)
+    (root / "run").mkdir()
+    return {name: re.sub("^/(var/lib|run)/", rf"{root}/\1/", value) for name, value in lines}
+
+
+def test_service_is_told_where_its_state_is(root, environment, serve):
+    """And systemd makes that directory, for it may write nowhere else."""
+    service = (root / "usr/lib/systemd/system" / UNITS[0]).read_text()
+    (name,) = re.findall("^StateDirectory=(.*)$", service, re.MULTILINE)
+    state = root / "var/lib" / name
+    state.mkdir()
+    serve(env=environment).wait_ready()
+    assert (state / DATABASE).stat().st_size > 0
+
+
+def test_service_is_told_of_the_audit_server(root, environment, serve):
+    """And where its socket is on the robot."""
+    audit = AuditServer(root / "run/opentrons-audit-server.sock")
+    server = serve(env=environment).wait_ready()
+    Api(("127.0.0.1", server.port)).create("ada")
+    wait_for(lambda: audit.events, "the event is taken")
+    assert "ada" in audit.events[0]["message"]
+    audit.close()
+
+
+def test_service_is_told_which_boot_it_is(root, environment, serve):
+    """systemd replaces the specifier %b by it (systemd.unit(5)); lifetimes of tokens need it."""
+    (name,) = [name for name, value in environment.items() if value == "%b"]
+    assert serve(env={**environment, name: "0123456789abcdef"}).wait_ready().stop() == 0
+    state = root / "var/lib/opentrons-auth-server"
+    assert read_database(state, "SELECT boot FROM clock_mark") == [("0123456789abcdef",)]
 
 
 def test_ssh_and_notebooks_require_remote_access(root):
