@@ -3,7 +3,6 @@
 import os
 
 import pytest
-
 from api import Api
 from support import Server
 

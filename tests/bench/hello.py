@@ -9,9 +9,8 @@ import time
 from goal import Goal
 from load import ROUNDS, load, medians
 from native import shared_library
-from servers import HELLO, ROOT, command, memory, running, says_hello
-
 from nginx import TEMPORARY
+from servers import HELLO, ROOT, command, memory, running, says_hello
 from support import FILES, PATIENCE, connection, free_port, wait_for
 
 ROBOTS = ROOT / "target/aarch64-unknown-linux-gnu/release/opentrons-auth-server"

@@ -8,11 +8,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
-from goal import Goal
-from servers import most_memory, serving
-
 from api import CLIENT, FORM, PASSWORD, Api
+from goal import Goal
 from python_state import PASSWORDS, add_users, lay
+from servers import most_memory, serving
 
 CLIENTS = 64
 SECONDS = 10

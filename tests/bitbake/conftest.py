@@ -3,9 +3,8 @@
 import tempfile
 from pathlib import Path
 
-import pytest
-
 import oe_build
+import pytest
 from support import mark_tests
 
 

@@ -4,7 +4,6 @@ import os
 import subprocess
 
 import pytest
-
 from support import FILES, PATIENCE
 
 SERIAL = "FLXA0000000000001"

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-
 from support import BINARY, FILES, PATIENCE, run
 
 # What a test lets the check wait, in whole seconds: the least that it takes.

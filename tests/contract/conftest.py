@@ -1,7 +1,6 @@
 """The server of a contract test, over its socket and through nginx."""
 
 import pytest
-
 from api import Api
 from nginx import NGINX, Nginx
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import aiohttp
 import pytest
-
 from api import CLIENT, PASSWORD, Api
 
 

@@ -5,7 +5,6 @@ import json
 import re
 
 import pytest
-
 from audit_server import AuditServer
 from support import run, wait_for
 

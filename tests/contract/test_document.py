@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from api import PASSWORD, Api
 from support import ROOT
 

@@ -3,7 +3,6 @@
 import subprocess
 
 import pytest
-
 import virtual_robot
 from support import mark_tests
 

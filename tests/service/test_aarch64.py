@@ -6,7 +6,6 @@ import shutil
 import subprocess
 
 import pytest
-
 import support
 from support import ROOT
 

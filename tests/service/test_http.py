@@ -5,7 +5,6 @@ import re
 import socket
 
 import pytest
-
 from support import Answer, connection, request
 
 

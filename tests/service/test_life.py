@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-
 from support import PATIENCE, request
 
 # Of the log's line about requests that were not finished in time.

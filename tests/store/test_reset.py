@@ -5,7 +5,6 @@ import shutil
 import subprocess
 
 import pytest
-
 from api import Api
 from python_state import lay
 from support import request, run

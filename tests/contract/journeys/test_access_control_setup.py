@@ -2,7 +2,6 @@
 created, then the switch, then a login. It is broken off at each step, and done again."""
 
 import pytest
-
 from api import SELF, SWITCH, by_name
 
 ACCOUNTS = {"admin": "admin", "recovery": "admin", "robot-service": "service"}

@@ -1,7 +1,6 @@
 """An administrator at work on another user, whose token is looked at after each step."""
 
 import pytest
-
 from api import SELF, by_name
 
 

@@ -2,7 +2,6 @@
 robot-server: for each protected request whether access control is on, and what the token may do."""
 
 import pytest
-
 from api import SWITCH
 
 RULES = {
