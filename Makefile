@@ -63,7 +63,18 @@ test-layer: $(VENV)/.stamp ## test the layer with BitBake: OE_CORE=DIR BITBAKE=D
 bench: $(VENV)/peer/.stamp ## benchmark against the Python peer and nginx; updates the tables and the chart in README.md
 	@$(NEED) cc nginx qemu-aarch64 wrk
 	$(MAKE) build build-aarch64
-	$(VENV)/bin/python tests/bench/bench.py $(VENV)/peer/bin/python
+	PYTHONPATH=tests:tests/proxy $(VENV)/bin/python tests/bench/bench.py $(VENV)/peer/bin/python
+
+.PHONY: bench-instructions
+bench-instructions: $(VENV)/.stamp ## count aarch64 instructions per request; updates tests/bench/instructions.json, CHECK=1 compares
+	@$(NEED) cc qemu-aarch64
+	$(MAKE) build-aarch64
+	PYTHONPATH=tests:tests/proxy $(VENV)/bin/python tests/bench/instructions.py $(if $(CHECK),--check)
+
+.PHONY: mutants
+mutants: ## change the code in small ways and print the changes that no Rust test notices; MUTANTS=options
+	@$(NEED) cc cargo-mutants
+	cargo mutants --output target --no-shuffle $(MUTANTS)
 
 .PHONY: robot
 robot: $(VENV)/.stamp ## boot a virtual robot and keep it running until Ctrl-C

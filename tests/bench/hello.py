@@ -1,23 +1,19 @@
 """`GET /auth/hello`: the floor of each request, beside the Python peer and nginx alone."""
 
 import contextlib
-import re
 import statistics
-import subprocess
 import time
 
+import instructions
 from goal import Goal
+from instructions import ROBOTS
 from load import ROUNDS, load, medians
-from native import shared_library
 from nginx import TEMPORARY
-from servers import HELLO, ROOT, command, memory, running, says_hello
-from support import FILES, PATIENCE, connection, free_port, wait_for
+from servers import HELLO, command, memory, running, says_hello
+from support import FILES, free_port, wait_for
 
-ROBOTS = ROOT / "target/aarch64-unknown-linux-gnu/release/opentrons-auth-server"
 STARTS = 10
 BODY = HELLO.decode().replace('"', '\\"')
-# Requests whose instructions are counted, beyond those of a start.
-COUNTED = 2000
 NGINX = """
 user root; daemon off; worker_processes 1; pid {folder}/nginx.pid;
 error_log {folder}/error.log;
@@ -66,33 +62,6 @@ def first_answer(who, peer, folder):
         return time.perf_counter() - begun
 
 
-def instructions(folder):
-    """aarch64 instructions per request on a kept connection, counted by a plug-in of QEMU."""
-    plugin = shared_library("count", folder)
-
-    def count(requests):
-        socket = folder / "counted.sock"
-        with open(folder / "counted", "wb") as log:
-            process = subprocess.Popen(
-                ["qemu-aarch64", "-plugin", plugin, "-L", "/usr/aarch64-linux-gnu", ROBOTS]
-                + ["--uds", socket, "--workers", "1", "--log-level", "warning"],
-                stderr=log,
-            )
-        wait_for(lambda: says_hello(socket), "it answers under QEMU")
-        client = connection(socket)
-        for _ in range(requests):
-            client.request("GET", "/auth/hello")
-            assert client.getresponse().read() == HELLO
-        client.close()
-        process.terminate()
-        process.wait(PATIENCE)
-        text = (folder / "counted").read_text()
-        return int(re.search(r"instructions: (\d+)", text)[1])
-
-    few, many = count(COUNTED // 10), count(COUNTED + COUNTED // 10)
-    return (many - few) / COUNTED
-
-
 def nginx_configuration(folder, ports, sockets):
     servers = CEILING.format(port=ports["nginx"], body=BODY)
     snippet = (FILES / "nginx/location.conf").read_text()
@@ -137,7 +106,7 @@ def measure(peer, folder):
         "cases": medians(rounds),
         "start": {who: statistics.median(taken) for who, taken in starts.items()},
         "memory": used,
-        "instructions": instructions(folder),
+        "instructions": instructions.measure(folder)["hello"],
         "binary": ROBOTS.stat().st_size,
     }
 
