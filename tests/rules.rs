@@ -44,6 +44,11 @@ enum Step {
         right: bool,
         asked: Option<u32>,
     },
+    /// Wrong passwords, one after the other.
+    FailLogins {
+        user: usize,
+        times: u8,
+    },
     Refresh {
         token: usize,
         asked: Option<u32>,
@@ -76,6 +81,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (user.clone(), any::<bool>(), prop::option::of(0..1_u32 << 17))
             .prop_map(|(user, right, asked)| Step::LogIn { user, right, asked }),
         3 => user.clone().prop_map(|user| Step::LogIn { user, right: true, asked: None }),
+        2 => (user.clone(), 1..9_u8).prop_map(|(user, times)| Step::FailLogins { user, times }),
         8 => (any::<usize>(), prop::option::of(0..1_u32 << 17))
             .prop_map(|(token, asked)| Step::Refresh { token, asked }),
         1 => any::<usize>().prop_map(|token| Step::Revoke { token }),
@@ -287,6 +293,11 @@ impl World {
     fn run(&mut self, step: &Step) {
         match step {
             Step::LogIn { user, right, asked } => self.log_in(*user, *right, *asked),
+            Step::FailLogins { user, times } => {
+                for _ in 0..*times {
+                    self.log_in(*user, false, None);
+                }
+            }
             Step::Refresh { token, asked } => self.refresh(*token, *asked),
             Step::Revoke { token } => self.revoke(*token),
             Step::EnableAccessControl => {
