@@ -1,4 +1,4 @@
-"""The console's `import`: what would be taken over, what can be, and once more."""
+"""The console command `import`: dry run, import of valid rows with `--force`, and `--again`."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def answers(path):
         return False
 
 
-# What would be taken over.
+# Dry run.
 
 
 @pytest.mark.parametrize("elsewhere", [True, False])
@@ -104,7 +104,7 @@ def test_dry_run_beside_accounts_of_ours(start, state):
 
 
 @pytest.mark.parametrize("arguments", [("--dry-run",), (), ("--force",)])
-def test_nothing_to_take_over(state, arguments):
+def test_nothing_to_import(state, arguments):
     state.mkdir()
     done = console(state, "import", *arguments)
     assert done.returncode == 1
@@ -117,7 +117,7 @@ def test_folder_that_is_not_there(state, tmp_path):
     assert done.returncode == 1 and str(tmp_path / "none") in done.stderr
 
 
-# Taking over.
+# Import.
 
 
 def test_import_as_the_first_start_would(start, state):
@@ -153,7 +153,7 @@ def test_import_from_another_folder(start, state, tmp_path):
 
 @pytest.mark.parametrize("command", [("import",), ("user", "list"), ("access-control", "status")])
 def test_every_command_fails_closed(state, command):
-    """None makes a database of new accounts beside state that cannot be taken over."""
+    """No command creates a new database beside state that cannot be imported."""
     edit(lay(state), ADMIN.format("account_type = 'robot'"))
     done = console(state, *command)
     assert done.returncode == 1
@@ -217,7 +217,7 @@ def test_force_leaves_access_control_on_in_doubt(state, doubt):
     assert "skipped: " in done.stdout and is_on(state)
     assert theirs(state) == before
     [event] = rows(state)[:1]
-    assert event["action"] == "import" and "Left out: " in event["message"]
+    assert event["action"] == "import" and "Skipped: " in event["message"]
 
 
 def test_force_takes_what_can_be_had(start, state):

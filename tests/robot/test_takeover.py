@@ -119,7 +119,7 @@ def test_first_boot_is_clean(robot):
 
 def test_first_boot_says_what_it_took(robot):
     lines = [line["MESSAGE"] for line in robot.journal()]
-    (line,) = [line for line in lines if line.startswith("took over")]
+    (line,) = [line for line in lines if line.startswith("imported")]
     assert f"{STATE}/1_c3a91d4e2b70/auth_server.db" in line
     assert "users: 10 " in line and line.endswith("access control: on")
 

@@ -142,7 +142,9 @@ def test_handed_over_socket_that_cannot_be_served_is_refused(serve):
         datagram.bind(("127.0.0.1", 0))
         server = serve(listen=datagram)
         assert server.wait() == 1
-        assert "file descriptor 3" in server.log and "no listening Unix or TCP socket" in server.log
+        assert (
+            "file descriptor 3" in server.log and "not a listening Unix or TCP socket" in server.log
+        )
 
 
 def test_socket_survives_running_out_of_file_descriptors(serve, tmp_path):

@@ -113,13 +113,13 @@ def test_state_folder_errors_name_the_folder(tmp_path):
     file = tmp_path / "file"
     file.write_text("")
     for path, reason in (
-        (file, "no directory"),
+        (file, "not a directory"),
         (tmp_path / "a" / "b", "No such file"),
         ("/proc/x", "No such file"),
     ):
         done = run("--persistence-directory", path)
         assert done.returncode == 1
-        assert f"cannot keep state in {path}: " in done.stderr and reason in done.stderr
+        assert f"cannot use the state directory {path}: " in done.stderr and reason in done.stderr
 
 
 def test_control_characters_cannot_forge_a_line(tmp_path):

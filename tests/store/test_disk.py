@@ -89,7 +89,7 @@ def test_read_only_disk_is_named_at_the_start_and_loses_nothing(start, mounted):
     remount(mounted, "ro")
     done = run("--persistence-directory", state)
     assert done.returncode == 1
-    assert f"cannot keep state in {state}: Read-only file system" in done.stderr
+    assert f"cannot use the state directory {state}: Read-only file system" in done.stderr
     remount(mounted, "rw")
     _, api = start(state=state)
     assert api.login("ada")
@@ -124,7 +124,7 @@ def test_folder_that_becomes_read_only_does_not_stop_the_service(serve, tmp_path
             command, env=ENVIRONMENT, check=False, capture_output=True, text=True
         )
         assert refused.returncode == 1
-        assert f"cannot keep state in {state}: Permission denied" in refused.stderr
+        assert f"cannot use the state directory {state}: Permission denied" in refused.stderr
     finally:
         process.kill()
         process.wait()
@@ -228,7 +228,7 @@ def test_database_is_closed_to_others(start, tmp_path):
 def test_second_server_in_the_same_folder_is_refused(start, tmp_path):
     start()
     done = run("--persistence-directory", tmp_path / "state")
-    assert done.returncode == 1 and "another server keeps its state there" in done.stderr
+    assert done.returncode == 1 and "another process is using it" in done.stderr
 
 
 def test_restored_folder_serves(stopped, tmp_path, serve):

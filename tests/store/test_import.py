@@ -49,7 +49,7 @@ def refused(state):
     assert theirs(state) == before
     assert {path.name for path in state.iterdir()} - {"lock"} == names
     said = [line for line in done.stderr.splitlines() if "ERROR" in line]
-    assert len(said) == 1 and "cannot take over the Python server's state" in said[0]
+    assert len(said) == 1 and "cannot import the Python server's state" in said[0]
     assert "$argon2" not in done.stderr
     return said[0]
 
@@ -279,7 +279,7 @@ def test_failed_logins_of_users_who_are_gone_count_for_nothing(start, state):
     edit(lay(state), "INSERT INTO failed_login VALUES (99, 4711, '2026-01-01 00:00:00.000000')")
     server, _ = start()
     assert "failed logins: 7" in server.log
-    assert "1 failed logins of users who do not exist were left out" in server.log
+    assert "failed logins of users who do not exist were skipped: 1" in server.log
 
 
 def cut_off(database, mode):
@@ -678,7 +678,7 @@ def test_kills_leave_all_or_nothing(state, figures):
     assert {entry.name for entry in state.iterdir()} == {FIRST, UPGRADED, "lock", DATABASE}
     assert outcomes[False] > 0
     figures(
-        f"{KILLS} kills while 10,000 users are taken over in {took:.2f} s:"
+        f"{KILLS} kills while 10,000 users are imported in {took:.2f} s:"
         f" {outcomes[True]} times done whole, {outcomes[False]} times not done"
     )
 
@@ -731,7 +731,7 @@ def test_state_that_was_never_taken_over_is_warned_of(start, state):
     database = lay(state)
     server, api = restarted(start, server)
     [line] = [line for line in server.log.splitlines() if "WARN" in line]
-    assert "never taken over" in line and str(database) in line
+    assert "never imported" in line and str(database) in line
     assert not is_on(api)
 
 

@@ -36,7 +36,7 @@ def test_reset_removes_all_and_begins_anew(start, state):
     server, api = start()
     assert not is_on(api) and api.get("/auth/users").json["data"] == []
     [line] = [line for line in server.log.splitlines() if "WARN" in line]
-    assert str(state) in line and MARKER in line and "took over" not in server.log
+    assert str(state) in line and MARKER in line and "imported" not in server.log
     server.stop()
     assert {path.name for path in state.iterdir()} == {"lock", DATABASE}
 
@@ -73,7 +73,7 @@ def test_reset_that_cannot_be_done_is_no_start(state):
         pytest.skip("mounting needs root")
     try:
         done = run("--persistence-directory", state)
-        assert done.returncode == 1 and f"cannot reset {stuck}" in done.stderr
+        assert done.returncode == 1 and f"requested by {MARKER}: {stuck}" in done.stderr
         assert (state / MARKER).exists() and not (state / DATABASE).exists()
     finally:
         subprocess.run(["umount", "--lazy", stuck], check=True)
