@@ -1,4 +1,5 @@
-"""`GET /auth/hello`: the floor of each request, beside the Python peer and nginx alone."""
+"""`GET /auth/hello`, the minimum cost of a request, compared with the Python peer and a bare
+nginx."""
 
 import contextlib
 import re
@@ -16,7 +17,7 @@ from support import FILES, PATIENCE, connection, free_port, wait_for
 ROBOTS = ROOT / "target/aarch64-unknown-linux-gnu/release/opentrons-auth-server"
 STARTS = 10
 BODY = HELLO.decode().replace('"', '\\"')
-# Requests whose instructions are counted, beyond those of a start.
+# Number of requests to count instructions for, after subtracting those of the start.
 COUNTED = 2000
 NGINX = """
 user root; daemon off; worker_processes 1; pid {folder}/nginx.pid;
@@ -38,7 +39,7 @@ KEEPALIVE = """
 {location}
     }}
 """
-# As the robot's own configuration has it.
+# As in the robot's own configuration.
 NO_KEEPALIVE = """
     server {{ listen 127.0.0.1:{port};
         location /auth {{ proxy_http_version 1.1; proxy_pass http://unix:{socket}; }} }}
@@ -55,7 +56,8 @@ CASES = {
 
 
 def first_answer(who, peer, folder):
-    """Seconds from a start to the first answer; ours with its state, as at each boot."""
+    """Returns the seconds from the start of a server to its first response; ours has existing
+    state, as at every boot."""
     socket = folder / "start.sock"
     socket.unlink(missing_ok=True)
     arguments = command(who, peer, socket, folder / "start-state")
@@ -67,7 +69,8 @@ def first_answer(who, peer, folder):
 
 
 def instructions(folder):
-    """aarch64 instructions per request on a kept connection, counted by a plug-in of QEMU."""
+    """Returns the aarch64 instructions per request on a persistent connection, counted by a QEMU
+    plug-in."""
     plugin = shared_library("count", folder)
 
     def count(requests):
@@ -110,7 +113,7 @@ def nginx_configuration(folder, ports, sockets):
 
 
 def measure(peer, folder):
-    """All figures: loads by case, the rest by who."""
+    """Returns all figures: the load for each case, the others for each server."""
     starts = {who: [] for who in ("ours", "peer")}
     first_answer("ours", peer, folder)
     for _ in range(STARTS):
@@ -160,7 +163,7 @@ def goals(figures):
 
 
 def table(figures):
-    """The results in Markdown."""
+    """Returns the results in Markdown."""
     ceiling = figures["cases"]["nginx"].rate
     lines = [
         "| GET /auth/hello | requests/s | of nginx alone | p50 | p99 |",
@@ -190,7 +193,7 @@ def table(figures):
 
 
 def chart(figures, where):
-    """The rates as horizontal bars, in SVG."""
+    """Returns the request rates as an SVG chart with horizontal bars."""
     width, left, bar, gap = 760, 250, 22, 10
     most = max(came.rate for came in figures["cases"].values())
     colours = {"nginx": "#8a8a8a", "ours": "#1f6feb", "peer": "#d29922"}
