@@ -83,10 +83,10 @@ pub fn run(config: &Config) -> Result<(), ServiceError> {
     } else {
         log::info!("state directory: {path}");
     }
-    if state_dir.reset_if_asked()? {
+    if state_dir.reset_if_requested()? {
         log::warn!("factory reset: removed all state in {path}, as requested by {RESET}");
     }
-    let store = Arc::new(Store::open_or_take_over(state_dir.path(), logging::audit)?);
+    let store = Arc::new(Store::open_or_import(state_dir.path(), logging::audit)?);
     if listeners.is_empty() {
         listeners.push(Listener::bind(&config.address)?);
     }
@@ -157,7 +157,7 @@ async fn serve(
 
 /// Records the time whenever the wall clock is set.
 async fn watch_wall_clock(store: Arc<Store>) {
-    match clock::watch_wall() {
+    match clock::watch_wall_clock() {
         Ok(was_set) => loop {
             was_set.notified().await;
             mark_time(&store).await;

@@ -10,7 +10,7 @@ use auth_server::os::allocator;
 use auth_server::{daemon, logging};
 
 fn main() -> ExitCode {
-    allocator::give_back_early();
+    allocator::release_large_blocks();
     let action = Cli::parse_action();
     let done = match action {
         Action::Serve(config) => {

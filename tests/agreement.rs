@@ -1,5 +1,5 @@
-//! Memory and disk agree: whatever changes are made, a store that is opened again holds what it held.
-//! A statement of the store that does nothing is found out by this.
+//! The store's state in memory and on disk agree: after any changes, a reopened store has the state
+//! that it had before. This fails if one of the store's SQL statements does nothing.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -19,9 +19,11 @@ use auth_server::store::Store;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-/// A change in the making: which kind, which of a few ids, and what else it holds.
+/// Random input for a change: its kind, the id of a user, the offset of a session id, and a salt for
+/// all other values.
 type Seed = (u8, i64, i64, u32);
 
+/// Returns a user whose fields depend on `salt`.
 fn user(id: i64, salt: u32) -> User {
     let reasons = [
         ResetPasswordReason::None,
@@ -43,6 +45,7 @@ fn user(id: i64, salt: u32) -> User {
     }
 }
 
+/// Returns settings that depend on `salt`.
 fn settings(salt: u32) -> Settings {
     let mut patch = SettingsPatch::default();
     let values = [
@@ -62,13 +65,15 @@ fn settings(salt: u32) -> Settings {
     patch.applied_to(&Settings::default()).unwrap()
 }
 
+/// Returns one of four token digests.
 fn digest(salt: u32) -> TokenDigest {
     TokenDigest::of(&(salt % 4).to_string())
 }
 
-/// The change of a seed, if the state can take it: a session needs its user, a token its session.
+/// Returns the change for a seed, or `None` if it does not apply to the state: a session needs its
+/// user, and a token its session.
 fn change(state: &State, (kind, id, other, salt): Seed) -> Option<Change> {
-    // Ids of sessions are not given twice; the others are of one of the last.
+    // A new session gets the next id; other changes refer to one of the latest sessions.
     let user_id = UserId(id);
     let session = SessionId(state.next_session().0 - other);
     let has_user = state.user(user_id).is_some();
@@ -142,13 +147,14 @@ fn change(state: &State, (kind, id, other, salt): Seed) -> Option<Change> {
     }
 }
 
-/// Changes that add come more often than those that end, so that there is something to end.
+/// Returns kinds of changes: those that add something are more frequent, so that there is something
+/// to remove.
 fn kind() -> impl Strategy<Value = u8> {
     prop_oneof![3 => Just(0_u8), 6 => Just(4), 4 => Just(9), 8 => Just(10), 14 => 0..14_u8]
 }
 
-/// Makes the changes of `seeds` to a store, and compares what it and its successor hold with a state
-/// in memory. Adds to `made` each kind of change that changed something.
+/// Applies the changes of `seeds` to a store, and compares its state, before and after reopening it,
+/// with the expected one. Adds each kind of change that had an effect to `made`.
 fn check(seeds: Vec<Seed>, made: &mut BTreeSet<u8>) {
     let directory = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -177,18 +183,18 @@ fn check(seeds: Vec<Seed>, made: &mut BTreeSet<u8>) {
         }
         assert!(
             store.read(|state, _| state.holds_the_same_as(&expected)),
-            "in memory"
+            "the state in memory differs"
         );
     });
     let again = Store::open(directory.path(), |_, _| {}).unwrap();
     assert!(
         again.read(|state, _| state.holds_the_same_as(&expected)),
-        "on disk"
+        "the state on disk differs"
     );
 }
 
 #[test]
-fn store_that_is_opened_again_holds_the_same() {
+fn reopened_store_has_the_same_state() {
     let config = ProptestConfig {
         cases: 60,
         failure_persistence: None,

@@ -1,4 +1,4 @@
-"""The HTTP contract from a client's side: accounts, tokens, settings."""
+"""Client of the HTTP API: accounts, tokens and settings."""
 
 import json
 import select
@@ -17,16 +17,16 @@ class Api:
     """A server at an address: a path, or a host and a port."""
 
     def __init__(self, address, source=None):
-        """`source`: the address that requests come from."""
+        """`source`: the IP address to send requests from."""
         self.address = address
         self.source = source
 
     def exchange(self, method, path, body, headers):
-        """A request and its answer, on a connection of its own."""
+        """Sends a request on a new connection and returns the response."""
         return request(self.address, method, path, body, headers, self.source)
 
     def request(self, method, path, data=None, token=None, body=None, headers=None):
-        """One request. `data`: what goes into the envelope; `body`: bytes instead."""
+        """Sends a request. `data`: the content of the envelope; `body`: raw bytes in its place."""
         headers = dict(headers or {})
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
@@ -43,7 +43,7 @@ class Api:
         return self.request("PATCH", path, data, token)
 
     def form(self, path, parameters, headers=None):
-        """A form-encoded request to an OAuth 2 route."""
+        """Sends a form-encoded request to an OAuth 2.0 endpoint."""
         headers = {**FORM, **(headers or {})}
         return self.exchange("POST", f"/auth/oauth2/{path}", urlencode(parameters), headers)
 
@@ -54,7 +54,7 @@ class Api:
         return self.token(grant_type="password", username=username, password=password, **parameters)
 
     def login(self, username, password=PASSWORD, **parameters):
-        """A pair of tokens."""
+        """Logs in and returns the pair of tokens."""
         answer = self.try_login(username, password, **parameters)
         assert answer.status == 200, answer.body
         return answer.json
@@ -74,7 +74,7 @@ class Api:
         return self.form("revoke", {"client_id": CLIENT, "token": token})
 
     def create(self, name, account_type="user", password=PASSWORD, token=None, **fields):
-        """Creates a user; returns what the server says of it."""
+        """Creates a user and returns the response data."""
         data = {"username": name, "fullName": f"{name} X", "accountType": account_type}
         data |= fields
         if password is not None:
@@ -89,14 +89,14 @@ class Api:
         return answer.json["data"]
 
     def update(self, name, token=None, /, **fields):
-        """Changes the user of a name."""
+        """Changes the user with this username."""
         return self.patch(by_name(name), fields, token)
 
     def delete(self, name, token=None):
         return self.request("DELETE", by_name(name), token=token)
 
     def reset(self, name, token=None):
-        """Resets the password of the user of a name; returns the temporary one."""
+        """Resets a user's password and returns the temporary one."""
         answer = self.request("POST", by_name(name, "/resetPassword"), token=token)
         assert answer.status == 200, answer.body
         return answer.json["data"]["temporaryPassword"]
@@ -107,15 +107,15 @@ class Api:
         return answer.json["data"]
 
     def validate(self, password, token):
-        """Asks whether the user of a token could set a new password."""
+        """Checks whether the authenticated user could set a new password."""
         return self.request("POST", f"{SELF}/validatePassword", {"password": password}, token)
 
     def fail_logins(self, name, times=5):
-        """Gives wrong passwords; returns the last answer."""
+        """Tries to log in with wrong passwords and returns the last response."""
         return [self.try_login(name, "wrong-password") for _ in range(times)][-1]
 
     def settings(self, token=None, **fields):
-        """Changes settings; returns all of them."""
+        """Changes settings and returns all of them."""
         answer = self.patch("/auth/settings", fields, token)
         assert answer.status == 200, answer.body
         return answer.json["data"]
@@ -125,24 +125,24 @@ class Api:
         assert answer.status == 200, answer.body
 
     def session(self):
-        """A connection that is kept, for many requests."""
+        """A persistent connection for many requests."""
         return Session(self.address)
 
 
 class Pending(Api):
-    """Sends requests and does not wait: each call returns the session that its answer will come
-    on."""
+    """Sends requests without waiting: each call returns the session on which the response will
+    arrive."""
 
     def exchange(self, method, path, body, headers):
         session = self.session()
-        # The server has taken the connection, and reads from it.
+        # After this, the server has accepted the connection and reads from it.
         session.request("GET", "/auth/hello")
         session.send(method, path, body, headers)
         return session
 
 
 class Session:
-    """Requests on one connection."""
+    """Requests on one persistent connection."""
 
     def __init__(self, address):
         self.client = connection(address)
@@ -155,7 +155,7 @@ class Session:
         self.client.request(method, path, body, headers or {})
 
     def answered(self):
-        """Whether there is an answer to receive."""
+        """Returns whether a response has arrived."""
         return bool(select.select([self.client.sock], [], [], 0)[0])
 
     def receive(self):
@@ -170,5 +170,5 @@ def by_name(username, rest=""):
 
 
 def error_of(answer):
-    """Status and id of a refusal."""
+    """Returns the status and the error id of an error response."""
     return answer.status, answer.error_id()

@@ -1,7 +1,8 @@
-//! Which module uses which: arrows point one way, and the rules know nobody.
+//! Dependencies between modules ("arrows"): they point one way, and the rules in `domain` depend on no
+//! other module.
 //!
-//! The sources are parsed as the compiler does; each path that begins with `crate`, `self` or
-//! `super`, in a `use` or anywhere else, is an arrow from the module that it stands in.
+//! The sources are parsed with `syn`. Each path that begins with `crate`, `self` or `super`, in a
+//! `use` declaration or elsewhere, is an arrow from the module that contains it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,12 +11,12 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 use syn::{ItemMod, ItemUse, Macro, MetaList, UseTree};
 
-/// A module uses those behind it and none before it.
+/// Top-level modules. Each may use only modules after it.
 const ORDER: [&str; 11] = [
     "daemon", "console", "server", "http", "service", "store", "logging", "os", "cli", "config",
     "domain",
 ];
-/// All that the rules need of other crates: no HTTP, JSON, document, SQL or runtime.
+/// Dependencies that the rules may use: none for HTTP, JSON, OpenAPI, SQL or asynchronous code.
 const FOR_RULES: [&str; 5] = [
     "base64",
     "secrecy",
@@ -24,14 +25,15 @@ const FOR_RULES: [&str; 5] = [
     "unicode_properties",
 ];
 
-/// Paths that a file uses, as lists of names.
+/// Paths that a file uses, each as a list of names.
 struct Paths {
-    /// The module of the file, below the crate.
+    /// Path of the module, without the crate.
     module: Vec<String>,
     found: BTreeSet<Vec<String>>,
 }
 
 impl Paths {
+    /// Adds a path, after resolving `self` and `super`.
     fn add(&mut self, path: Vec<String>) {
         let mut parts = path.into_iter().peekable();
         let mut base = match parts.peek().map(String::as_str) {
@@ -56,7 +58,7 @@ impl Paths {
         self.found.insert(full);
     }
 
-    /// What stands in a macro or an attribute is no syntax yet: its paths are found token by token.
+    /// Adds the paths in the tokens of a macro or an attribute, which are not parsed as syntax.
     fn add_tokens(&mut self, tokens: &str) {
         let name = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
         for path in tokens
@@ -71,6 +73,7 @@ impl Paths {
         }
     }
 
+    /// Adds the paths of a `use` declaration.
     fn add_tree(&mut self, tree: &UseTree, mut before: Vec<String>) {
         match tree {
             UseTree::Path(path) => {
@@ -124,9 +127,10 @@ impl<'ast> Visit<'ast> for Paths {
     }
 }
 
-fn source_files(folder: &Path) -> Vec<PathBuf> {
+/// Returns the Rust files in a directory and its subdirectories.
+fn source_files(directory: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
+    for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             files.extend(source_files(&path));
@@ -137,7 +141,7 @@ fn source_files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The module that a file is, below the crate.
+/// Returns the path of a file's module, without the crate.
 fn module_of(file: &Path, root: &Path) -> Vec<String> {
     let mut names: Vec<_> = file
         .strip_prefix(root)
@@ -152,7 +156,7 @@ fn module_of(file: &Path, root: &Path) -> Vec<String> {
     names
 }
 
-/// The paths that each file uses, by its module.
+/// Returns the paths that each file uses, by module.
 fn used() -> BTreeMap<Vec<String>, BTreeSet<Vec<String>>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut all = BTreeMap::new();
@@ -172,13 +176,12 @@ fn used() -> BTreeMap<Vec<String>, BTreeSet<Vec<String>>> {
     all
 }
 
+/// Returns the position of a top-level module in [`ORDER`].
 fn place(module: &str) -> usize {
     ORDER
         .iter()
         .position(|each| *each == module)
-        .unwrap_or_else(|| {
-            panic!("the module {module} has no place in the order of tests/arrows.rs")
-        })
+        .unwrap_or_else(|| panic!("module {module} is missing from ORDER in tests/arrows.rs"))
 }
 
 #[test]
@@ -186,7 +189,7 @@ fn arrows_point_one_way() {
     let mut wrong = Vec::new();
     let mut arrows = 0;
     for (module, paths) in used() {
-        // A module may be named alone; what lies in the crate's root itself, as VERSION, is nobody's.
+        // A path may end at a module. Items in the crate's root, such as VERSION, belong to no module.
         for path in paths.iter().filter(|path| {
             path[0] == "crate"
                 && path
@@ -199,10 +202,10 @@ fn arrows_point_one_way() {
             }
         }
     }
-    assert!(arrows > 300, "only {arrows} arrows were found");
+    assert!(arrows > 300, "found only {arrows} arrows");
     assert!(
         wrong.is_empty(),
-        "arrows that point back:\n{}",
+        "arrows that point the wrong way:\n{}",
         wrong.join("\n")
     );
 }
@@ -214,7 +217,7 @@ fn every_module_has_its_place() {
     assert_eq!(found, named);
 }
 
-/// The names of the crates that Cargo.toml depends on, as they are written in Rust.
+/// Returns the names of the dependencies in Cargo.toml, as they are written in Rust.
 fn dependencies() -> BTreeSet<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
     let text = fs::read_to_string(path).unwrap();
@@ -258,11 +261,11 @@ fn map_in_lib_shows_the_same_order() {
 }
 
 #[test]
-fn rules_use_each_other_in_no_circle() {
+fn rules_have_no_circular_dependencies() {
     let all = used();
     let modules: BTreeSet<_> = all.keys().filter(|module| module[0] == "domain").collect();
-    assert!(modules.len() > 10, "only {modules:?} were found");
-    // What a path leads to: the longest module that it begins with.
+    assert!(modules.len() > 10, "found only {modules:?}");
+    // The module that a path refers to: the longest one that it begins with.
     let target = |path: &[String]| {
         (1..=path.len())
             .rev()
@@ -282,8 +285,8 @@ fn rules_use_each_other_in_no_circle() {
         })
         .collect();
     let arrows: usize = left.values().map(BTreeSet::len).sum();
-    assert!(arrows > 30, "only {arrows} arrows were found");
-    // Takes away what uses nothing that is left, until nothing is.
+    assert!(arrows > 30, "found only {arrows} arrows");
+    // Remove modules that use no remaining module, until none are left (topological sort).
     while let Some(free) = left
         .iter()
         .find(|(_, uses)| uses.iter().all(|used| !left.contains_key(used)))
@@ -291,5 +294,5 @@ fn rules_use_each_other_in_no_circle() {
     {
         left.remove(&free);
     }
-    assert!(left.is_empty(), "a circle is among {:#?}", left);
+    assert!(left.is_empty(), "circular dependency among {:#?}", left);
 }

@@ -8,25 +8,25 @@ import time
 
 
 class AuditServer:
-    """Takes what is sent to it, unless it is told to refuse; on a Unix socket or on TCP."""
+    """Accepts events on a Unix or TCP socket, unless a test makes it refuse them."""
 
     def __init__(self, path=None, port=0):
         taken = self.taken = []
-        # When each was.
+        # Time of each request.
         times = self.times = []
-        # What was sent and answered, taken or not: statuses and messages.
+        # Status and message of each request, accepted or refused.
         answered = self.answered = []
         server = self
-        # What it answers to all; the real one answers 201, 503 while its keys are out of reach,
-        # 500 when it cannot store.
+        # Status of all responses. The real server responds with 201, with 503 while its keys are
+        # unavailable, and with 500 if it cannot store the event.
         self.status = 201
-        # What it answers to one request, by its method and its data.
+        # Returns the status of one response for the request's method and data.
         self.judge = lambda method, data: self.status
-        # How a connection goes on after an answer: it is "kept", or ended as "HTTP/1.0" does, with
-        # "Connection: close", "silently", or in the "head" or in the "body" of the answer.
+        # What happens to a connection after a response: it is "kept"; or closed as in "HTTP/1.0",
+        # with "Connection: close", "silently", or within the "head" or "body" of the response.
         self.ending = "kept"
         self.connections = 0
-        # While this is not set, all wait for their answers.
+        # While this is not set, no response is sent.
         self.answers = threading.Event()
         self.answers.set()
 

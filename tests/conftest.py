@@ -1,4 +1,4 @@
-"""What all black-box tests share: a server to talk to, and no skip that looks green."""
+"""Fixtures shared by all black-box tests, and a hook that makes skipped tests fail in CI."""
 
 import os
 
@@ -9,7 +9,7 @@ from support import Server
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """In CI everything is installed: there a skipped test has failed."""
+    """Makes skipped tests fail in CI, where every tool is installed."""
     report = yield
     if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
@@ -19,7 +19,8 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.fixture
 def serve(tmp_path):
-    """Starts servers: `serve("--uds", path)`; all of them are stopped at the end."""
+    """Returns a function that starts servers, as in `serve("--uds", path)`; all are stopped at the
+    end."""
     servers = []
 
     def start(*arguments, **options):
@@ -34,13 +35,14 @@ def serve(tmp_path):
 
 @pytest.fixture
 def server(serve):
-    """A server on a free TCP port that answers."""
+    """A server that listens on a free TCP port and is ready."""
     return serve().wait_ready()
 
 
 @pytest.fixture
 def start(serve, tmp_path):
-    """Starts the server on the same state each time; returns its process and its API."""
+    """Returns a function that starts the server, every time with the same state, and returns its
+    process and its API."""
 
     def start(*arguments, state=tmp_path / "state"):
         path = tmp_path / "auth.sock"
@@ -55,7 +57,8 @@ _figures = []
 
 @pytest.fixture
 def figures():
-    """Takes measured figures as lines; the run ends by showing them."""
+    """Returns a function that records a line with measured figures, to print at the end of the
+    run."""
     return _figures.append
 
 

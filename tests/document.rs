@@ -1,4 +1,4 @@
-//! The OpenAPI document in the sources is the one that the handlers give.
+//! The OpenAPI document in the source tree is the one that is generated from the handlers.
 
 use std::{env, fs};
 
@@ -9,20 +9,21 @@ use serde_json::ser::{PrettyFormatter, Serializer};
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/docs/openapi.json");
 
 #[test]
-fn served_document_is_what_the_handlers_give() {
-    let document = written();
+fn served_document_is_current() {
+    let document = generated();
     if env::var_os("GENERATE").is_some() {
         fs::write(PATH, &document).unwrap();
     }
     let served = fs::read(PATH).unwrap();
     assert!(
         served == document,
-        "src/http/docs/openapi.json is not current: make generate"
+        "src/http/docs/openapi.json is out of date: run `make generate`"
     );
 }
 
-/// The document, a member a line for `git diff`; not indented, for it goes into the binary.
-fn written() -> Vec<u8> {
+/// Returns the generated document as JSON: one member per line, for readable diffs, but without
+/// indentation, because the document is part of the binary.
+fn generated() -> Vec<u8> {
     let mut text = Vec::new();
     let mut serializer = Serializer::with_formatter(&mut text, PrettyFormatter::with_indent(b""));
     document::document().serialize(&mut serializer).unwrap();

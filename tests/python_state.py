@@ -1,4 +1,4 @@
-"""The Python server's state: the samples, and what tests make of them."""
+"""State of the Python server: the samples, and changes that tests make to them."""
 
 import shutil
 import sqlite3
@@ -7,7 +7,7 @@ from pathlib import Path
 SAMPLES = Path(__file__).resolve().parent / "python-state"
 FIRST, UPGRADED = "1_b8c4e2f1a903", "1_c3a91d4e2b70"
 FILE = "auth_server.db"
-# Who can log in at once, and by which password.
+# Users who can log in right after the import, with their passwords.
 PASSWORDS = {
     "admin1": "adminpassword1",
     "auditor1": "auditorpassword1",
@@ -20,7 +20,7 @@ LOCKED = {"adminlocked": "userpassword2", "faillocked": "userpassword3"}
 
 
 def lay(state, sample="upgraded"):
-    """Puts a sample into a state folder; returns its newest database."""
+    """Copies a sample into a state directory, and returns its newest database."""
     state.mkdir(exist_ok=True)
     for folder in (SAMPLES / sample).iterdir():
         shutil.copytree(folder, state / folder.name)
@@ -32,7 +32,7 @@ def newest(state):
 
 
 def edit(database, *statements):
-    """Runs SQL on a database of the Python server, each with its parameters or none."""
+    """Runs SQL statements, each with or without parameters, on a database of the Python server."""
     connection = sqlite3.connect(database, isolation_level=None)
     for statement in statements:
         sql, parameters = (statement, ()) if isinstance(statement, str) else statement
@@ -41,7 +41,7 @@ def edit(database, *statements):
 
 
 def add_users(database, count):
-    """Adds users whose password is admin1's."""
+    """Adds users with the password of admin1."""
     connection = sqlite3.connect(database)
     [(hashed, at)] = connection.execute(
         "SELECT hashed_password, password_set_at FROM user WHERE username = 'admin1'"
@@ -57,7 +57,8 @@ def add_users(database, count):
 
 
 def theirs(state):
-    """All files of the Python server in a state folder: bytes and when they were written."""
+    """Returns the content and modification time of all files of the Python server in a state
+    directory."""
     return {
         path.relative_to(state): (path.read_bytes(), path.stat().st_mtime_ns)
         for path in sorted(state.glob("*_*/*"))

@@ -1,5 +1,6 @@
-//! The rules, with the clock and the random source in the test's hand: whatever users, settings,
-//! logins and time do, scopes never grow, a refresh ends its predecessor, and failed logins count.
+//! Property tests of the rules, with the clock and the random source under the test's control. After
+//! any sequence of steps, tokens have no scopes beyond the session's ceiling, a refresh token works
+//! only once apart from the grace period, and failed logins are counted.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -24,7 +25,7 @@ use auth_server::domain::users::{AccountType, UserId};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-/// Gives bytes that are never the same twice.
+/// Source of bytes that are never the same twice, in place of random ones.
 struct Counter(u64);
 
 impl Random for Counter {
@@ -36,7 +37,8 @@ impl Random for Counter {
     }
 }
 
-/// What a user, an administrator or time may do. Numbers choose among what there is.
+/// Step of a test: an action of a user or an administrator, or the passage of time. Indices select
+/// one of the existing users or tokens.
 #[derive(Clone, Debug)]
 enum Step {
     LogIn {
@@ -103,7 +105,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What the test knows of a login.
+/// Expected state of a session.
 #[derive(Clone, Debug)]
 struct Known {
     user: UserId,
@@ -113,34 +115,37 @@ struct Known {
     refresh: Vec<(TokenDigest, Moment, Option<Moment>)>,
 }
 
+/// State under test, and what the test expects of it.
 struct World {
     state: State,
     now: Moment,
     random: Counter,
     logins: Vec<Known>,
+    /// Expected number of failed logins of each user.
     failures: HashMap<UserId, u32>,
-    /// What has happened, of [`OUTCOMES`].
+    /// Outcomes, out of [`OUTCOMES`], that have occurred.
     seen: RefCell<BTreeSet<&'static str>>,
 }
 
-/// What must have happened in some world or other: a rule that refuses everything breaks none.
+/// Outcomes that must occur at least once during the test. Without this check, rules that refuse
+/// everything would pass.
 const OUTCOMES: [&str; 21] = [
     "access control turned on",
     "access token active",
-    "access token active of a user with a new password due",
+    "access token active while a new password is required",
     "account locked by failed logins",
     "expired state forgotten",
     "login granted",
     "login granted with fewer scopes",
     "login refused for excessive scopes",
-    "login refused for now",
+    "login throttled",
     "login refused to a locked account",
     "login refused with a wrong password",
     "refresh granted",
     "refresh granted a second time within the grace period",
     "refresh refused",
     "refresh refused for excessive scopes",
-    "session ended by a second use",
+    "session ended by reuse of a refresh token",
     "session revoked",
     "settings changed",
     "user changed",
@@ -281,7 +286,10 @@ impl World {
         let known = &mut self.logins[login];
         known.access.push((issued.access.digest(), expires));
         known.refresh.push((issued.refresh.digest(), expires, None));
-        assert!(issued.scopes.is_subset(known.grant), "scopes grew at issue");
+        assert!(
+            issued.scopes.is_subset(known.grant),
+            "the issued scopes exceed the ceiling"
+        );
     }
 
     fn locked(&self, id: UserId) -> bool {
@@ -391,7 +399,7 @@ impl World {
             .is_some_and(|user| self.state.lock_policy().must_wait(user, self.now).is_some())
     }
 
-    /// Holds the count of failed logins against the test's own.
+    /// Compares the number of failed logins with the expected one.
     fn count(&mut self, id: Option<UserId>, right: bool, was_locked: bool, waits: bool) {
         let Some(id) = id else { return };
         let count = self.failures.entry(id).or_insert(0);
@@ -456,7 +464,7 @@ impl World {
             }
             LoginOutcome::MustWait { seconds } => {
                 assert!(waits && *seconds > 0);
-                self.saw("login refused for now");
+                self.saw("login throttled");
             }
         }
         self.count(attempt.user, right, was_locked, waits);
@@ -482,7 +490,7 @@ impl World {
             self.decide(|state, context| refresh(state, context, &caller(), &digest, asked));
         match outcome {
             RefreshOutcome::Granted(issued) => {
-                assert!(was_alive, "a login that has ended went on");
+                assert!(was_alive, "an ended session was refreshed");
                 assert!(expires > self.now, "an expired refresh token worked");
                 assert!(
                     used.map_or(true, |used| used + REFRESH_GRACE > self.now),
@@ -499,13 +507,16 @@ impl World {
             RefreshOutcome::Refused => {
                 self.saw("refresh refused");
                 if was_alive && used.is_some_and(|used| used + REFRESH_GRACE <= self.now) {
-                    assert!(!self.is_alive(login), "a second use must end the login");
+                    assert!(
+                        !self.is_alive(login),
+                        "reuse of a refresh token must end the session"
+                    );
                     self.logins[login].ended = true;
-                    self.saw("session ended by a second use");
+                    self.saw("session ended by reuse of a refresh token");
                 } else {
                     assert!(
                         !was_alive || is_locked || expires <= self.now,
-                        "a good refresh token was refused"
+                        "a valid refresh token was refused"
                     );
                 }
             }
@@ -529,14 +540,14 @@ impl World {
         self.decide(|state, _| revoke(state, &caller(), &digest));
         if known {
             self.logins[login].ended = true;
-            assert!(!self.is_alive(login), "a session outlived its revocation");
+            assert!(!self.is_alive(login), "the session was not ended");
             if was_alive {
                 self.saw("session revoked");
             }
         }
     }
 
-    /// Whether the state still has the login.
+    /// Returns whether the session still exists.
     fn is_alive(&self, login: usize) -> bool {
         let known = &self.logins[login];
         let ids: HashSet<_> = known
@@ -550,12 +561,12 @@ impl World {
         ids.into_iter().any(|id| self.state.session(id).is_some())
     }
 
-    /// What must hold after each step, whatever it was.
+    /// Checks the invariants, which must hold after each step.
     fn check(&self) {
         if self.state.access_control() {
             assert!(
                 self.state.has_able_admin(None),
-                "nobody can administer the robot"
+                "no administrator can log in"
             );
         }
         for known in &self.logins {
@@ -566,20 +577,23 @@ impl World {
                 let user = principal.user;
                 self.saw("access token active");
                 assert!(*expires > self.now, "an expired token is active");
-                assert!(!known.ended, "a login that has ended is active");
+                assert!(!known.ended, "a token of an ended session is active");
                 assert_eq!(user.id, known.user);
-                assert!(!user.locked_by_admin, "a locked user is in");
-                assert!(principal.scopes.is_subset(known.grant), "scopes grew");
+                assert!(!user.locked_by_admin, "a token of a locked user is active");
+                assert!(
+                    principal.scopes.is_subset(known.grant),
+                    "scopes exceed the ceiling"
+                );
                 let own = user.account_type.scopes(self.state.settings());
                 let may = own.or(Scopes::SELF_ONLY);
                 assert!(
                     principal.scopes.is_subset(may),
-                    "more than the account may have"
+                    "scopes exceed those of the account"
                 );
                 let must = user.reset_reason(self.state.settings(), self.now);
                 if must != auth_server::domain::users::ResetPasswordReason::None {
                     assert!(principal.scopes.is_subset(Scopes::SELF_ONLY));
-                    self.saw("access token active of a user with a new password due");
+                    self.saw("access token active while a new password is required");
                 }
             }
         }
@@ -595,7 +609,7 @@ fn config() -> ProptestConfig {
 }
 
 #[test]
-fn whatever_happens_the_rules_hold() {
+fn invariants_hold_after_any_sequence_of_steps() {
     let seen = RefCell::new(BTreeSet::new());
     let steps = prop::collection::vec(step(), 1..120);
     let outcome = TestRunner::new(config()).run(&steps, |steps| {
@@ -614,9 +628,10 @@ fn whatever_happens_the_rules_hold() {
 proptest! {
     #![proptest_config(config())]
 
-    /// Whatever the wall clock is set to, before and after a reboot, a lifetime is what has passed.
+    /// However the wall clock is set, before or after a reboot, the timeline advances by the time
+    /// that has passed.
     #[test]
-    fn time_passes_as_it_does(
+    fn timeline_is_independent_of_the_wall_clock(
         events in prop::collection::vec((0..100_000_i64, -10_000_000_000..10_000_000_000_i64, 0..3_u8), 1..40),
     ) {
         let (mut boot, mut uptime, mut wall) = (0, 5_000_i64, 1_700_000_000_000_i64);
@@ -630,18 +645,18 @@ proptest! {
             wall += elapsed;
             uptime += elapsed;
             match what {
-                // Somebody sets the wall clock, and the server writes the time down.
+                // The wall clock is set, and the server stores a mark.
                 0 => {
                     wall += jump;
                     mark = timeline.mark(reading(boot, uptime, wall));
                 }
-                // The service restarts; the wall clock may be set meanwhile.
+                // The service restarts; the wall clock may be set in the meantime.
                 1 => {
                     wall += jump;
                     timeline = Timeline::resume(Some(&mark), &reading(boot, uptime, wall));
                     mark = timeline.mark(reading(boot, uptime, wall));
                 }
-                // The robot reboots; the wall clock goes on.
+                // The robot reboots; the wall clock keeps running.
                 _ => {
                     boot += 1;
                     uptime = 3_000;
@@ -654,7 +669,7 @@ proptest! {
     }
 
     #[test]
-    fn temporary_passwords_fit_every_policy(length in 1..200_u32, seed in any::<u64>()) {
+    fn temporary_passwords_satisfy_every_policy(length in 1..200_u32, seed in any::<u64>()) {
         let settings = patch(&[
             ("passwordComplexityMinimumLength", Value::Integer(length)),
             ("passwordComplexitySpecialCharacters", Value::Boolean(true)),
@@ -667,7 +682,7 @@ proptest! {
     }
 
     #[test]
-    fn scopes_survive_being_written(bits in 0..1_u32 << 17) {
+    fn scopes_survive_formatting_and_storage(bits in 0..1_u32 << 17) {
         let scopes = Scopes::from_bits(bits);
         prop_assert_eq!(Scopes::parse(&scopes.to_string()), Some(scopes));
         prop_assert_eq!(Scopes::from_bits(scopes.bits()), scopes);
@@ -678,7 +693,7 @@ proptest! {
 }
 
 #[test]
-fn a_clock_that_comes_up_behind_extends_and_never_shortens() {
+fn wall_clock_that_is_behind_after_a_reboot_extends_sessions() {
     let reading = |boot: &str, uptime, wall| Reading {
         boot: boot.into(),
         uptime,
@@ -690,7 +705,8 @@ fn a_clock_that_comes_up_behind_extends_and_never_shortens() {
     assert_eq!(after.moment(3_000), mark.moment);
 }
 
-/// The failure decides which administrator is spared: the answer must say what is so after it.
+/// A failed login can change which administrator is exempt from locking, so the response must
+/// describe the state after it.
 #[test]
 fn failures_of_two_administrators_in_one_instant_say_who_is_locked() {
     let mut world = World::new();
@@ -717,13 +733,13 @@ fn failures_of_two_administrators_in_one_instant_say_who_is_locked() {
         .count();
     assert!(admins > 1);
     for user in (0..4).chain(0..4) {
-        // It holds the answer against the state.
+        // This compares the response with the state.
         world.log_in(user, false, None);
     }
 }
 
 #[test]
-fn nothing_that_is_secret_is_shown() {
+fn secrets_are_hidden_from_debug_output() {
     let password = Password::new("very-secret".into());
     let hash = PasswordHash::from_phc("$argon2id$secret".into());
     let token = auth_server::domain::tokens::Token::generate(&mut Counter(7));
@@ -737,7 +753,7 @@ fn nothing_that_is_secret_is_shown() {
 }
 
 #[test]
-fn scopes_are_in_the_order_of_their_names() {
+fn scopes_are_sorted_by_name() {
     assert_eq!(Scope::ALL.len(), 17);
     assert!(Scope::ALL
         .windows(2)

@@ -1,4 +1,4 @@
-//! The server with handlers that misbehave, which the real routes have none of.
+//! The server with misbehaving handlers, which none of the real routes are.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -17,10 +17,10 @@ use auth_server::service::Service;
 use auth_server::store::Store;
 use tempfile::TempDir;
 
-/// Longer than any event takes that a test waits for.
+/// Timeout of each event that a test waits for; only a broken server exceeds it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A server, its address, and the folder of its state.
+/// Starts a server, and returns it with its address and state directory.
 async fn start(
     workers: usize,
     configure: fn(&mut web::ServiceConfig),
@@ -28,8 +28,8 @@ async fn start(
     let socket = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     socket.set_nonblocking(true).unwrap();
     let address = socket.local_addr().unwrap();
-    let folder = TempDir::new().unwrap();
-    let store = Arc::new(Store::open(folder.path(), |_, _| {}).unwrap());
+    let directory = TempDir::new().unwrap();
+    let store = Arc::new(Store::open(directory.path(), |_, _| {}).unwrap());
     let service = Service::new(store, Arc::new(Hasher::start().unwrap()));
     let state = web::Data::new(AppState::new(service));
     let server = Server::start(
@@ -43,10 +43,10 @@ async fn start(
     )
     .await
     .unwrap();
-    (server, address, folder)
+    (server, address, directory)
 }
 
-/// One request on a connection of its own; the whole answer as text.
+/// Sends a request on a new connection, and returns the complete response as text.
 async fn get(address: SocketAddr, path: &'static str) -> String {
     spawn_blocking(move || {
         let mut stream = TcpStream::connect(address).unwrap();
@@ -66,7 +66,7 @@ async fn get(address: SocketAddr, path: &'static str) -> String {
 
 #[actix_web::test]
 async fn a_panic_is_answered_500_and_takes_nothing_else_down() {
-    let (server, address, _folder) = start(1, |config| {
+    let (server, address, _directory) = start(1, |config| {
         config.route(
             "/panic",
             web::get().to(|| async {
@@ -95,7 +95,7 @@ async fn a_panic_is_answered_500_and_takes_nothing_else_down() {
 #[actix_web::test]
 async fn a_hung_worker_is_found_out_and_forgiven_when_it_answers_again() {
     static HANGS: AtomicBool = AtomicBool::new(true);
-    let (server, address, _folder) = start(2, |config| {
+    let (server, address, _directory) = start(2, |config| {
         config.route(
             "/hang",
             web::get().to(|| async {
@@ -127,7 +127,7 @@ async fn a_hung_worker_is_found_out_and_forgiven_when_it_answers_again() {
 
 #[actix_web::test]
 async fn bare_errors_of_actix_are_enveloped() {
-    let (server, address, _folder) = start(1, |config| {
+    let (server, address, _directory) = start(1, |config| {
         config
             .route(
                 "/teapot",
@@ -156,7 +156,7 @@ async fn bare_errors_of_actix_are_enveloped() {
 async fn stop_waits_for_a_slow_answer() {
     static ENTERED: AtomicBool = AtomicBool::new(false);
     static RELEASED: AtomicBool = AtomicBool::new(false);
-    let (server, address, _folder) = start(1, |config| {
+    let (server, address, _directory) = start(1, |config| {
         config.route(
             "/slow",
             web::get().to(|| async {
@@ -183,7 +183,7 @@ async fn stop_waits_for_a_slow_answer() {
         actix_web::rt::task::yield_now().await;
     }
     let stopping = actix_web::rt::spawn(server.stop(PATIENCE));
-    // The stop goes as far as it can with a request in flight: it closes what lies idle.
+    // With a request in flight, stopping gets as far as closing the idle connections.
     let closed = spawn_blocking(move || idle.read(&mut [0; 4096]));
     assert_eq!(closed.await.unwrap().unwrap(), 0);
     assert!(!stopping.is_finished());

@@ -1,4 +1,4 @@
-"""The real server as a process, and clients that can be as rude as a test wants."""
+"""The real server as a process, and clients that may violate the protocol."""
 
 import http.client
 import itertools
@@ -20,11 +20,11 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYER = ROOT / "meta-auth-server"
 FILES = LAYER / "recipes-connectivity/opentrons-auth-server/files"
 BINARY = Path(os.environ.get("AUTH_SERVER_BINARY", ROOT / "target/debug/opentrons-auth-server"))
-# In the state folder.
+# File in the state directory.
 DATABASE = "auth-server.sqlite"
-# How long an event may take that a test waits for; a broken server fails by it, a slow machine not.
+# Timeout of each event that a test waits for: only a broken server exceeds it, not a slow machine.
 PATIENCE = 30.0
-# What a server has in its environment, whatever else a test gives it; the second for coverage.
+# Variables in the environment of every server; the second is for coverage.
 ENVIRONMENT = {
     name: os.environ[name] for name in ("PATH", "LLVM_PROFILE_FILE") if name in os.environ
 }
@@ -32,15 +32,15 @@ _numbers = itertools.count()
 
 
 class Server:
-    """A server process. Its environment is empty but for what a test gives it."""
+    """A server process. Its environment is empty except for the variables that a test sets."""
 
     def __init__(self, *arguments, folder, env=None, listen=None, stderr=None, notify=True):
-        """`listen`: a listening socket to hand over as systemd does; `stderr`: a file for its log
-        other than the server's own."""
+        """`listen`: a listening socket to pass as systemd does; `stderr`: a file for the log in
+        place of the server's own."""
         number = next(_numbers)
         self.log_path = folder / f"log-{number}"
         self.notify_socket = None
-        # A server that a test kills leaves its temporary folder behind: with the test's own files.
+        # A killed server leaves its temporary directory behind; keep it among the test's files.
         environment = {**ENVIRONMENT, "TMPDIR": str(folder), **(env or {})}
         if notify:
             path = folder / f"notify-{number}"
@@ -50,7 +50,7 @@ class Server:
             environment["NOTIFY_SOCKET"] = str(path)
         command = [str(BINARY), *map(str, arguments)]
         options = {}
-        # LISTEN_PID and WATCHDOG_PID are the server's own: a shell sets them and becomes it.
+        # LISTEN_PID and WATCHDOG_PID must be the server's pid: a shell sets them, then execs it.
         if "WATCHDOG_USEC" in environment and "WATCHDOG_PID" not in environment:
             command = ["sh", "-c", 'WATCHDOG_PID=$$ exec "$@"', "sh", *command]
         if listen is not None:
@@ -70,7 +70,7 @@ class Server:
         self.messages = []
 
     def next_message(self, timeout=PATIENCE):
-        """The next datagram that the server sent to systemd, as a dictionary."""
+        """Returns the next datagram that the server sent to systemd, as a dictionary."""
         self.notify_socket.settimeout(timeout)
         text = self.notify_socket.recv(4096).decode()
         message = dict(line.split("=", 1) for line in text.splitlines())
@@ -83,7 +83,7 @@ class Server:
         return self
 
     def wait_ready(self):
-        """Waits for READY=1, or fails with the log when the server ends before."""
+        """Waits for READY=1, or fails with the log if the server exits first."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             try:
@@ -106,11 +106,11 @@ class Server:
         return wait_for(lambda: re.search(pattern, self.log), f"{pattern!r} in {self.log!r}")
 
     def request(self, method, path, body=None, headers=None):
-        """One request over TCP on a connection of its own."""
+        """Sends a request over TCP on a new connection."""
         return request(("127.0.0.1", self.port), method, path, body, headers)
 
     def connect(self):
-        """A raw TCP connection."""
+        """Opens a raw TCP connection."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
 
     def signal(self, number):
@@ -134,7 +134,7 @@ class Server:
 
 
 class Answer:
-    """Status, headers (names in lower case) and body of an answer."""
+    """Response: status, headers (with names in lower case) and body."""
 
     def __init__(self, response):
         self.status = response.status
@@ -146,7 +146,7 @@ class Answer:
         return json.loads(self.body)
 
     def error_ids(self):
-        """The ids of an error envelope that is right in every part, in their order."""
+        """Returns the error ids in a valid error envelope, in order."""
         body = self.json
         assert set(body) == {"errors", "detail"}, body
         errors = body["errors"]
@@ -158,14 +158,13 @@ class Answer:
         return [error["id"] for error in errors]
 
     def error_id(self):
-        """The id of an error envelope that holds one error."""
+        """Returns the id of the only error in an error envelope."""
         ids = self.error_ids()
         assert len(ids) == 1, ids
         return ids[0]
 
     def challenge(self):
-        """Status and the `error` of the challenge of an RFC 6750 refusal that is right in every
-        part."""
+        """Returns the status and the challenge's `error` of a valid RFC 6750 error response."""
         assert set(self.json) == {"debugMessage", "requiredScopes", "providedScopes"}, self.body
         error = re.fullmatch(r'Bearer error="(\w+)"', self.headers["www-authenticate"])[1]
         return self.status, error
@@ -185,7 +184,8 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 def connection(address, timeout=PATIENCE, source=None):
-    """A connection to a path, or to a host and port, there from the address `source`."""
+    """Opens a connection to a socket path, or to a host and port, in the latter case from the
+    address `source`."""
     if isinstance(address, tuple):
         source = source and (source, 0)
         return http.client.HTTPConnection(*address, timeout=timeout, source_address=source)
@@ -203,7 +203,7 @@ def request(address, method, path, body=None, headers=None, source=None):
 
 
 def wait_for(condition, what, patience=PATIENCE):
-    """Asks until `condition()` is true, and returns its value."""
+    """Calls `condition()` until it returns a true value, and returns the value."""
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         value = condition()
@@ -214,14 +214,14 @@ def wait_for(condition, what, patience=PATIENCE):
 
 
 def edit_database(state, statement, *values):
-    """Changes the database of a server that has stopped."""
+    """Changes the database of a stopped server."""
     with sqlite3.connect(state / DATABASE) as database:
         database.execute(statement, values)
     database.close()
 
 
 def read_database(state, statement, *values):
-    """The rows of a query."""
+    """Returns the rows of a query."""
     with sqlite3.connect(state / DATABASE) as database:
         rows = database.execute(statement, values).fetchall()
     database.close()
@@ -229,7 +229,7 @@ def read_database(state, statement, *values):
 
 
 def run(*arguments, env=None, prefix=(), **options):
-    """Runs the binary to its end; `prefix`: the command that starts it."""
+    """Runs the binary until it exits; `prefix`: a command that starts it."""
     return subprocess.run(
         [*prefix, str(BINARY), *map(str, arguments)],
         env={**ENVIRONMENT, **(env or {})},
@@ -242,7 +242,7 @@ def run(*arguments, env=None, prefix=(), **options):
 
 
 def installed(destination, binary=BINARY):
-    """The tree as on the robot, by `make install`."""
+    """Installs the files as on the robot, with `make install`."""
     command = ["make", "-s", "-C", ROOT, "install", f"DESTDIR={destination}", f"BINARY={binary}"]
     subprocess.run(command, check=True)
     return destination
@@ -250,7 +250,7 @@ def installed(destination, binary=BINARY):
 
 @contextmanager
 def running_make(target, patience=PATIENCE):
-    """`make TARGET` as a user runs it, until Ctrl-C, which comes at the end."""
+    """Runs `make TARGET` like a user, who stops it with Ctrl-C at the end."""
     make = subprocess.Popen(
         ["make", target],
         cwd=ROOT,
@@ -262,35 +262,35 @@ def running_make(target, patience=PATIENCE):
     try:
         yield make
     finally:
-        # As Ctrl-C does: to make and to what it runs.
+        # As Ctrl-C does, signals make and the processes that it runs.
         os.killpg(make.pid, signal.SIGINT)
         make.stdout.close()
         make.wait(patience)
 
 
 def readmes():
-    """The texts of the READMEs."""
+    """Returns the texts of the READMEs."""
     return [path.read_text() for path in (ROOT / "README.md", LAYER / "README.md")]
 
 
 def commands_in(text):
-    """The commands that a text in Markdown tells a user to type."""
+    """Returns the commands that a Markdown text tells a user to type."""
     return "".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL)).splitlines()
 
 
 def as_in_readme(command):
-    """The words of a command that stands in a README, for the test that runs it."""
+    """Returns the words of a command in a README, for the test that runs it."""
     assert command in [each for text in readmes() for each in commands_in(text)], command
     return shlex.split(command)
 
 
 def commands_of_section(title):
-    """The commands of a section of the README, for the test that runs them."""
+    """Returns the commands of a section of the README, for the test that runs them."""
     return commands_in(readmes()[0].split(f"\n## {title}\n")[1].split("\n## ")[0])
 
 
 def mark_tests(items, folder, mark, reason):
-    """Marks the collected tests below `folder`, and skips them when there is a `reason`."""
+    """Marks the collected tests below `folder`, and skips them if there is a `reason`."""
     for item in items:
         if folder in item.path.parents:
             item.add_marker(mark)

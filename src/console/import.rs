@@ -14,10 +14,10 @@ use crate::domain::authority::Caller;
 use crate::logging;
 use crate::os::clock::Clock;
 use crate::os::state_dir::StateDir;
-use crate::store::{self, Strictness, Summary, Survey, Takeover, DATABASE};
+use crate::store::{self, Strictness, Summary, Survey, DATABASE};
 
 /// Arguments of `import`.
-pub struct Import<'a> {
+pub struct Arguments<'a> {
     pub directory: Option<&'a PathBuf>,
     pub dry_run: bool,
     pub force: bool,
@@ -25,7 +25,7 @@ pub struct Import<'a> {
     pub sure: &'a Sure,
 }
 
-impl Import<'_> {
+impl Arguments<'_> {
     fn strictness(&self) -> Strictness {
         if self.force {
             Strictness::Force
@@ -48,40 +48,40 @@ impl Import<'_> {
 }
 
 impl Console<'_> {
-    pub(super) fn import(&self, import: &Import) -> Done {
+    pub(super) fn import(&self, arguments: &Arguments) -> Done {
         let has_accounts = self.directory().join(DATABASE).exists();
-        if import.dry_run {
-            return self.dry_run(import);
+        if arguments.dry_run {
+            return self.dry_run(arguments);
         }
-        if has_accounts && !import.again {
+        if has_accounts && !arguments.again {
             return Err(accounts_exist(self.directory()));
         }
         let summary = if has_accounts {
-            self.replace(import)?
+            self.replace(arguments)?
         } else {
-            self.take_over_first(import)?
+            self.import_first(arguments)?
         };
         self.print_summary("imported", "skipped", &summary)
     }
 
     /// Prints what would be imported.
-    fn dry_run(&self, import: &Import) -> Done {
+    fn dry_run(&self, arguments: &Arguments) -> Done {
         let stage = tempfile::Builder::new()
             .prefix("opentrons-auth-server-")
             .tempdir()
             .map_err(io_error("create a temporary directory"))?;
-        let survey = import.survey(self.directory(), stage.path())?;
-        let takeover = Takeover::read(&survey, Clock::resume(None).1);
-        let label = match import.strictness() {
+        let survey = arguments.survey(self.directory(), stage.path())?;
+        let import = store::Import::read(&survey, Clock::resume(None).1);
+        let label = match arguments.strictness() {
             Strictness::All => "prevents the import",
             Strictness::Force => "would skip",
         };
-        self.print_summary("would import", label, &takeover.summary())?;
-        Ok(takeover.check(import.strictness())?)
+        self.print_summary("would import", label, &import.summary())?;
+        Ok(import.check(arguments.strictness())?)
     }
 
     /// Imports as the first start of the service would, into a directory without a database of ours.
-    fn take_over_first(&self, import: &Import) -> Done<Summary> {
+    fn import_first(&self, arguments: &Arguments) -> Done<Summary> {
         let directory = self.directory();
         let deadline = Instant::now() + PATIENCE;
         // A service that cannot import the state is restarted again and again, and locks the directory
@@ -97,33 +97,33 @@ impl Console<'_> {
             return Err(accounts_exist(directory));
         }
         let stage = store::clean_stage_directory(state_dir.path())?;
-        let survey = import.survey(directory, stage.path())?;
-        let takeover = Takeover::read(&survey, Clock::resume(None).1);
-        takeover.check(import.strictness())?;
+        let survey = arguments.survey(directory, stage.path())?;
+        let import = store::Import::read(&survey, Clock::resume(None).1);
+        import.check(arguments.strictness())?;
         drop(stage);
         let caller = Caller {
             actor: Actor::console(&invoking_user()),
             ..Caller::anonymous(Origin::Console, None)
         };
-        Ok(takeover.make_database(state_dir.path(), &caller, logging::audit)?)
+        Ok(import.make_database(state_dir.path(), &caller, logging::audit)?)
     }
 
     /// Replaces existing accounts and settings.
-    fn replace(&self, import: &Import) -> Done<Summary> {
+    fn replace(&self, arguments: &Arguments) -> Done<Summary> {
         // The service has another working directory.
         let directory = absolute(self.directory());
         let stage = store::stage_directory(&directory)?;
-        let survey = import.survey(&directory, stage.path())?;
-        let takeover = Takeover::read(&survey, Clock::resume(None).1);
-        takeover.check(import.strictness())?;
+        let survey = arguments.survey(&directory, stage.path())?;
+        let import = store::Import::read(&survey, Clock::resume(None).1);
+        import.check(arguments.strictness())?;
         confirm(
-            import.sure,
+            arguments.sure,
             &format!(
                 "Replace all accounts and settings with the Python server's ({})? All sessions end.",
-                takeover.summary()
+                import.summary()
             ),
         )?;
-        let strictness = import.strictness();
+        let strictness = arguments.strictness();
         match self.request(ConsoleRequest::Import { survey, strictness })? {
             ConsoleResponse::Imported(summary) => Ok(summary),
             _ => Err(unexpected()),

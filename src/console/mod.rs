@@ -129,7 +129,7 @@ pub fn run(command: &ConsoleCommand) -> Done {
             again,
             sure,
             ..
-        } => console.import(&import::Import {
+        } => console.import(&import::Arguments {
             directory: directory.as_ref(),
             dry_run: *dry_run,
             force: *force,
@@ -484,7 +484,7 @@ fn carry_out_here(
     let opened = if replaces {
         Store::open(state_dir.path(), logging::audit)
     } else {
-        Store::open_or_take_over(state_dir.path(), logging::audit)
+        Store::open_or_import(state_dir.path(), logging::audit)
     };
     let store = match opened {
         Err(error) if replaces && store::is_damaged(&error) => {

@@ -188,10 +188,7 @@ async fn carry_out_by(
         }
         ConsoleRequest::Import { survey, strictness } => {
             let caller = service.authorize(&by)?;
-            let summary = service
-                .store()
-                .take_over(survey, strictness, caller)
-                .await?;
+            let summary = service.store().import(survey, strictness, caller).await?;
             Ok(ConsoleResponse::Imported(summary))
         }
         ConsoleRequest::Resend => {

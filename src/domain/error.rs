@@ -151,7 +151,7 @@ impl TokenFault {
     fn text(self) -> &'static str {
         match self {
             Self::Missing => {
-                "The request must have exactly one access token, in the header Authorization: Bearer."
+                "The request must carry exactly one bearer token, in the Authorization header."
             }
             Self::Invalid => "The access token is unknown, expired or revoked.",
             Self::InsufficientScope => "The access token lacks scopes that the request requires.",

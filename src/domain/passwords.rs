@@ -1,4 +1,4 @@
-//! Passwords: what one may look like, and temporary ones.
+//! Passwords: the password policy, temporary passwords and password hashes.
 
 use std::fmt;
 
@@ -9,32 +9,34 @@ use super::error::{Field, RuleError};
 use super::random::Random;
 use super::settings::{Settings, DEFAULT_MINIMUM_LENGTH, MAX_PASSWORD_LENGTH};
 
-/// Fewest characters of a temporary password, whatever the settings ask for: some 70 bits.
+/// Minimum length of a temporary password, in characters, even if the settings allow less. It gives
+/// about 67 bits of entropy.
 const TEMPORARY_LENGTH: usize = 12;
-/// Characters of temporary passwords: none that are taken for each other when read from a screen.
+/// Letters and digits of temporary passwords, without those that look alike on a screen.
 const LETTERS: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+/// Punctuation characters of temporary passwords.
 const PUNCTUATION: &[u8] = b"!#$%&*+-=?@";
 
-/// A password in clear text. It is wiped from memory when it is dropped, and `Debug` does not show
-/// it.
+/// Password in clear text. It is wiped from memory when dropped, and hidden from `Debug` output.
 #[derive(Clone, Debug)]
 pub struct Password(SecretString);
 
 impl Password {
-    /// Returns the password with this text.
+    /// Creates a password from its clear text.
     pub fn new(text: String) -> Self {
         Self(text.into())
     }
 
-    /// Returns the clear text.
+    /// Returns the password in clear text.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
 
-    /// Refuses a password that nobody may have, whatever the settings.
+    /// Checks the length against the limits that apply regardless of the settings.
     ///
     /// # Errors
-    /// Empty or too long.
+    /// - [`RuleError::Empty`] if the password is empty.
+    /// - [`RuleError::TooLong`] if it has more than [`MAX_PASSWORD_LENGTH`] characters.
     pub fn check(&self) -> Result<(), RuleError> {
         let text = self.expose();
         if text.is_empty() {
@@ -51,7 +53,7 @@ impl Password {
         Ok(())
     }
 
-    /// What the rules of complexity ask of it.
+    /// Returns the properties that the password policy refers to.
     pub fn traits(&self) -> PasswordTraits {
         let text = self.expose();
         PasswordTraits {
@@ -61,12 +63,12 @@ impl Password {
         }
     }
 
-    /// A new temporary password that fits the settings.
+    /// Generates a temporary password that satisfies the password policy of the settings.
     pub fn temporary(settings: &Settings, random: &mut dyn Random) -> Self {
         let length = PasswordPolicy::of(settings).length.max(TEMPORARY_LENGTH);
         let mut text = Zeroizing::new(String::with_capacity(length));
         for position in 0..length {
-            // One sign in the middle, where no client trims it.
+            // One punctuation character in the middle, where no client trims it.
             let characters = if position == TEMPORARY_LENGTH / 2 {
                 PUNCTUATION
             } else {
@@ -78,9 +80,9 @@ impl Password {
     }
 }
 
-/// One of `characters`, each as likely as the others.
+/// Picks one of `characters` at random, each with the same probability.
 fn pick(characters: &[u8], random: &mut dyn Random) -> char {
-    // Bytes from here on would make the first characters likelier.
+    // Larger bytes are rejected, as they would make the first characters more likely.
     let fair = 256 - 256 % characters.len();
     loop {
         let mut byte = [0];
@@ -92,7 +94,8 @@ fn pick(characters: &[u8], random: &mut dyn Random) -> char {
     }
 }
 
-/// A password's properties that rules look at. They are kept while the password itself is hashed.
+/// Properties of a password that the password policy refers to. The rules work with these instead of
+/// the password itself.
 #[derive(Clone, Copy, Debug)]
 pub struct PasswordTraits {
     length: usize,
@@ -100,7 +103,7 @@ pub struct PasswordTraits {
     can_be_typed: bool,
 }
 
-/// What the settings ask of a password.
+/// Password policy: the requirements that the settings state.
 struct PasswordPolicy {
     length: usize,
     special: bool,
@@ -118,7 +121,8 @@ impl PasswordPolicy {
 }
 
 impl PasswordTraits {
-    /// The rules that the password breaks, its length first.
+    /// Returns the requirements that the password violates, its length first; none if it satisfies
+    /// the policy.
     pub fn faults(self, settings: &Settings) -> Vec<RuleError> {
         let policy = PasswordPolicy::of(settings);
         let mut faults = Vec::new();
@@ -138,24 +142,24 @@ impl PasswordTraits {
     }
 }
 
-/// The most that a stored hash may ask for (RFC 9106 §3.1): memory in KiB.
+/// Maximum memory of a stored hash (m, RFC 9106 §3.1), in KiB.
 pub const MAX_HASH_MEMORY_KIB: u32 = 256 * 1024;
-/// Likewise: passes.
+/// Maximum number of passes of a stored hash (t).
 pub const MAX_HASH_PASSES: u32 = 16;
-/// Likewise: lanes.
+/// Maximum degree of parallelism of a stored hash (p).
 pub const MAX_HASH_LANES: u32 = 16;
 
-/// An Argon2id hash as a PHC string. It is never shown.
+/// Password hash as a PHC string. It is hidden from `Debug` output.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(String);
 
 impl PasswordHash {
-    /// The hash that a PHC string holds.
+    /// Creates a hash from its PHC string.
     pub fn from_phc(text: String) -> Self {
         Self(text)
     }
 
-    /// The PHC string.
+    /// Returns the PHC string.
     pub fn as_phc(&self) -> &str {
         &self.0
     }
@@ -170,28 +174,31 @@ impl fmt::Debug for PasswordHash {
 /// Result of comparing a new password with the current one.
 #[derive(Clone, Debug)]
 pub struct Comparison {
-    /// Hash of the password that was current at the time.
+    /// Hash of the current password at the time of the comparison.
     pub with: PasswordHash,
-    /// Whether both are the same password.
+    /// Whether the passwords are equal.
     pub same: bool,
 }
 
-/// A new password as the rules see it: it is hashed only when they allow it.
+/// New password as the rules see it. The password itself is hashed only after the rules have accepted
+/// it.
 #[derive(Clone, Debug)]
 pub struct NewPassword {
-    /// Properties that the settings ask for.
+    /// Properties that the password policy refers to.
     pub traits: PasswordTraits,
-    /// How it compares with the password that it replaces. `None`: not compared yet, or generated
-    /// at random.
+    /// Comparison with the current password; `None` if it was not compared, as for a new user or a
+    /// temporary password.
     pub comparison: Option<Comparison>,
 }
 
 impl NewPassword {
-    /// Refuses a password that breaks rules. `current`: the hash of the one that it replaces.
+    /// Checks the new password against the password policy, and that it differs from the current
+    /// one, whose hash is `current`.
     ///
     /// # Errors
-    /// [`RuleError::Several`] has all rules that it breaks, its length first;
-    /// [`RuleError::PasswordReplacedMeanwhile`]: it was compared with another hash than `current`.
+    /// - [`RuleError::Several`] with all requirements that the password violates, its length first.
+    /// - [`RuleError::PasswordReplacedMeanwhile`] if it was compared with another hash than
+    ///   `current`.
     pub fn check(
         &self,
         settings: &Settings,
@@ -213,8 +220,9 @@ impl NewPassword {
     }
 }
 
-/// Whether the touchscreen's keyboard can type a character into a name: ASCII letters, digits and
-/// punctuation but the backtick, and the hanzi of the CJK Unified Ideographs block.
+/// Returns whether the touchscreen's keyboard can type a character: ASCII letters, digits,
+/// punctuation except the backtick, and hanzi (block CJK Unified Ideographs). Spaces are excluded,
+/// because a username must not contain them.
 pub fn can_be_typed(c: char) -> bool {
     (c.is_ascii_graphic() && c != '`') || ('\u{4e00}'..='\u{9fff}').contains(&c)
 }

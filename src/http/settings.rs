@@ -201,7 +201,7 @@ pub async fn get(app: web::Data<AppState>) -> impl Responder {
         (status = 200, description = "The settings after the change.", body = Data<SettingsView>),
         (status = 401, description = "The access token is missing, unknown, expired or revoked.", body = UnauthorizedBody),
         (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
-        (status = 422, description = "`invalidRequest`: a value is invalid; no setting was changed.", body = ErrorBody),
+        (status = 422, description = "`invalidRequest`: the request is malformed, a value is invalid, or the header `Opentrons-User-Notes` is longer than 2,000 characters; no setting was changed.", body = ErrorBody),
     ),
     security((), ("oauth2" = ["auth_settings.write"]))
 )]
@@ -225,6 +225,7 @@ pub async fn patch(
         (status = 200, description = "The settings after the change.", body = Data<SettingsView>),
         (status = 401, description = "The access token is missing, unknown, expired or revoked.", body = UnauthorizedBody),
         (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
+        (status = 422, description = "`invalidRequest`: the header `Opentrons-User-Notes` is longer than 2,000 characters.", body = ErrorBody),
     ),
     security((), ("oauth2" = ["auth_settings.write"]))
 )]
@@ -264,7 +265,7 @@ pub async fn get_access_control(app: web::Data<AppState>) -> impl Responder {
         (status = 401, description = "The access token is missing, unknown, expired or revoked.", body = UnauthorizedBody),
         (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
         (status = 409, description = "`lastAdmin`: no administrator is able to log in.", body = ErrorBody),
-        (status = 422, description = "`invalidRequest`: the value is not `true`, or access control is already enabled.", body = ErrorBody),
+        (status = 422, description = "`invalidRequest`: the value is not `true`, access control is already enabled, the request is malformed, or the header `Opentrons-User-Notes` is longer than 2,000 characters.", body = ErrorBody),
     ),
     security((), ("oauth2" = ["auth_settings.write"]))
 )]

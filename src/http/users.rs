@@ -250,7 +250,7 @@ pub async fn list(
             `passwordMissingSpecialCharacters`.", body = ErrorBody),
         (status = 401, description = "The access token is missing, unknown, expired or revoked.", body = UnauthorizedBody),
         (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
-        (status = 422, description = "`invalidRequest`: the request is malformed or a value is invalid.", body = ErrorBody),
+        (status = 422, description = "`invalidRequest`: the request is malformed, a value is invalid, or the header `Opentrons-User-Notes` is longer than 2,000 characters.", body = ErrorBody),
         (status = 503, description = "`busy`: too many passwords are waiting to be checked; see `Retry-After`.", body = ErrorBody),
     ),
     security((), ("oauth2" = ["users.write"]))
@@ -315,7 +315,7 @@ pub async fn get(
         (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
         (status = 404, description = "`userNotFound`: there is no user with this username.", body = ErrorBody),
         (status = 409, description = "`lastAdmin`: access control is enabled, and no administrator would be able to log in.", body = ErrorBody),
-        (status = 422, description = "`invalidRequest`: the request is malformed or a value is invalid.", body = ErrorBody),
+        (status = 422, description = "`invalidRequest`: the request is malformed, a value is invalid, or the header `Opentrons-User-Notes` is longer than 2,000 characters.", body = ErrorBody),
         (status = 503, description = "`busy`: too many passwords are waiting to be checked; see `Retry-After`.", body = ErrorBody),
     ),
     security((), ("oauth2" = ["users.write"]))
@@ -360,6 +360,7 @@ pub async fn patch(
         (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
         (status = 404, description = "`userNotFound`: there is no user with this username.", body = ErrorBody),
         (status = 409, description = "`lastAdmin`: access control is enabled, and no administrator would be able to log in.", body = ErrorBody),
+        (status = 422, description = "`invalidRequest`: the header `Opentrons-User-Notes` is longer than 2,000 characters.", body = ErrorBody),
     ),
     security((), ("oauth2" = ["users.write"]))
 )]
@@ -384,6 +385,7 @@ pub async fn delete(
         (status = 401, description = "The access token is missing, unknown, expired or revoked.", body = UnauthorizedBody),
         (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
         (status = 404, description = "`userNotFound`: there is no user with this username.", body = ErrorBody),
+        (status = 422, description = "`invalidRequest`: the header `Opentrons-User-Notes` is longer than 2,000 characters.", body = ErrorBody),
         (status = 503, description = "`busy`: too many passwords are waiting to be checked; see `Retry-After`.", body = ErrorBody),
     ),
     security((), ("oauth2" = ["users.write"]))
@@ -459,7 +461,7 @@ pub async fn get_self(
         (status = 401, description = "The access token is missing, unknown, expired or revoked.", body = UnauthorizedBody),
         (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
         (status = 404, description = "`userNotFound`: the user was deleted while the request was being processed.", body = ErrorBody),
-        (status = 422, description = "`invalidRequest`: the request is malformed or a value is invalid.", body = ErrorBody),
+        (status = 422, description = "`invalidRequest`: the request is malformed, a value is invalid, or the header `Opentrons-User-Notes` is longer than 2,000 characters.", body = ErrorBody),
         (status = 503, description = "`busy`: too many passwords are waiting to be checked; see `Retry-After`.", body = ErrorBody),
     ),
     security(("oauth2" = ["users.write.self"]))
@@ -498,7 +500,7 @@ pub async fn patch_self(
             `passwordContainsInvalidCharacters`, `passwordPreviouslyUsed`.", body = ErrorBody),
         (status = 401, description = "The access token is missing, unknown, expired or revoked.", body = UnauthorizedBody),
         (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
-        (status = 422, description = "`invalidRequest`: the request is malformed or a value is invalid.", body = ErrorBody),
+        (status = 422, description = "`invalidRequest`: the request is malformed, a value is invalid, or the header `Opentrons-User-Notes` is longer than 2,000 characters.", body = ErrorBody),
         (status = 429, description = "`tooManyAttempts`: more than 10 requests in a minute; see `Retry-After`.", body = ErrorBody),
         (status = 503, description = "`busy`: too many passwords are waiting to be checked; see `Retry-After`.", body = ErrorBody),
     ),

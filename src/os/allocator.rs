@@ -1,19 +1,21 @@
-//! What the allocator does with memory that is free.
+//! Configuration of the C library's memory allocator.
 
 use nix::libc;
 
-/// Blocks from this size on are had from the system and given back at once, in bytes.
-const BIG: libc::c_int = 1 << 20;
+/// Minimum size of a block that is returned to the system as soon as it is freed, in bytes.
+const LARGE: libc::c_int = 1 << 20;
 
-/// Lets the C library's allocator give big blocks back to the system as soon as they are free.
+/// Makes the allocator return large blocks to the system as soon as they are freed. Must be called
+/// before any thread is started.
 ///
-/// By itself it keeps blocks of the size that it has seen freed before: 19 MiB for each thread that
-/// hashes passwords (`mallopt(3)`, `M_MMAP_THRESHOLD`). Call it before there are threads.
+/// By default, glibc raises its threshold to the size of the largest freed block, and then keeps
+/// blocks of that size: 19 MiB for each thread that hashes passwords (`mallopt(3)`,
+/// `M_MMAP_THRESHOLD`).
 #[allow(unsafe_code)]
-pub fn give_back_early() {
+pub fn release_large_blocks() {
     // SAFETY: mallopt only stores a number in the allocator's own state.
-    let done = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, BIG) };
+    let done = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE) };
     if done != 1 {
-        log::warn!("the allocator keeps big blocks of memory: mallopt failed");
+        log::warn!("freed memory is not returned to the system at once: mallopt failed");
     }
 }

@@ -1,4 +1,4 @@
-//! The system's clocks, and the server's timeline on them.
+//! The system's clocks, and the server's clock, which combines them.
 
 use std::io;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -16,14 +16,16 @@ use tokio::sync::Notify;
 
 use crate::domain::time::{Mark, Moment, Reading, Timeline};
 
-/// Which boot this is, where /proc cannot be read, as in the service's sandbox: the unit passes `%b`
-/// (`systemd.unit(5)`).
+/// Environment variable that contains the boot id, because the service's sandbox hides `/proc/sys`.
+/// The unit sets it to `%b` (`systemd.unit(5)`).
 const BOOT_ID_VARIABLE: &str = "OT_AUTH_SERVER_boot_id";
+/// File that contains the boot id (`random(4)`), read if the variable is not set.
 const BOOT_ID_FILE: &str = "/proc/sys/kernel/random/boot_id";
-/// A wall clock that moved by less against the uptime was not set, but slewed, in milliseconds.
+/// Minimum change of the wall clock relative to the uptime that counts as setting it, in
+/// milliseconds. A smaller change is the result of slewing (`adjtime(3)`).
 const SET: i64 = 1000;
 
-/// What the clocks show now.
+/// Reads the clocks.
 pub fn read() -> Reading {
     let boot = std::env::var(BOOT_ID_VARIABLE)
         .or_else(|_| std::fs::read_to_string(BOOT_ID_FILE))
@@ -35,14 +37,14 @@ pub fn read() -> Reading {
     }
 }
 
-/// Milliseconds since boot, those asleep included (`clock_gettime(2)`).
+/// Returns the milliseconds since boot, including time suspended (`clock_gettime(2)`).
 fn uptime() -> i64 {
-    let now =
-        clock_gettime(ClockId::CLOCK_BOOTTIME).expect("Linux has had this clock since 2.6.39");
+    let now = clock_gettime(ClockId::CLOCK_BOOTTIME)
+        .expect("Linux has had CLOCK_BOOTTIME since version 2.6.39");
     now.tv_sec() * 1000 + now.tv_nsec() / 1_000_000
 }
 
-/// Milliseconds since 1970 by the wall clock.
+/// Returns the milliseconds since 1970-01-01T00:00:00Z according to the wall clock.
 fn wall() -> i64 {
     match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => since.as_millis() as i64,
@@ -50,31 +52,32 @@ fn wall() -> i64 {
     }
 }
 
-/// RFC 3339, with milliseconds.
+/// Format of RFC 3339, with milliseconds.
 const RFC_3339: EncodedConfig = Config::DEFAULT
     .set_time_precision(TimePrecision::Second {
         decimal_digits: std::num::NonZeroU8::new(3),
     })
     .encode();
 
-/// The wall clock's time, UTC, as RFC 3339 writes it.
+/// Returns the wall clock's time in UTC, in the format of RFC 3339.
 pub fn rfc_3339() -> String {
     OffsetDateTime::now_utc()
         .format(&Iso8601::<RFC_3339>)
         .unwrap_or_default()
 }
 
-/// The clock that lifetimes are counted on.
+/// Clock by which lifetimes are measured. Setting the wall clock does not affect it.
 #[derive(Debug)]
 pub struct Clock {
     boot: String,
     timeline: Timeline,
-    /// The wall clock less the timeline, in milliseconds, as it was when last looked at.
+    /// Difference between the wall clock and the timeline when last checked, in milliseconds.
     wall_offset: AtomicI64,
 }
 
 impl Clock {
-    /// A clock that goes on from the last mark, and the mark to write down now.
+    /// Creates a clock that continues from the last stored mark, and returns it with the mark to
+    /// store now.
     pub fn resume(last: Option<&Mark>) -> (Self, Mark) {
         let reading = read();
         let timeline = Timeline::resume(last, &reading);
@@ -87,12 +90,12 @@ impl Clock {
         (clock, mark)
     }
 
-    /// This moment.
+    /// Returns the current moment.
     pub fn now(&self) -> Moment {
         self.timeline.moment(uptime())
     }
 
-    /// A mark of this moment.
+    /// Returns a mark of the current moment.
     pub fn mark(&self) -> Mark {
         self.timeline.mark(Reading {
             boot: self.boot.clone(),
@@ -101,13 +104,15 @@ impl Clock {
         })
     }
 
-    /// What the wall clock shows at a moment, in seconds since 1970, as `exp` and `iat` want it.
+    /// Converts a moment to seconds since 1970-01-01T00:00:00Z by the wall clock, as needed for
+    /// `exp` and `iat` (RFC 7662 §2.2).
     pub fn unix_seconds(&self, moment: Moment) -> i64 {
         (moment.0 + self.wall_offset.load(Ordering::Relaxed)).div_euclid(1000)
     }
 
-    /// A mark to write down, when the wall clock was set since the last look; else `None`.
-    pub fn look_at_wall(&self) -> Option<Mark> {
+    /// Checks whether the wall clock was set since the last check. Returns the mark to store if it
+    /// was, otherwise `None`.
+    pub fn check_wall_clock(&self) -> Option<Mark> {
         let mark = self.mark();
         let offset = mark.reading.wall - mark.moment.0;
         let before = self.wall_offset.load(Ordering::Relaxed);
@@ -119,15 +124,16 @@ impl Clock {
     }
 }
 
-/// A time that no timer reaches, in seconds since 1970.
+/// Time that the timer never reaches, in seconds since 1970-01-01T00:00:00Z.
 const NEVER: i64 = 1 << 40;
 
-/// Starts a thread that tells whenever somebody sets the wall clock (`timerfd_create(2)`,
+/// Starts a thread that sends a notification whenever the wall clock is set (`timerfd_create(2)`,
 /// `TFD_TIMER_CANCEL_ON_SET`).
 ///
 /// # Errors
-/// As `timerfd_create(2)` and `timerfd_settime(2)`; or no thread could be started.
-pub fn watch_wall() -> io::Result<Arc<Notify>> {
+/// The I/O error if the timer cannot be created or set (`timerfd_create(2)`,
+/// `timerfd_settime(2)`), or the thread cannot be started.
+pub fn watch_wall_clock() -> io::Result<Arc<Notify>> {
     let timer = TimerFd::new(timerfd::ClockId::CLOCK_REALTIME, TimerFlags::TFD_CLOEXEC)?;
     arm(&timer)?;
     let was_set = Arc::new(Notify::new());
@@ -135,12 +141,14 @@ pub fn watch_wall() -> io::Result<Arc<Notify>> {
     std::thread::Builder::new()
         .name("wall-clock".into())
         .spawn(move || loop {
-            // Fails with ECANCELED when the clock is set, which is the news.
+            // The wait ends with ECANCELED when the clock is set.
             if timer.wait() == Err(Errno::EINTR) {
                 continue;
             }
             if let Err(error) = arm(&timer) {
-                log::error!("cannot watch the wall clock, looks at it each minute: {error}");
+                log::error!(
+                    "cannot watch the wall clock, checking it every minute instead: {error}"
+                );
                 return;
             }
             notify.notify_one();
@@ -148,6 +156,7 @@ pub fn watch_wall() -> io::Result<Arc<Notify>> {
     Ok(was_set)
 }
 
+/// Arms the timer, so that setting the wall clock cancels it.
 fn arm(timer: &TimerFd) -> io::Result<()> {
     let flags = TimerSetTimeFlags::TFD_TIMER_ABSTIME | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;
     let never = Expiration::OneShot(TimeSpec::new(NEVER, 0));

@@ -1,4 +1,5 @@
-//! What the server needs of the operating system.
+//! Operating system services: clocks, random bytes, files, the state directory, systemd, the
+//! allocator.
 
 pub mod allocator;
 pub mod clock;

@@ -1,12 +1,12 @@
-//! Random bytes.
+//! The system's random number generator.
 
 use crate::domain::random::Random;
 
-/// The system's generator of random bytes (`getrandom(2)`).
+/// Random bytes from the system (`getrandom(2)`).
 pub struct SystemRandom;
 
 impl Random for SystemRandom {
     fn fill(&mut self, bytes: &mut [u8]) {
-        getrandom::getrandom(bytes).expect("the system's random generator works");
+        getrandom::getrandom(bytes).expect("the system's random number generator does not fail");
     }
 }

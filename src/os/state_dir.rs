@@ -1,5 +1,5 @@
-//! The directory that keeps state: given and lasting, or temporary; and the lock that gives it to one
-//! process at a time.
+//! The state directory, persistent or temporary, and its lock, which only one process can hold at a
+//! time.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
@@ -15,79 +15,88 @@ use thiserror::Error;
 
 use super::files::own_as_directory;
 
-/// Permission bits of a state directory that the server makes.
+/// File mode of a state directory that the server creates.
 const MODE: u32 = 0o700;
-/// The file that asks for a factory reset, by the name that the Python server gave it.
+/// Name of the file that requests a factory reset. The Python server used the same name.
 pub const RESET: &str = "_TO_BE_DELETED_ON_REBOOT";
-/// The file whose lock says who works in the directory.
+/// Name of the lock file, whose lock is held by the process that uses the directory.
 const LOCK: &str = "lock";
-/// How long to wait for a server that stops, or for a command of the console.
+/// Maximum time to wait for a server that is stopping, or for a console command.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long to wait between two tries.
+/// Time between two attempts to lock the directory.
 const RETRY: Duration = Duration::from_millis(20);
 
-/// The state directory cannot be used.
+/// Reason why the state directory cannot be used.
 #[derive(Debug, Error)]
 pub enum StateDirError {
-    /// Making or reading the directory failed.
-    #[error("cannot keep state in {}", path.display())]
+    /// The directory or its lock file cannot be created, read or written.
+    #[error("cannot use the state directory {}", path.display())]
     Io {
-        /// The directory.
+        /// Path of the directory.
         path: PathBuf,
-        /// What the system said.
+        /// Error reported by the operating system.
         source: io::Error,
     },
-    /// Something else lies at the path.
-    #[error("cannot keep state in {}: it is no directory", path.display())]
-    NoDirectory {
-        /// The path.
+    /// There is something else than a directory at the path.
+    #[error("cannot use the state directory {}: it is not a directory", path.display())]
+    NotADirectory {
+        /// Path of the directory.
         path: PathBuf,
     },
-    /// The directory or its lock was removed or replaced.
-    #[error("{} is gone: another process may work in the directory", path.display())]
+    /// The directory or its lock file was removed or replaced.
+    #[error(
+        "{} is gone or was replaced: another process may be using the state directory",
+        path.display()
+    )]
     Gone {
-        /// The lock.
+        /// Path of the lock file.
         path: PathBuf,
     },
-    /// A factory reset was asked for, and something cannot be removed.
-    #[error("cannot reset {}: {RESET} asks for it", path.display())]
+    /// A factory reset was requested, but a file cannot be removed.
+    #[error("cannot complete the factory reset requested by {RESET}: {}", path.display())]
     Reset {
-        /// What cannot be removed.
+        /// Path of the file or directory that cannot be read, removed or synced.
         path: PathBuf,
-        /// What the system said.
+        /// Error reported by the operating system.
         source: io::Error,
     },
-    /// Another process works in the directory.
-    #[error("cannot keep state in {}: another server keeps its state there", path.display())]
+    /// Another process is using the directory.
+    #[error("cannot use the state directory {}: another process is using it", path.display())]
     InUse {
-        /// The path.
+        /// Path of the directory.
         path: PathBuf,
     },
 }
 
-/// A directory for state, locked for this process. A temporary one is removed when this is dropped.
+/// State directory that this process has locked. A temporary one is removed when dropped.
 #[derive(Debug)]
 pub struct StateDir {
     place: Place,
-    /// Released by the system when the process ends, however it does.
+    /// Lock on the lock file. The kernel releases it when the process ends, even if it crashes
+    /// (`flock(2)`).
     lock: Flock<File>,
 }
 
+/// Location of a state directory.
 #[derive(Debug)]
 enum Place {
-    Lasting(PathBuf),
+    Persistent(PathBuf),
     Temporary(TempDir),
 }
 
 impl StateDir {
-    /// Opens the directory at `path`, making it (0700) when only it is missing; without a path makes
-    /// a temporary one. Waits a moment for another process that is about to leave the directory.
+    /// Opens and locks the directory at `path`, or a new temporary one without a path. The
+    /// directory is created with mode 0700 if it does not exist but its parent does. If another
+    /// process holds the lock, waits for up to 5 seconds.
     ///
     /// # Errors
-    /// [`StateDirError`] names the directory and the reason.
+    /// - [`StateDirError::Io`] if the directory or its lock file cannot be created, read or
+    ///   written.
+    /// - [`StateDirError::NotADirectory`] if there is something else at `path`.
+    /// - [`StateDirError::InUse`] if another process does not release the lock in time.
     pub fn open(path: Option<&Path>) -> Result<Self, StateDirError> {
         let place = match path {
-            Some(path) => Place::Lasting(usable(path)?),
+            Some(path) => Place::Persistent(usable(path)?),
             None => TempDir::with_prefix("opentrons-auth-server-")
                 .map(Place::Temporary)
                 .map_err(|source| StateDirError::Io {
@@ -109,21 +118,24 @@ impl StateDir {
         }
     }
 
-    /// Opens the directory at `path`, which must be there, unless another process works in it.
+    /// Opens and locks the existing directory at `path`. Returns `None` if another process holds
+    /// the lock.
     ///
     /// # Errors
-    /// [`StateDirError`] names the directory and the reason.
+    /// [`StateDirError::Io`] if the directory does not exist, or its lock file cannot be created or
+    /// locked.
     pub fn open_if_free(path: &Path) -> Result<Option<Self>, StateDirError> {
         Ok(try_lock(path)?.map(|lock| Self {
-            place: Place::Lasting(path.to_owned()),
+            place: Place::Persistent(path.to_owned()),
             lock,
         }))
     }
 
-    /// Makes sure that the directory is still this process's: its lock lies where it did.
+    /// Checks that this process still holds the directory: that the lock file at its path is the
+    /// one that this process has locked.
     ///
     /// # Errors
-    /// [`StateDirError::Gone`].
+    /// [`StateDirError::Gone`] if the lock file was removed or replaced.
     pub fn check(&self) -> Result<(), StateDirError> {
         let path = self.path().join(LOCK);
         let identity = |found: fs::Metadata| (found.dev(), found.ino());
@@ -134,13 +146,13 @@ impl StateDir {
         }
     }
 
-    /// Removes all that the directory holds, but for its lock, when [`RESET`] lies in it; returns
-    /// whether. Symbolic links are removed and not followed. The file itself goes last: a reset that
-    /// is cut off goes on at the next start.
+    /// Removes the content of the directory, except the lock file, if the file [`RESET`] exists in
+    /// it; returns whether it did. Symbolic links are removed, not followed. [`RESET`] itself is
+    /// removed last, so that the next start continues an interrupted reset.
     ///
     /// # Errors
-    /// [`StateDirError::Reset`] names what cannot be removed.
-    pub fn reset_if_asked(&self) -> Result<bool, StateDirError> {
+    /// [`StateDirError::Reset`] if a file or directory cannot be read, removed or synced.
+    pub fn reset_if_requested(&self) -> Result<bool, StateDirError> {
         let directory = self.path();
         let failed = |path: &Path| {
             let path = path.to_owned();
@@ -165,12 +177,12 @@ impl StateDir {
         Ok(true)
     }
 
-    /// The directory's path.
+    /// Returns the path of the directory.
     pub fn path(&self) -> &Path {
         self.place.path()
     }
 
-    /// Whether the directory goes with this value.
+    /// Returns whether the directory is temporary, and so is removed when this value is dropped.
     pub fn is_temporary(&self) -> bool {
         matches!(self.place, Place::Temporary(_))
     }
@@ -179,13 +191,13 @@ impl StateDir {
 impl Place {
     fn path(&self) -> &Path {
         match self {
-            Self::Lasting(path) => path,
+            Self::Persistent(path) => path,
             Self::Temporary(directory) => directory.path(),
         }
     }
 }
 
-/// Removes a file, or a directory with all in it.
+/// Removes a file or symbolic link, or a directory with its content.
 fn remove(path: &Path) -> io::Result<()> {
     if fs::symlink_metadata(path)?.is_dir() {
         fs::remove_dir_all(path)
@@ -194,7 +206,8 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes sure that there is a directory at `path` that can be written.
+/// Creates the directory at `path` if it does not exist, checks that it is writable, and returns its
+/// path.
 fn usable(path: &Path) -> Result<PathBuf, StateDirError> {
     let failed = |source| StateDirError::Io {
         path: path.to_owned(),
@@ -207,14 +220,14 @@ fn usable(path: &Path) -> Result<PathBuf, StateDirError> {
                 .map_err(|errno| failed(errno.into()))?;
             Ok(path.to_owned())
         }
-        (_, Ok(_)) => Err(StateDirError::NoDirectory {
+        (_, Ok(_)) => Err(StateDirError::NotADirectory {
             path: path.to_owned(),
         }),
         (Err(source), Err(_)) | (Ok(()), Err(source)) => Err(failed(source)),
     }
 }
 
-/// Locks the directory, or returns `None` when another process has locked it.
+/// Locks the directory. Returns `None` if another process holds the lock.
 fn try_lock(directory: &Path) -> Result<Option<Flock<File>>, StateDirError> {
     let failed = |source| StateDirError::Io {
         path: directory.to_owned(),

@@ -1,5 +1,5 @@
-//! The protocol between systemd and a service: sockets handed over (`sd_listen_fds(3)`), state
-//! told (`sd_notify(3)`), watchdog fed (`sd_watchdog_enabled(3)`).
+//! The service's side of the protocol with systemd: socket activation (`sd_listen_fds(3)`),
+//! notifications (`sd_notify(3)`) and the watchdog (`sd_watchdog_enabled(3)`).
 
 use std::io;
 use std::net::TcpListener;
@@ -11,44 +11,47 @@ use sd_notify::NotifyState;
 use socket2::{Domain, SockRef, Type};
 use thiserror::Error;
 
-/// A socket that was handed over cannot be used.
+/// Reason why a socket passed by systemd cannot be used.
 #[derive(Debug, Error)]
 pub enum HandOverError {
     /// `LISTEN_FDS` or `LISTEN_PID` is malformed.
-    #[error("cannot take over sockets: LISTEN_FDS or LISTEN_PID is not a number")]
+    #[error("cannot use the sockets passed by systemd: LISTEN_FDS or LISTEN_PID is not a number")]
     Environment(#[source] io::Error),
-    /// A descriptor that is closed or no socket.
-    #[error("cannot take over file descriptor {fd}")]
+    /// The file descriptor is closed, or is not a socket.
+    #[error("cannot use file descriptor {fd} passed by systemd")]
     Descriptor {
-        /// The descriptor's number.
+        /// Number of the file descriptor.
         fd: RawFd,
-        /// What the system said.
+        /// Error reported by the operating system.
         source: io::Error,
     },
-    /// A socket of another kind.
+    /// The socket is of another kind, such as a datagram socket or an accepted connection.
     #[error(
-        "cannot take over file descriptor {fd}: it is no listening Unix or TCP socket; \
-         the socket unit needs ListenStream= and Accept=no"
+        "cannot use file descriptor {fd} passed by systemd: it is not a listening Unix or TCP \
+         socket; the socket unit needs ListenStream= and Accept=no"
     )]
     Kind {
-        /// The descriptor's number.
+        /// Number of the file descriptor.
         fd: RawFd,
     },
 }
 
-/// A listening socket that was handed over.
+/// Listening socket passed by systemd.
 #[derive(Debug)]
 pub enum HandedOver {
-    /// Over TCP.
+    /// TCP socket.
     Tcp(TcpListener),
-    /// A Unix socket.
+    /// Unix domain socket.
     Unix(UnixListener),
 }
 
-/// Takes the listening sockets that systemd passed to this process; none without `LISTEN_FDS`.
+/// Takes ownership of the listening sockets that systemd passed to this process. Without
+/// `LISTEN_FDS` there are none. Must be called only once.
 ///
 /// # Errors
-/// [`HandOverError`] names the descriptor that cannot be served.
+/// - [`HandOverError::Environment`] if `LISTEN_FDS` or `LISTEN_PID` is not a number.
+/// - [`HandOverError::Descriptor`] if a file descriptor is closed or is not a socket.
+/// - [`HandOverError::Kind`] if a socket is not a listening Unix or TCP socket.
 pub fn handed_over() -> Result<Vec<HandedOver>, HandOverError> {
     sd_notify::listen_fds()
         .map_err(HandOverError::Environment)?
@@ -56,14 +59,15 @@ pub fn handed_over() -> Result<Vec<HandedOver>, HandOverError> {
         .collect()
 }
 
+/// Takes ownership of a file descriptor passed by systemd.
 #[allow(unsafe_code)]
 fn adopt(fd: RawFd) -> Result<HandedOver, HandOverError> {
     let failed = |source| HandOverError::Descriptor { fd, source };
     if !std::path::Path::new(&format!("/proc/self/fd/{fd}")).exists() {
         return Err(failed(io::Error::from_raw_os_error(9)));
     }
-    // SAFETY: LISTEN_PID is this process, so by sd_listen_fds(3) the descriptor was opened for it
-    // and belongs to nobody else in it; this function is called once for each.
+    // SAFETY: LISTEN_PID is this process, so according to sd_listen_fds(3) the descriptor was opened
+    // for it, and nothing else in it owns the descriptor. This function is called once for each.
     let socket = unsafe { OwnedFd::from_raw_fd(fd) };
     let view = SockRef::from(&socket);
     let domain = view.domain().map_err(failed)?;
@@ -78,22 +82,23 @@ fn adopt(fd: RawFd) -> Result<HandedOver, HandOverError> {
     }
 }
 
-/// Tells systemd that requests are answered, and where.
+/// Notifies systemd that the service is ready. `status` says where it listens.
 pub fn ready(status: &str) {
     notify(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-/// Tells systemd that the service stops.
+/// Notifies systemd that the service is stopping.
 pub fn stopping(status: &str) {
     notify(&[NotifyState::Stopping, NotifyState::Status(status)]);
 }
 
-/// Tells systemd that the service still answers.
+/// Notifies systemd's watchdog that the service still works.
 pub fn alive() {
     notify(&[NotifyState::Watchdog]);
 }
 
-/// How often systemd wants to hear [`alive`]: half of `WATCHDOG_USEC`; `None` if it does not.
+/// Returns how often to call [`alive`]: at half of `WATCHDOG_USEC`. Returns `None` if the watchdog
+/// is off.
 pub fn watchdog_period() -> Option<Duration> {
     let mut micros = 0;
     sd_notify::watchdog_enabled(false, &mut micros).then(|| Duration::from_micros(micros) / 2)

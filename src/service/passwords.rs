@@ -1,4 +1,4 @@
-//! Setting passwords: a new one is checked by the rules, compared with the one that it replaces, and
+//! Setting passwords: a new password is checked by the rules, compared with the current one, and
 //! hashed.
 
 use super::hashing::{Account, Share};
@@ -11,11 +11,11 @@ use crate::domain::time::Moment;
 use crate::domain::users::rules::AwaitsHash;
 use crate::domain::users::User;
 
-/// Number of times that a new password is compared anew because the one that it replaces was itself
-/// replaced meanwhile.
-const COMPARISONS: usize = 5;
+/// Maximum number of attempts to set a new password. An attempt fails if the current password is
+/// replaced while the new one is being compared with it or hashed.
+const ATTEMPTS: usize = 5;
 
-/// A rule that decides on a change with a new password.
+/// Rule that decides on a change that includes a new password.
 pub(super) trait PasswordRule:
     for<'a> Fn(&'a State, Moment, &'a Caller, &NewPassword) -> Result<AwaitsHash<'a>, RuleError>
     + Send
@@ -31,11 +31,15 @@ impl<R> PasswordRule for R where
 }
 
 impl Service {
-    /// Writes what a rule decides on a change that sets a password.
+    /// Lets `rule` decide on a change that sets a password, hashes the password, and commits the
+    /// decision. `comparison` is the result of comparing the password with the current one.
     ///
     /// # Errors
-    /// [`ServiceError::Rule`]: the password or the change breaks a rule; [`ServiceError::Hash`]: it
-    /// could not be hashed; [`ServiceError::Store`]: the change could not be written.
+    /// - [`RuleError::Unauthorized`] if the token is missing, invalid or lacks a required scope.
+    /// - [`RuleError::Empty`] or [`RuleError::TooLong`] if the password is empty or too long.
+    /// - The error that `rule` returns.
+    /// - [`ServiceError::Hash`] if the password cannot be hashed.
+    /// - [`ServiceError::Store`] if the change cannot be committed.
     pub(super) async fn with_password(
         &self,
         request: Request,
@@ -59,11 +63,14 @@ impl Service {
         .await
     }
 
-    /// Writes what a rule decides on a change that replaces the password of `target`.
+    /// Lets `rule` decide on a change that replaces the password of the user that `target` returns,
+    /// and commits the decision.
     ///
     /// # Errors
-    /// As [`Service::with_password`]; [`RuleError::PasswordReplacedMeanwhile`]: others replaced it
-    /// again and again.
+    /// - [`RuleError::PasswordReplacedMeanwhile`] if the current password was replaced during each
+    ///   of [`ATTEMPTS`] attempts.
+    /// - The error that `target` returns.
+    /// - All errors of [`Service::with_password`].
     pub(super) async fn replacing_password(
         &self,
         request: Request,
@@ -71,7 +78,7 @@ impl Service {
         target: impl for<'a> Fn(&'a State, &Caller) -> Result<&'a User, RuleError>,
         rule: impl PasswordRule + Clone,
     ) -> Done<User> {
-        for _ in 0..COMPARISONS {
+        for _ in 0..ATTEMPTS {
             let comparison = self.compare(&request, password, &target, &rule).await?;
             let done = self
                 .with_password(request.clone(), password, Some(comparison), rule.clone())
@@ -84,11 +91,16 @@ impl Service {
         Err(RuleError::PasswordReplacedMeanwhile.into())
     }
 
-    /// Compares a new password with the one that it would replace.
+    /// Checks a new password by `rule`, and compares it with the current password of the user that
+    /// `target` returns.
     ///
     /// # Errors
-    /// [`ServiceError::Rule`]: the password or the change breaks a rule, all such rules at once;
-    /// [`ServiceError::Hash`]: the passwords could not be compared.
+    /// - [`RuleError::Unauthorized`] if the token is missing, invalid or lacks a required scope.
+    /// - [`RuleError::Empty`] or [`RuleError::TooLong`] if the password is empty or too long.
+    /// - [`RuleError::Several`] with all requirements that the password violates; being equal to the
+    ///   current one is among them.
+    /// - The error that `target` returns, or any other error that `rule` returns.
+    /// - [`ServiceError::Hash`] if the passwords cannot be compared.
     pub(super) async fn compare(
         &self,
         request: &Request,
@@ -106,7 +118,8 @@ impl Service {
             let current = target(state, &caller)?.password.clone();
             let allowed = rule(state, now, &caller, &new).map(drop);
             match allowed {
-                // The answer names all the faults of a password, whether it was used among them.
+                // Compared nevertheless, because the response lists all requirements that the
+                // password violates, and being equal to the current one is among them.
                 Ok(()) | Err(RuleError::Several(_)) => Ok((current, share_of(request, &caller))),
                 Err(error) => Err(error),
             }
@@ -131,7 +144,7 @@ impl Service {
     }
 }
 
-/// The share of the hashing that a request draws on.
+/// Returns the share of the hashing queue that a request belongs to.
 fn share_of(request: &Request, caller: &Caller) -> Share {
     Share {
         source: request.source,

@@ -60,12 +60,12 @@ pub enum StoreError {
         /// Error reported by the operating system.
         source: io::Error,
     },
-    /// The Python server's state cannot be taken over completely, so nothing of it was taken over.
+    /// The Python server's state cannot be imported completely, so none of it was imported.
     #[error(
-        "cannot take over the Python server's state: {first}{}; nothing was changed: \
+        "cannot import the Python server's state: {first}{}; nothing was changed: \
          see `opentrons-auth-server import --dry-run`", and_more(*more)
     )]
-    NotTakenOver {
+    NotImported {
         /// First fault: the file and what is wrong with it.
         first: String,
         /// Number of further faults.

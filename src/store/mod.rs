@@ -1,9 +1,10 @@
-//! What is kept: one SQLite database, one thread that writes to it, and the state in memory that
-//! every request is answered from.
+//! Storage: an SQLite database, one thread that writes to it, and a copy of its state in memory, from
+//! which every request is served.
 //!
-//! A change is decided against the state, committed with its audit events in one transaction, and
-//! then taken over by the state: what a client is told is durable, and what is not durable nobody
-//! sees. Reads take a lock that the writer holds for moments only, and never touch the disk.
+//! A change is decided on the state in memory, committed together with its audit events in one
+//! transaction, and only then applied to the state in memory. So a change that a client is told of,
+//! or can see, is durable. Reads never access the disk; they take a lock that the writer holds only
+//! while it applies changes.
 
 mod audit;
 mod clock;
@@ -28,7 +29,7 @@ use tokio::sync::{mpsc, oneshot, Notify};
 pub use audit::{AuditLog, DeliveryStatus, Observer, Verified};
 pub use database::{backup, copy, is_damaged, move_aside, DATABASE};
 pub use error::StoreError;
-pub use import::{clean_stage_directory, stage_directory, Strictness, Summary, Survey, Takeover};
+pub use import::{clean_stage_directory, stage_directory, Import, Strictness, Summary, Survey};
 pub use restore::{check_backup, Restored};
 
 use self::place::Place;
@@ -42,18 +43,19 @@ use crate::domain::time::Moment;
 use crate::os::clock::Clock;
 use crate::os::random::SystemRandom;
 
-/// Items that one transaction of housekeeping forgets: few, so that no client's write has to wait
-/// for long.
+/// Maximum number of expired sessions and tokens to remove in one transaction, so that no client's
+/// write has to wait for long.
 const FORGET_AT_ONCE: usize = 250;
-/// Pages that are given back to the file system at once.
+/// Maximum number of free database pages to return to the file system in one transaction.
 const VACUUM_PAGES: u32 = 256;
 
+/// Work for the writer thread.
 type Job = Box<dyn FnOnce(&mut Writer) + Send>;
 
-/// What to do when the database is gone.
+/// Function to call when the database file was removed or replaced.
 type WhenGone = Box<dyn Fn(&StoreError) + Send + Sync>;
 
-/// What readers and the writer share.
+/// Data shared by the readers and the writer thread.
 struct Shared {
     path: PathBuf,
     place: Place,
@@ -61,28 +63,35 @@ struct Shared {
     observer: Observer,
     state: RwLock<State>,
     clock: Clock,
-    /// An event was added to the audit log.
+    /// Signals that an event was added to the audit log.
     events: Notify,
-    /// Events are to be sent again.
+    /// Signals that events are to be resent to the audit server.
     resend: Notify,
-    /// A refusal was counted.
+    /// Signals that a refusal was counted.
     counted: Notify,
 }
 
-/// The database of a state directory, open. Dropping it finishes what is being written.
+/// Open database of a state directory. When it is dropped, pending writes are completed first.
 pub struct Store {
     shared: Arc<Shared>,
-    /// `None` only while it is dropped.
+    /// Queue of the writer thread; `None` only while the store is being dropped.
     jobs: Option<mpsc::UnboundedSender<Job>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Store {
-    /// Opens the database in `directory`, or makes it. `observer` is told of each event.
+    /// Opens the database in `directory`, and creates it if it does not exist. `observer` is called
+    /// with each audit row after it was committed.
     ///
     /// # Errors
-    /// [`StoreError`] names the file: it is damaged, of a newer version, not ours, or cannot be
-    /// read or written. It is left as it was.
+    /// The file is unchanged after an error.
+    /// - [`StoreError::Damaged`] if the file is empty or malformed, or missing although its
+    ///   write-ahead log exists.
+    /// - [`StoreError::Foreign`] if the file is not a database of the auth server.
+    /// - [`StoreError::Newer`] if its schema version is newer than this program supports.
+    /// - [`StoreError::Sqlite`] or [`StoreError::Io`] if it cannot be read, created or migrated, or
+    ///   the writer thread cannot be started.
+    /// - [`StoreError::Gone`] if the file was removed or replaced after it was opened.
     pub fn open(directory: &Path, observer: Observer) -> Result<Self, StoreError> {
         let path = directory.join(DATABASE);
         let mut connection = database::open(&path)?;
@@ -90,7 +99,7 @@ impl Store {
         let (clock, mark) = Clock::resume(clock::load(&connection).map_err(failed)?.as_ref());
         let state = load(&connection).map_err(failed)?;
         if let Err(source) = clock::save(&mut connection, &mark) {
-            // Such as a full disk: reads go on.
+            // For example a full disk: reads still work.
             let error = StoreError::of(&path, "write", source);
             log::error!("{}", crate::logging::chain(&error));
         }
@@ -115,13 +124,13 @@ impl Store {
             .name("store".into())
             .spawn(move || {
                 while let Some(job) = queue.blocking_recv() {
-                    // A panic drops the transaction, which rolls back, and was logged.
+                    // A panic is logged by the panic hook; dropping the transaction rolls it back.
                     let _panicked = catch_unwind(AssertUnwindSafe(|| job(&mut writer)));
                 }
             })
             .map_err(|source| StoreError::Io {
                 path: shared.path.clone(),
-                doing: "start writing",
+                doing: "start the writer thread of",
                 source,
             })?;
         Ok(Self {
@@ -131,18 +140,19 @@ impl Store {
         })
     }
 
-    /// Opens the database in `directory`; makes it when there is none, from the state of the Python
-    /// server if that lies there. No other process may work in the directory.
+    /// Opens the database in `directory`. If it does not exist, creates it, with the state of the
+    /// Python server if the directory contains any. No other process may be using the directory.
     ///
     /// # Errors
-    /// As [`Store::open`]; or the Python server's state cannot be taken over whole, and is left as
-    /// it is, and no database is made.
-    pub fn open_or_take_over(directory: &Path, observer: Observer) -> Result<Self, StoreError> {
+    /// - [`StoreError::NotImported`] if the Python server's state cannot be imported completely. It
+    ///   is unchanged then, and no database is created.
+    /// - All errors of [`Store::open`].
+    pub fn open_or_import(directory: &Path, observer: Observer) -> Result<Self, StoreError> {
         let is_first = !directory.join(DATABASE).exists();
         if is_first {
-            if let Some(takeover) = import::at_first_start(directory)? {
+            if let Some(import) = import::at_first_start(directory)? {
                 let caller = Caller::anonymous(Origin::Server, None);
-                takeover.make_database(directory, &caller, observer)?;
+                import.make_database(directory, &caller, observer)?;
             }
         }
         let store = Self::open(directory, observer)?;
@@ -152,21 +162,26 @@ impl Store {
         Ok(store)
     }
 
-    /// The clock that lifetimes are counted on.
+    /// Returns the clock by which lifetimes are measured.
     pub fn clock(&self) -> &Clock {
         &self.shared.clock
     }
 
-    /// Reads the state. `look` must be short: writes wait for it.
+    /// Calls `look` with the state and the current time. `look` must be fast, as writes wait for it.
     pub fn read<T>(&self, look: impl FnOnce(&State, Moment) -> T) -> T {
         let now = self.shared.clock.now();
         look(&read(&self.shared), now)
     }
 
-    /// Decides by `rule` and writes its plan down, all of it or nothing. The answer is durable.
+    /// Calls `rule` with the state, commits its decision in one transaction, and returns the
+    /// decision's reply.
     ///
     /// # Errors
-    /// The outer one: it could not be written, and nothing has changed. The inner one is the rule's.
+    /// Nothing has changed after an error, except with [`StoreError::Gone`]. The inner error is the
+    /// one that `rule` returned; the outer error is one of these:
+    /// - [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the decision cannot be committed.
+    /// - [`StoreError::Gone`] if the database file was removed or replaced.
+    /// - [`StoreError::Stopped`] if `rule` panicked.
     pub async fn write<T, E>(
         &self,
         rule: impl FnOnce(&State, &mut Context) -> Result<Decision<T>, E> + Send + 'static,
@@ -178,10 +193,12 @@ impl Store {
         self.run(move |writer| writer.write(rule)).await?
     }
 
-    /// Writes down that something was done which changes no account.
+    /// Records an audit event for an operation that changes no state.
     ///
     /// # Errors
-    /// It could not be written.
+    /// - [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be written.
+    /// - [`StoreError::Gone`] if the database file was removed or replaced.
+    /// - [`StoreError::Stopped`] if the writer thread panicked.
     pub async fn note(
         &self,
         caller: Caller,
@@ -199,10 +216,14 @@ impl Store {
         .map(|done| done.unwrap_or_else(|never| match never {}))
     }
 
-    /// Forgets what has expired, in small steps that let other writes pass between them.
+    /// Removes expired sessions and tokens, in small transactions, so that other writes can take
+    /// place in between. Also returns unused space to the file system and unused memory to the
+    /// allocator.
     ///
     /// # Errors
-    /// It could not be written.
+    /// - [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be written.
+    /// - [`StoreError::Gone`] if the database file was removed or replaced.
+    /// - [`StoreError::Stopped`] if the writer thread panicked.
     pub async fn forget_expired(&self) -> Result<(), StoreError> {
         let steps = self.read(|state, now| state.expired(now, FORGET_AT_ONCE));
         for changes in steps {
@@ -210,24 +231,26 @@ impl Store {
                 .await??;
         }
         self.run(|writer| {
-            let shrunk = writer.connection.execute_batch(&format!(
+            let compacted = writer.connection.execute_batch(&format!(
                 "PRAGMA incremental_vacuum({VACUUM_PAGES}); PRAGMA optimize;"
             ));
             write_lock(&writer.shared).shrink();
-            shrunk.map_err(|source| StoreError::of(&writer.shared.path, "tidy", source))
+            compacted.map_err(|source| StoreError::of(&writer.shared.path, "compact", source))
         })
         .await?
     }
 
-    /// Writes the time down when the wall clock was set.
+    /// Stores a mark of the current time if the wall clock was set since the last check.
     ///
     /// # Errors
-    /// It could not be written.
+    /// - [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be written.
+    /// - [`StoreError::Gone`] if the database file was removed or replaced.
+    /// - [`StoreError::Stopped`] if the writer thread panicked.
     pub async fn mark_time(&self) -> Result<(), StoreError> {
-        let Some(mark) = self.shared.clock.look_at_wall() else {
+        let Some(mark) = self.shared.clock.check_wall_clock() else {
             return Ok(());
         };
-        log::info!("the wall clock was set; sessions go on");
+        log::info!("the wall clock was set; sessions are not affected");
         self.run(move |writer| {
             clock::save(&mut writer.connection, &mark)
                 .map_err(|source| StoreError::of(&writer.shared.path, "write", source))
@@ -235,64 +258,79 @@ impl Store {
         .await?
     }
 
-    /// Says whether events go to an audit server from now on. Those from before it was first so are
-    /// not owed to it.
+    /// Sets whether events are delivered to an audit server. Events that are in the log when
+    /// delivery is first enabled are not delivered.
     ///
     /// # Errors
-    /// It could not be written.
+    /// - [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be written.
+    /// - [`StoreError::Gone`] if the database file was removed or replaced.
+    /// - [`StoreError::Stopped`] if the writer thread panicked.
     pub async fn set_delivering(&self, delivering: bool) -> Result<(), StoreError> {
         self.transaction(move |transaction| audit::set_delivering(transaction, delivering))
             .await
     }
 
-    /// The first events, at most `most`, that are to be sent to the audit server.
+    /// Returns the next events to deliver to the audit server, in order and at most `most`.
     ///
     /// # Errors
-    /// They could not be read.
+    /// - [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the events cannot be read.
+    /// - [`StoreError::Gone`] if the database file was removed or replaced.
+    /// - [`StoreError::Stopped`] if the writer thread panicked.
     pub async fn undelivered(&self, most: u32) -> Result<Vec<AuditRow>, StoreError> {
         self.transaction(move |transaction| audit::undelivered(transaction, most))
             .await
     }
 
-    /// Writes down that the audit server has taken these events.
+    /// Records that the audit server accepted these events, given by their row numbers.
     ///
     /// # Errors
-    /// It could not be written.
-    pub async fn set_delivered(&self, taken: Vec<i64>) -> Result<(), StoreError> {
+    /// - [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be written.
+    /// - [`StoreError::Gone`] if the database file was removed or replaced.
+    /// - [`StoreError::Stopped`] if the writer thread panicked.
+    pub async fn set_delivered(&self, accepted: Vec<i64>) -> Result<(), StoreError> {
         self.transaction(move |transaction| {
-            let mut each = taken.into_iter();
+            let mut each = accepted.into_iter();
             each.try_for_each(|seq| audit::set_delivered(transaction, seq))
         })
         .await
     }
 
-    /// Sets an event aside that the audit server has refused, so that it holds up no others.
+    /// Sets aside an event that the audit server rejected, given by its row number, so that delivery
+    /// continues with the next one.
     ///
     /// # Errors
-    /// It could not be written.
+    /// - [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be written.
+    /// - [`StoreError::Gone`] if the database file was removed or replaced.
+    /// - [`StoreError::Stopped`] if the writer thread panicked.
     pub async fn set_aside(&self, seq: i64) -> Result<(), StoreError> {
         self.transaction(move |transaction| audit::set_aside(transaction, seq))
             .await
     }
 
-    /// Has the events sent again that were set aside, and returns how many there are.
+    /// Marks all events that were set aside to be resent, and returns their number.
     ///
     /// # Errors
-    /// It could not be written.
+    /// - [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be written.
+    /// - [`StoreError::Gone`] if the database file was removed or replaced.
+    /// - [`StoreError::Stopped`] if the writer thread panicked.
     pub async fn send_again(&self, caller: Caller) -> Result<usize, StoreError> {
         self.run(move |writer| writer.send_again(&caller)).await?
     }
 
-    /// Waits until events are to be sent again; since the last call counts.
+    /// Waits until [`Store::send_again`] is called. Returns at once if it was called since the last
+    /// wait.
     pub async fn wait_for_resend(&self) {
         self.shared.resend.notified().await;
     }
 
-    /// Writes an event of the refusals that were counted in each minute that is over. Returns in
-    /// how long the next one is over; `None`: nothing is counted.
+    /// Records a summary of the refusals counted in each period that is over. Returns the time until
+    /// the next summary is due; `None` if no refusals are counted.
     ///
     /// # Errors
-    /// It could not be written; the refusals stay counted.
+    /// The refusals stay counted after an error.
+    /// - [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be written.
+    /// - [`StoreError::Gone`] if the database file was removed or replaced.
+    /// - [`StoreError::Stopped`] if the writer thread panicked.
     pub async fn sum_up_refusals(&self) -> Result<Option<Duration>, StoreError> {
         self.run(|writer| {
             let now = writer.shared.clock.now();
@@ -303,30 +341,37 @@ impl Store {
         .await?
     }
 
-    /// The same for all minutes, over or not, as the service stops.
+    /// Records a summary of the refusals counted in every period, even if it is not over, for use at
+    /// shutdown.
     ///
     /// # Errors
-    /// It could not be written.
+    /// - [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be written.
+    /// - [`StoreError::Gone`] if the database file was removed or replaced.
+    /// - [`StoreError::Stopped`] if the writer thread panicked.
     pub async fn sum_up_all_refusals(&self) -> Result<(), StoreError> {
         self.run(|writer| writer.sum_up_refusals(Refusals::all))
             .await?
     }
 
-    /// Waits until a refusal was counted instead of written; one since the last call counts.
+    /// Waits until a refusal is counted instead of recorded. Returns at once if one was counted since
+    /// the last wait.
     pub async fn wait_for_counted(&self) {
         self.shared.counted.notified().await;
     }
 
-    /// Waits until an event was added to the audit log; one that was added since the last call
-    /// counts.
+    /// Waits until an event is added to the audit log. Returns at once if one was added since the
+    /// last wait.
     pub async fn wait_for_event(&self) {
         self.shared.events.notified().await;
     }
 
-    /// Moves what is in the write-ahead log into the database, as the service stops.
+    /// Checkpoints the write-ahead log into the database file, for use at shutdown. If that fails, no
+    /// data is lost: it stays in the log.
     ///
     /// # Errors
-    /// It could not be written; then it stays in the log, which is as good.
+    /// - [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be written.
+    /// - [`StoreError::Gone`] if the database file was removed or replaced.
+    /// - [`StoreError::Stopped`] if the writer thread panicked.
     pub async fn settle(&self) -> Result<(), StoreError> {
         self.run(|writer| {
             writer
@@ -337,29 +382,41 @@ impl Store {
         .await?
     }
 
-    /// Puts accounts and settings of the backup at `path` in the place of ours.
+    /// Replaces accounts and settings by those of the backup at `path`, a private copy, which is
+    /// migrated in place. All sessions end.
     ///
     /// # Errors
-    /// The backup cannot be read, or nothing could be written; nothing has changed then.
+    /// Nothing has changed after an error, except with [`StoreError::Gone`].
+    /// - [`StoreError::Damaged`] if the backup is not an intact SQLite database.
+    /// - [`StoreError::Foreign`] if the backup is not a database of the auth server.
+    /// - [`StoreError::Newer`] if its schema version is newer than this program supports.
+    /// - [`StoreError::Sqlite`] if the backup cannot be read, or the database cannot be written.
+    /// - [`StoreError::Gone`] if the database file was removed or replaced.
+    /// - [`StoreError::Stopped`] if the writer thread panicked.
     pub async fn restore(&self, path: PathBuf, caller: Caller) -> Result<Restored, StoreError> {
         self.run(move |writer| writer.restore(&path, &caller))
             .await?
     }
 
-    /// Puts what is taken over in the place of accounts and settings of ours. Every login ends.
+    /// Replaces accounts and settings by those of the Python server. All sessions end.
     ///
     /// # Errors
-    /// There are faults and nobody forces it, or it could not be written; nothing has changed then.
-    pub async fn take_over(
+    /// Nothing has changed after an error, except with [`StoreError::Gone`].
+    /// - [`StoreError::NotImported`] if there are faults and the import is not forced.
+    /// - [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be written.
+    /// - [`StoreError::Gone`] if the database file was removed or replaced.
+    /// - [`StoreError::Stopped`] if the writer thread panicked.
+    pub async fn import(
         &self,
         survey: Survey,
         strictness: Strictness,
         caller: Caller,
     ) -> Result<Summary, StoreError> {
-        self.run(move |writer| writer.take_over(survey, strictness, &caller))
+        self.run(move |writer| writer.import(survey, strictness, &caller))
             .await?
     }
 
+    /// Runs `work` on the writer thread, in one transaction.
     async fn transaction<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Transaction) -> rusqlite::Result<T> + Send + 'static,
@@ -378,22 +435,26 @@ impl Store {
         .await?
     }
 
-    /// Says what to do when the database is no longer the file at its path, once: it should not
-    /// return. It is called before a change is answered that went to a lost file.
+    /// Sets the function to call when the database file was removed or replaced. Can be set only
+    /// once. The function should not return; it is called before the caller of a write learns that
+    /// its change went to a lost file.
     pub fn when_gone(&self, act: impl Fn(&StoreError) + Send + Sync + 'static) {
-        // A second time would be a mistake in the program, and harmless.
+        // Setting it twice would be a bug, but a harmless one.
         let _first = self.shared.when_gone.set(Box::new(act));
     }
 
-    /// Makes sure that the database is still the file at its path.
+    /// Checks that the open database is still the file at its path. If it is not, calls the function
+    /// set by [`Store::when_gone`].
     ///
     /// # Errors
-    /// [`StoreError::Gone`], when [`Store::when_gone`] has returned.
+    /// [`StoreError::Gone`] if the database or its write-ahead log was removed or replaced, and the
+    /// function returned.
     pub fn check_place(&self) -> Result<(), StoreError> {
         self.shared.check_place()
     }
 
-    /// Runs `work` on the writer's thread, and makes sure that what it wrote is not lost.
+    /// Runs `work` on the writer thread, and checks before and after it that the database is still
+    /// the file at its path.
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Writer) -> T + Send + 'static,
@@ -404,7 +465,7 @@ impl Store {
                 let value = work(writer);
                 writer.shared.check_place().map(|()| value)
             });
-            // Who asked may have gone: then nobody wants the answer.
+            // If the caller no longer waits, the result is not needed.
             let _gone = answer.send(done);
         });
         let sent = self.jobs.as_ref().map(|jobs| jobs.send(job));
@@ -419,7 +480,7 @@ impl Drop for Store {
     fn drop(&mut self) {
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
-            // A panic of the writer was logged.
+            // A panic was logged by the panic hook.
             let _panicked = thread.join();
         }
     }
@@ -435,15 +496,17 @@ impl Shared {
     }
 }
 
+/// Locks the state for reading.
 fn read(shared: &Shared) -> impl std::ops::Deref<Target = State> + '_ {
     shared.state.read().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Locks the state for writing.
 fn write_lock(shared: &Shared) -> impl std::ops::DerefMut<Target = State> + '_ {
     shared.state.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// All that the database holds, but for the audit log.
+/// Loads the state from the database: everything except the audit log.
 fn load(connection: &Connection) -> rusqlite::Result<State> {
     let mut state = State::default();
     settings::load(connection, &mut state)?;
@@ -452,7 +515,7 @@ fn load(connection: &Connection) -> rusqlite::Result<State> {
     Ok(state)
 }
 
-/// The one who writes. It lives on a thread of its own.
+/// The only writer of the database, which runs on a thread of its own.
 struct Writer {
     connection: Connection,
     shared: Arc<Shared>,
@@ -460,6 +523,7 @@ struct Writer {
 }
 
 impl Writer {
+    /// Calls `rule` with the state and commits its decision.
     fn write<T, E>(
         &mut self,
         rule: impl FnOnce(&State, &mut Context) -> Result<Decision<T>, E>,
@@ -468,22 +532,22 @@ impl Writer {
             now: self.shared.clock.now(),
             random: &mut SystemRandom,
         };
-        let plan = rule(&read(&self.shared), &mut context);
-        let plan = match plan {
-            Ok(plan) => plan,
+        let decided = rule(&read(&self.shared), &mut context);
+        let decision = match decided {
+            Ok(decision) => decision,
             Err(error) => return Ok(Err(error)),
         };
-        self.commit(plan.changes, plan.events)?;
-        Ok(Ok(plan.reply))
+        self.commit(decision.changes, decision.events)?;
+        Ok(Ok(decision.reply))
     }
 
-    /// Writes changes and events down, then lets the state take them over. Refusals beyond their
-    /// limit are counted instead.
+    /// Commits changes and events, then applies the changes to the state in memory. Refusals beyond
+    /// the limit are counted instead of recorded.
     fn commit(&mut self, changes: Vec<Change>, events: Vec<Event>) -> Result<(), StoreError> {
         let mut refusals = self.refusals.clone();
         let events = refusals.limit(events, self.shared.clock.now());
-        self.commit_as_they_are(changes, events)?;
-        // What was not written has not happened, and does not count.
+        self.commit_unlimited(changes, events)?;
+        // The counters change only after the commit has succeeded.
         if self.refusals.next_due().is_none() && refusals.next_due().is_some() {
             self.shared.counted.notify_one();
         }
@@ -491,17 +555,19 @@ impl Writer {
         Ok(())
     }
 
+    /// Records the events that `sum_up` makes of the counted refusals.
     fn sum_up_refusals(
         &mut self,
         sum_up: impl FnOnce(&mut Refusals) -> Vec<Event>,
     ) -> Result<(), StoreError> {
         let mut refusals = self.refusals.clone();
         let events = sum_up(&mut refusals);
-        self.commit_as_they_are(Vec::new(), events)?;
+        self.commit_unlimited(Vec::new(), events)?;
         self.refusals = refusals;
         Ok(())
     }
 
+    /// Marks all events that were set aside to be resent, and records an audit event.
     fn send_again(&mut self, caller: &Caller) -> Result<usize, StoreError> {
         let mut write = || {
             let transaction = self
@@ -510,9 +576,9 @@ impl Writer {
             let number = audit::send_again(&transaction)?;
             let events = match number {
                 0 => Vec::new(),
-                1 => vec!["Had 1 event sent to the audit server again.".to_owned()],
+                1 => vec!["Requested that 1 event be resent to the audit server.".to_owned()],
                 _ => vec![format!(
-                    "Had {number} events sent to the audit server again."
+                    "Requested that {number} events be resent to the audit server."
                 )],
             };
             let events = events
@@ -529,7 +595,9 @@ impl Writer {
         Ok(number)
     }
 
-    fn commit_as_they_are(
+    /// Commits changes and events, without the limit on refusals, then applies the changes to the
+    /// state in memory.
+    fn commit_unlimited(
         &mut self,
         changes: Vec<Change>,
         events: Vec<Event>,
@@ -560,18 +628,17 @@ impl Writer {
         Ok(())
     }
 
-    fn take_over(
+    /// Replaces accounts and settings by those of the Python server.
+    fn import(
         &mut self,
         survey: Survey,
         strictness: Strictness,
         caller: &Caller,
     ) -> Result<Summary, StoreError> {
-        let takeover = Takeover::read(&survey, self.shared.clock.mark());
-        takeover.check(strictness)?;
+        let import = Import::read(&survey, self.shared.clock.mark());
+        import.check(strictness)?;
         let failed = |source| StoreError::of(&self.shared.path, "write", source);
-        let (summary, appended) = takeover
-            .write(&mut self.connection, caller)
-            .map_err(failed)?;
+        let (summary, appended) = import.write(&mut self.connection, caller).map_err(failed)?;
         let mut replaced = load(&self.connection).map_err(failed)?;
         {
             let mut state = write_lock(&self.shared);
@@ -583,7 +650,7 @@ impl Writer {
         Ok(summary)
     }
 
-    /// Tells the observer, and whoever delivers events, of new rows.
+    /// Passes new audit rows to the observer, and wakes up their delivery.
     fn tell(&self, appended: &audit::Appended) {
         appended.tell(self.shared.observer);
         if !appended.rows.is_empty() {
@@ -592,7 +659,7 @@ impl Writer {
     }
 }
 
-/// One change as SQL.
+/// Writes a change to the database.
 fn write_change(transaction: &Transaction, change: &Change) -> rusqlite::Result<()> {
     match change {
         Change::PutUser(user) => users::put(transaction, user),

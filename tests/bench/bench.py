@@ -1,10 +1,10 @@
-"""Measures the server beside its Python peer and nginx alone, in one run: `make bench`.
+"""Measures the server against its Python peer and a bare nginx in one run: `make bench`.
 
     bench.py PEER_PYTHON
 
-Writes results.svg beside this file, and the tables into README.md. Exits with 1 when
-a goal is missed. Rounds go over all cases in turn, so that a drift of the machine hits all alike;
-only ratios mean anything.
+Writes results.svg beside this file, and the tables into README.md. Exits with 1 if a goal is
+missed. Each round runs all cases in turn, so that drift of the machine affects all of them alike;
+only ratios are meaningful.
 """
 
 import datetime
@@ -33,7 +33,7 @@ def machine():
 
 
 def report(figures):
-    """All tables in Markdown, and whether all goals are met."""
+    """Returns all tables in Markdown, and whether all goals are met."""
     goals = [goal for part in PARTS for goal in part.goals(figures[part])]
     rows = ["| goal | measured | |", "|---|---|---|"]
     for goal in goals:

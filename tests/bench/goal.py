@@ -1,11 +1,11 @@
-"""What is aimed at."""
+"""Goals of the measurements."""
 
 from dataclasses import dataclass
 
 
 @dataclass
 class Goal:
-    """What is aimed at, what was measured, and whether that is enough."""
+    """A goal, the measured value, and whether the goal is met."""
 
     aim: str
     measured: str

@@ -1,4 +1,5 @@
-"""`GET /auth/hello`: the floor of each request, beside the Python peer and nginx alone."""
+"""`GET /auth/hello`, the minimum cost of a request, compared with the Python peer and a bare
+nginx."""
 
 import contextlib
 import statistics
@@ -34,7 +35,7 @@ KEEPALIVE = """
 {location}
     }}
 """
-# As the robot's own configuration has it.
+# As in the robot's own configuration.
 NO_KEEPALIVE = """
     server {{ listen 127.0.0.1:{port};
         location /auth {{ proxy_http_version 1.1; proxy_pass http://unix:{socket}; }} }}
@@ -51,7 +52,8 @@ CASES = {
 
 
 def first_answer(who, peer, folder):
-    """Seconds from a start to the first answer; ours with its state, as at each boot."""
+    """Returns the seconds from the start of a server to its first response; ours has existing
+    state, as at every boot."""
     socket = folder / "start.sock"
     socket.unlink(missing_ok=True)
     arguments = command(who, peer, socket, folder / "start-state")
@@ -79,7 +81,7 @@ def nginx_configuration(folder, ports, sockets):
 
 
 def measure(peer, folder):
-    """All figures: loads by case, the rest by who."""
+    """Returns all figures: the load for each case, the others for each server."""
     starts = {who: [] for who in ("ours", "peer")}
     first_answer("ours", peer, folder)
     for _ in range(STARTS):
@@ -129,7 +131,7 @@ def goals(figures):
 
 
 def table(figures):
-    """The results in Markdown."""
+    """Returns the results in Markdown."""
     ceiling = figures["cases"]["nginx"].rate
     lines = [
         "| GET /auth/hello | requests/s | of nginx alone | p50 | p99 |",
@@ -159,7 +161,7 @@ def table(figures):
 
 
 def chart(figures, where):
-    """The rates as horizontal bars, in SVG."""
+    """Returns the request rates as an SVG chart with horizontal bars."""
     width, left, bar, gap = 760, 250, 22, 10
     most = max(came.rate for came in figures["cases"].values())
     colours = {"nginx": "#8a8a8a", "ours": "#1f6feb", "peer": "#d29922"}

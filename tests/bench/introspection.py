@@ -1,4 +1,4 @@
-"""The hot routes over the Unix socket, with few and many tokens, beside the Python peer."""
+"""The hot routes over the Unix socket, with few and many tokens, compared with the Python peer."""
 
 import contextlib
 import itertools
@@ -18,12 +18,12 @@ from support import connection
 
 COUNTS = (10, 1_000, 100_000)
 FEW, SOME, MANY = COUNTS
-# Logins that the tokens belong to, at most, and threads that refresh them.
+# Maximum number of sessions that the tokens belong to, and of threads that refresh them.
 LOGINS = 100
 THREADS = 8
-# Requests that the client has ready in each case, however few tokens there are.
+# Number of prepared requests in each case, however few tokens there are.
 READY = 100_000
-# Rounds of few and many tokens in turn: what one loses against the other is less than rounds differ.
+# Rounds that alternate few and many tokens: their difference is smaller than that between rounds.
 PAIRS = 15
 HELLO, SWITCH, INTROSPECT = (
     "/auth/hello",
@@ -33,14 +33,14 @@ HELLO, SWITCH, INTROSPECT = (
 
 
 def fill(socket, count):
-    """As many live access tokens, of logins that refresh."""
+    """Creates this many active access tokens, by refreshing sessions."""
     api = Api(socket)
     api.settings(idleLogout=86_400)
     api.create("ada")
     logins = min(LOGINS, count)
 
     def refresh(issued):
-        """The access tokens of a login, as many as are its share."""
+        """Refreshes one session, and returns its share of the access tokens."""
         session = api.session()
         tokens = [issued["access_token"]]
         while len(tokens) < count // logins:
@@ -59,7 +59,8 @@ def fill(socket, count):
 
 
 def bodies(path, tokens):
-    """A file with introspections of all of the tokens, in no order; without tokens: no bodies."""
+    """Writes a file of introspection requests for all tokens in random order; without tokens, of
+    empty bodies."""
     asked = [f"client_id={CLIENT}&token={token}" for token in tokens] or [""]
     lines = list(itertools.islice(itertools.cycle(asked), READY))
     random.shuffle(lines)
@@ -68,7 +69,7 @@ def bodies(path, tokens):
 
 
 class Case:
-    """A route of one server, with the requests that it gets."""
+    """A route of one server, with the requests to send to it."""
 
     def __init__(self, socket, path, file):
         self.socket, self.path, self.bodies = socket, path, file
@@ -76,7 +77,8 @@ class Case:
         self.length = self.answer_length()
 
     def answer_length(self):
-        """The length of an answer with its head, in bytes; about a token, it has to be active."""
+        """Returns the length of a response including its head, in bytes; an introspected token must
+        be active."""
         with self.bodies.open() as lines:
             body = next(lines).strip()
         client = connection(self.socket)
@@ -102,7 +104,7 @@ class Case:
 
 @contextlib.contextmanager
 def with_tokens(who, count, peer, folder):
-    """A server with live tokens: the process, its socket, the tokens."""
+    """Starts a server with active tokens, and yields the process, its socket and the tokens."""
     name = f"{who}-{count}"
     if who == "ours":
         with serving(who, peer, folder, name) as (process, socket):
@@ -116,8 +118,9 @@ def with_tokens(who, count, peer, folder):
 
 
 def measure(peer, folder):
-    """Loads by who and case: `hello`, `switch`, and introspection by count. Memory by who and
-    count. What introspection loses from few tokens to many."""
+    """Returns the load for each server and case (`hello`, `switch`, and introspection by number of
+    tokens), the memory for each server and number of tokens, and how much slower introspection is
+    with many tokens than with few."""
     shim = shared_library("unix", folder)
     nothing = bodies(folder / "nothing", [])
     cases, processes = {}, {}
@@ -158,7 +161,7 @@ def goals(figures):
 
 
 def table(figures):
-    """The results in Markdown."""
+    """Returns the results in Markdown."""
     cases, used = figures["cases"], figures["memory"]
     names = {"hello": f"GET {HELLO}", "switch": f"GET {SWITCH}"}
     names |= {count: f"POST {INTROSPECT}, {count:,} tokens" for count in COUNTS}

@@ -1,5 +1,5 @@
-"""Storms of logins beside the Python peer, one of them with hashes that were imported from the Python
-server, and how long refusals take."""
+"""Floods of logins, compared with the Python peer, one of them with hashes imported from the Python
+server; and the duration of refusals."""
 
 import itertools
 import random
@@ -15,18 +15,18 @@ from servers import most_memory, serving
 
 CLIENTS = 64
 SECONDS = 10
-# Refused logins of each kind.
+# Number of refused logins of each kind.
 REFUSALS = 200
-# Users with an imported hash.
+# Number of users with an imported hash.
 IMPORTED = 2000
 KINDS = {"nobody": "no such user", "ada": "wrong password", "bob": "locked account"}
 QUANTILES = {"p5": 5, "p25": 25, "median": 50, "p75": 75, "p95": 95}
 
 
 def storm(api, users=(("ada", PASSWORD),)):
-    """Logins per second that were granted, and those that were told to come later, when as many
-    clients as can be log in as often as they may. `users`: names and passwords, one after the
-    other."""
+    """Returns the logins per second that were granted, and those that were told to retry later,
+    while the maximum number of clients log in without pause. `users`: usernames and passwords, used
+    in turn."""
     granted, later = [], []
     end = time.monotonic() + SECONDS
     turns = itertools.cycle(users)
@@ -44,21 +44,21 @@ def storm(api, users=(("ada", PASSWORD),)):
     begun = time.monotonic()
     with ThreadPoolExecutor(CLIENTS) as clients:
         for _done in clients.map(log_in, range(CLIENTS)):
-            pass  # a failed one raises here
+            pass  # raises the exception of a client that failed
     taken = time.monotonic() - begun
     return len(granted) / taken, len(later) / taken
 
 
 def imported(state):
-    """Lays out state of the Python server with as many users as can log in during a storm, for a hash
-    that was checked is replaced. Returns their names and passwords."""
+    """Creates state of the Python server with as many users as can log in during a flood, because a
+    hash is replaced once it was verified. Returns their usernames and passwords."""
     state.mkdir()
     add_users(lay(state), IMPORTED)
     return [(f"robot{number}", PASSWORDS["admin1"]) for number in range(IMPORTED)]
 
 
 def refusals(api):
-    """Seconds that refused logins took, by username, each kind in turn."""
+    """Returns the durations of refused logins, in seconds, by username; the kinds take turns."""
     api.settings(maxNumberOfLoginAttempts=None)
     for username in ("ada", "bob"):
         api.create(username)
@@ -85,8 +85,8 @@ def refusals(api):
 
 
 def measure(peer, folder):
-    """The storms by who, `imported` for ours with imported hashes; the times of refusals in seconds, by
-    username."""
+    """Returns the floods for each server, with `imported` for ours with imported hashes, and the
+    durations of refusals in seconds for each username."""
     storms = {}
     for who in ("ours", "peer"):
         with serving(who, peer, folder, f"logins-{who}") as (process, socket):
@@ -121,7 +121,7 @@ def goals(figures):
 
 
 def table(figures):
-    """The results in Markdown."""
+    """Returns the results in Markdown."""
     lines = [
         f"| a storm of logins, {CLIENTS} clients | ours | Python peer | ours, imported hashes |",
         "|---|---|---|---|",

@@ -1,7 +1,7 @@
-"""The Python peer: the routes that are measured, on the stack that ours takes the place of.
+"""The Python peer: the measured routes, on the software stack that this server replaces.
 
-As there, tokens are searched in a list, and their user is read from SQLite at each use. It begins
-with the tokens that are the lines of the file $PEER_TOKENS.
+Like the Python server, it searches tokens in a list, and reads their user from SQLite on every use.
+Its initial tokens are the lines of the file $PEER_TOKENS.
 """
 
 import os
@@ -23,7 +23,7 @@ SCOPE = (
     "robot_settings.write users.read.self users.write.self"
 )
 LIFETIME = 86_400
-# Of `correct-horse`, the password of the tests.
+# Hash of `correct-horse`, the password of the tests.
 HASH = (
     "$argon2id$v=19$m=19456,t=2,p=1$05aC5jzlRymiXiXXtzWebQ"
     "$XmWTrI59ZBtyDzn7TKCbC+wKjj+tPaPcdOB7sAP7dOE"

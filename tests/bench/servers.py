@@ -1,4 +1,4 @@
-"""What is measured, as processes: the server and its Python peer."""
+"""Processes of the measured servers: ours and its Python peer."""
 
 import contextlib
 import os
@@ -19,8 +19,8 @@ HELLO = b'{"message":"hello world"}'
 
 
 def command(who, peer, where, state=None):
-    """The command of `ours` or the `peer`; `where`: a socket's path, or a port; `state`: the folder
-    in which ours keeps it."""
+    """Returns the command line of `ours` or the `peer`. `where`: the path of a socket, or a port;
+    `state`: the state directory of ours."""
     where = ["--port" if isinstance(where, int) else "--uds", where]
     if who == "ours":
         persistence = ["--persistence-directory", state] if state else []
@@ -32,7 +32,7 @@ def command(who, peer, where, state=None):
 
 @contextlib.contextmanager
 def running(arguments, folder, **environment):
-    """A process, and its end. Its log, which holds all audited events, is in the folder."""
+    """Runs a process and ends it. Its log, which contains all audit events, is in the directory."""
     with open(folder / "log", "ab") as log:
         process = subprocess.Popen(
             [str(part) for part in arguments],
@@ -49,7 +49,8 @@ def running(arguments, folder, **environment):
 
 @contextlib.contextmanager
 def serving(who, peer, folder, name, **environment):
-    """A server that answers, with state of its own: the process and its socket."""
+    """Starts a server with state of its own, waits until it responds, and yields the process and
+    its socket."""
     socket = folder / f"{name}.sock"
     arguments = command(who, peer, socket, folder / f"{name}-state")
     with running(arguments, folder, **environment) as process:
@@ -58,7 +59,7 @@ def serving(who, peer, folder, name, **environment):
 
 
 def says_hello(address):
-    """Whether a server answers there."""
+    """Returns whether a server responds at the address."""
     client = connection(address)
     try:
         client.request("GET", "/auth/hello")
@@ -70,7 +71,7 @@ def says_hello(address):
 
 
 def family(process):
-    """The process ids of a process and all that it started."""
+    """Returns the ids of a process and all its descendants."""
     found, waiting = [], [process.pid]
     while waiting:
         pid = waiting.pop()
@@ -81,16 +82,16 @@ def family(process):
 
 
 def bytes_in(file, field):
-    """A field of a file below /proc that counts in kB, in bytes."""
+    """Returns a field in kB of a file below /proc, in bytes."""
     text = Path(file).read_text()
     return 1024 * int(re.search(rf"^{field}:\s+(\d+)", text, re.MULTILINE)[1])
 
 
 def memory(process):
-    """Proportional set size of a process and its children, in bytes."""
+    """Returns the proportional set size of a process and its descendants, in bytes."""
     return sum(bytes_in(f"/proc/{pid}/smaps_rollup", "Pss") for pid in family(process))
 
 
 def most_memory(process):
-    """The largest resident sets that a process and its children ever had, in bytes."""
+    """Returns the sum of the peak resident set sizes of a process and its descendants, in bytes."""
     return sum(bytes_in(f"/proc/{pid}/status", "VmHWM") for pid in family(process))

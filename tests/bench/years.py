@@ -1,4 +1,5 @@
-"""Ten years of a robot, by years.rs: how large the database is, what housekeeping keeps waiting."""
+"""Simulates ten years of use with years.rs: the size of the database, and the delays by
+housekeeping."""
 
 import json
 import os
@@ -7,12 +8,12 @@ from pathlib import Path
 
 from servers import ROOT
 
-# Each change is synced to the disk, which for ten years of them takes long: in memory where that is.
+# Syncing ten years of changes to a disk takes long, so the state is kept in memory if possible.
 MEMORY = Path("/dev/shm")
 
 
 def measure(_peer, folder):
-    """As years.rs prints it."""
+    """Returns what years.rs prints."""
     print("years: ten years of logins", flush=True)
     temporary = str(MEMORY if os.access(MEMORY, os.W_OK) else folder)
     result = subprocess.run(
@@ -31,7 +32,7 @@ def goals(_figures):
 
 
 def table(figures):
-    """The results in Markdown."""
+    """Returns the results in Markdown."""
     lines = [
         f"| after {figures['years']} years, {figures['events']:,} audited events | |",
         "|---|---|",

@@ -1,5 +1,5 @@
-//! Ten years of a robot at the store, as fast as it goes: how large its database is then, and how
-//! long housekeeping keeps anybody waiting. Prints JSON for bench.py.
+//! Simulates ten years of a robot's use, on the store alone: measures the size of the database, and
+//! how long housekeeping delays other operations. Prints JSON for bench.py.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,14 +18,14 @@ use auth_server::domain::users::AccountType;
 use auth_server::store::{AuditLog, Store, Verified, DATABASE};
 
 const YEARS: usize = 10;
-/// Days of a year that people work on.
+/// Working days per year.
 const DAYS: usize = 250;
 const USERS: usize = 20;
-/// Logins of each user on each day, and how often the app refreshes each, before the user logs out.
-/// One user in ten mistypes the password once a day.
+/// Logins per user and day. In addition, one user in ten mistypes the password once a day.
 const LOGINS: usize = 3;
+/// Refreshes per login, before the user logs out.
 const REFRESHES: usize = 4;
-/// Tokens that expire at once, for the longest wait.
+/// Number of tokens that expire at the same time, to measure the longest delay.
 const TOKENS: usize = 100_000;
 /// A PHC string as long as a real one.
 const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -38,7 +38,7 @@ fn never<T>(result: Result<T, Infallible>) -> T {
     result.unwrap_or_else(|never| match never {})
 }
 
-/// Lets logins last for longer than this takes.
+/// Sets the lifetime of tokens to longer than the benchmark takes.
 async fn never_expire(store: &Store) {
     let mut patch = SettingsPatch::default();
     let day = Value::Duration(Duration::from_secs(86_400));
@@ -92,6 +92,7 @@ async fn login(store: &Store, attempt: Attempt) -> Option<Issued> {
     }
 }
 
+/// Refreshes a session.
 async fn go_on(store: &Store, issued: &Issued) -> Option<Issued> {
     let digest = issued.refresh.digest();
     let outcome = store
@@ -103,7 +104,7 @@ async fn go_on(store: &Store, issued: &Issued) -> Option<Issued> {
     }
 }
 
-/// Ten years of days.
+/// Simulates all days.
 async fn serve(store: &Store, attempts: &[Attempt]) {
     for day in 0..YEARS * DAYS {
         for (number, attempt) in attempts.iter().enumerate() {
@@ -135,7 +136,7 @@ async fn log_out(store: &Store, issued: &Issued) {
     never(done.unwrap());
 }
 
-/// The longest that a read and a write took while `TOKENS` tokens were forgotten.
+/// Returns the longest durations of a read and of a write while [`TOKENS`] expired tokens are removed.
 async fn longest_waits(store: Arc<Store>, attempt: Attempt) -> (Duration, Duration) {
     let mut issued = login(&store, attempt.clone()).await.unwrap();
     while store.read(|state, _| state.token_count()) < TOKENS {

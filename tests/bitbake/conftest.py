@@ -15,7 +15,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def bench():
-    # pytest's own folder is closed to other users, and BitBake's socket needs a short path.
+    # Other users cannot enter pytest's own directory, and BitBake's socket needs a short path.
     with tempfile.TemporaryDirectory(prefix="oe-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
         yield oe_build.Bench(folder)

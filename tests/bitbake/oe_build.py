@@ -16,18 +16,18 @@ TOOLS = (
     *("pseudo", "zstd"),
 )
 CROSS = "aarch64-linux-gnu-gcc"
-# Not needed for what is asked here, and it takes minutes to parse them.
+# Not needed for these tests, and parsing them takes minutes.
 MASK = "/meta/recipes- /meta-oe/recipes- /meta-webserver/recipes-"
 
 
 def source(name):
-    """A checkout given by the environment variable, or None."""
+    """Returns the checkout that an environment variable names, or None."""
     value = os.environ.get(name)
     return Path(value).resolve() if value else None
 
 
 def missing():
-    """Why no build can be made here, or None."""
+    """Returns why no build is possible on this machine, or None."""
     for name in ("OE_CORE", "BITBAKE", "META_OE"):
         if not source(name):
             return f"no {name}"
@@ -41,12 +41,14 @@ def call(*command, **options):
 
 
 def last_lines(output):
-    """The end of what a command printed; a command line of rustc may have thousands of characters."""
+    """Returns the end of a command's output, with long lines cut: a command line of rustc can have
+    thousands of characters."""
     return "\n".join(line[:300] for line in output.splitlines()[-200:])
 
 
 def unprivileged():
-    """The start of a command that runs as a user who is not root: BitBake refuses root."""
+    """Returns the prefix of a command that runs as an unprivileged user, because BitBake refuses to
+    run as root."""
     if os.getuid() != 0:
         return []
     try:
@@ -57,7 +59,7 @@ def unprivileged():
 
 
 class Bench:
-    """What all builds share: a copy of the checkout, tools, crates, Rust."""
+    """Shared by all builds: a copy of the checkout, tools, crates and Rust."""
 
     def __init__(self, folder):
         self.folder = Path(folder)
@@ -68,21 +70,21 @@ class Bench:
         shutil.copytree(HERE / "host-tools", self.tools, symlinks=True)
         dwarf = source("OE_CORE") / "meta/recipes-devtools/dwarfsrcfiles/files/dwarfsrcfiles.c"
         call("gcc", "-O", "-o", self.tools / "dwarfsrcfiles", dwarf, "-lelf", "-ldw")
-        # rustup's folder may be closed to the user who builds.
+        # The user who builds may have no access to rustup's directory.
         sysroot = Path(call("rustc", "--print", "sysroot").stdout.strip())
         rust = self.folder / "rust"
         for part in ("bin", "lib"):
             shutil.copytree(sysroot / part, rust / part, symlinks=True)
         for tool in ("cargo", "rustc"):
             (self.tools / tool).symlink_to(rust / "bin" / tool)
-        # cargo's own cache is all that do_fetch gets: there is no network in these builds.
+        # do_fetch has only cargo's cache: these builds have no network access.
         self.downloads.mkdir()
         home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
         for crate in home.glob("registry/cache/*/*.crate"):
             shutil.copy(crate, self.downloads)
 
     def checkout(self, name):
-        """A copy of the checkout, with what is not committed yet."""
+        """Copies the checkout, including uncommitted changes."""
         copy = self.folder / name
         copy.mkdir()
         files = call("git", "ls-files", "-co", "--exclude-standard", cwd=ROOT).stdout.splitlines()
@@ -93,16 +95,16 @@ class Bench:
 
 
 class Build:
-    """A build folder with a TMPDIR of its own."""
+    """A build directory with a TMPDIR of its own."""
 
     def __init__(self, bench, name, layers=(), conf="", ours=True, meta_oe=False):
-        """`layers`: of this folder, beside OE-core, meta-oe and meta-webserver; without any, those
-        two come by `meta_oe`."""
+        """`layers`: layers of this directory to use in addition to OE-core, meta-oe and
+        meta-webserver. Without any, `meta_oe` adds the latter two."""
         self.bench = bench
         self.folder = bench.folder / f"build-{name}"
         self.checkout = bench.checkout(f"checkout-{name}")
         (self.folder / "conf").mkdir(parents=True)
-        # Its own: BitBake moves away what it finds damaged.
+        # A copy, because BitBake moves damaged files away.
         shutil.copytree(bench.downloads, self.folder / "downloads", copy_function=os.link)
         tests = self.checkout / "tests/bitbake"
         paths = [source("OE_CORE") / "meta"]
@@ -133,7 +135,7 @@ class Build:
         return path
 
     def run(self, *command, check=True):
-        """Runs a command of BitBake or OE-core, and returns what it prints."""
+        """Runs a command of BitBake or OE-core and returns its output."""
         prefix = unprivileged()
         if prefix:
             call("chown", "-R", f"{USER}:{USER}", self.folder, self.checkout)

@@ -1,4 +1,5 @@
-"""The layer under real BitBake: parsed, chosen, built and packaged; and refused when it is wrong."""
+"""The layer under real BitBake: parsing, overrides, build and packaging; and rejection of invalid
+configurations."""
 
 import json
 import re
@@ -19,7 +20,7 @@ WITH_DISTRO = ("meta-toolchain", "meta-distro")
 
 @pytest.fixture(scope="module")
 def built(bench):
-    """A build from do_fetch to do_package_write_ipk."""
+    """Builds the recipe from do_fetch to do_package_write_ipk."""
     build = Build(bench, "whole", TOOLCHAIN)
     build.run(*as_in_readme("bitbake opentrons-auth-server"))
     return build
@@ -27,7 +28,8 @@ def built(bench):
 
 @pytest.fixture(scope="module")
 def packages(built, tmp_path_factory):
-    """Per package: its files, as (mode, owner) by path, and the folder it is unpacked in."""
+    """Returns, for each package, its files, as (mode, owner) by path, and the directory in which it
+    is unpacked."""
     found = {}
     for ipk in built.tmp.glob("deploy/ipk/*/*.ipk"):
         if not ipk.name.startswith(NAME):
@@ -59,21 +61,21 @@ def variable(build, name, recipe=NAME):
 
 
 def test_layer_is_for_this_release(bench):
-    """The layer says so; BitBake would refuse it else, and tests of the others run for theirs."""
+    """The layer declares it. Otherwise BitBake would refuse the layer."""
     conf = (LAYER / "conf/layer.conf").read_text()
     compatible = re.search(r'^LAYERSERIES_COMPAT_\S+ = "(.*)"$', conf, re.MULTILINE)[1].split()
     assert bench.release in compatible
 
 
 def test_parses_alone_and_asks_for_systemd(bench):
-    """With all of OE-core and nothing else, whose init manager is another."""
+    """Parsed with OE-core alone, whose default init manager is not systemd."""
     build = Build(bench, "alone")
     assert "0 errors" in build.bitbake("-p")
     assert "missing required distro feature 'systemd'" in build.bitbake(NAME, check=False)
 
 
 def test_parses_with_the_webserver_layer(bench):
-    """Its own nginx, whose bbappend is ours."""
+    """The layer appends to the nginx recipe of meta-webserver."""
     mask = f'BBMASK = "{MASK.replace(" /meta-webserver/recipes-", "")}"'
     build = Build(bench, "webserver", ("meta-distro",), mask)
     assert "0 errors" in build.bitbake("-p")
@@ -143,7 +145,7 @@ def test_nginx_that_looks_otherwise_fails_the_build_that_asks(bench):
 
 @pytest.mark.parametrize("webserver", [False, True], ids=["alone", "webserver"])
 def test_layer_passes_yocto_check_layer(bench, webserver):
-    """Above all: it changes no other recipe's signature."""
+    """In particular, the layer changes no signature of another layer's recipe."""
     mask = 'BBMASK = "/meta-oe/recipes- /meta-webserver/recipes-(?!httpd)"' if webserver else ""
     build = Build(bench, f"check-{webserver}", conf=mask, ours=False, meta_oe=webserver)
     build.run("yocto-check-layer", "--no-auto-dependency", build.checkout / "meta-auth-server")
@@ -159,7 +161,8 @@ def test_commands_of_the_readme_add_and_remove_the_layer(bench):
 
 
 def test_line_of_the_readme_adds_the_layer_to_the_robots_build(bench):
-    """Whose build folder lies beside its folder of layers, and whose bblayers.conf is a copy."""
+    """The robot's build directory is beside its directory of layers, and its bblayers.conf is a
+    copy."""
     (bench.folder / "layers").mkdir()
     checkout = bench.checkout("layers/auth-server")
     build = Build(bench, "robot", WITH_DISTRO, ours=False)
@@ -172,7 +175,7 @@ def test_line_of_the_readme_adds_the_layer_to_the_robots_build(bench):
 
 
 def test_licences_of_all_that_is_linked_are_deployed(built):
-    """None is missing in the release's common licences, or the layer brings it."""
+    """Each licence is among the common licences of the release, or in the layer."""
     deployed = built.tmp.glob(f"deploy/licenses/**/{NAME}/generic_*")
     names = {path.name.removeprefix("generic_") for path in deployed}
     assert names == set(variable(built, "LICENSE").split(" & "))
@@ -216,7 +219,8 @@ def test_postinst_enables_the_units_and_preinst_adds_the_user(packages):
 
 
 def test_sqlite_is_the_distributions(packages):
-    """Which mends it, and the binary does not bring its own."""
+    """The distribution provides security updates for its SQLite, so the binary must not contain its
+    own."""
     _, folder = packages[""]
     dynamic = call("aarch64-linux-gnu-objdump", "-p", folder / "data/usr/bin" / NAME).stdout
     assert re.search(r"NEEDED +libsqlite3\.so\.0", dynamic)
@@ -272,7 +276,7 @@ def source_version(build):
 
 
 def compile_nothing(build):
-    """Puts any program in the place of the binary, where what it does is beside the point."""
+    """Replaces the binary by another program, for tests in which its behaviour does not matter."""
     edit(build.recipe, r'DEPENDS \+= "sqlite3"\n', "")
     (source,) = build.recipe.parent.glob("*-source.inc")
     edit(
@@ -290,7 +294,7 @@ def installed_version(build):
 
 
 def signatures(build):
-    """Of each of our tasks."""
+    """Returns the signatures of the recipe's tasks."""
     build.bitbake("-S", "lockedsigs", NAME)
     text = (build.folder / "locked-sigs.inc").read_text()
     return dict(re.findall(rf"^ +{NAME}:(\S+?):(\S+)", text, re.MULTILINE))
@@ -318,7 +322,8 @@ def test_commit_changes_the_signatures_and_an_edit_is_said(bench):
 
 
 def release(bench, name, conf=""):
-    """A build of a tag of a repository beside it, the repository, and the tag's commit."""
+    """Builds a tag of a repository beside the build; yields the build, the repository and the
+    commit of the tag."""
     build = Build(bench, name, TOOLCHAIN)
     compile_nothing(build)
     git(build, "commit", "--quiet", "--all", "--message", "What the test changed")
@@ -341,7 +346,7 @@ def test_release_is_fetched_in_do_fetch_alone(bench):
     assert signatures(build)["do_compile"]
     assert str(remote) in build.bitbake("-c", "fetch", NAME, check=False)
     away.rename(remote)
-    # What is checked out is not what is built.
+    # The recipe builds the tag, not the checkout.
     (build.checkout / "src/main.rs").unlink()
     assert installed_version(build) == {
         "auth_server_version": PV,

@@ -1,4 +1,4 @@
-"""The console's commands, while the service runs and while it does not."""
+"""The console commands, while the service is running and while it is not."""
 
 import json
 import os
@@ -14,7 +14,8 @@ NAME = "opentrons-auth-server"
 
 
 class Robot:
-    """A state folder, its console, and its API, which is only there while the service runs."""
+    """A state directory, its console, and its API, which exists only while the service is
+    running."""
 
     def __init__(self, state, api, server):
         self.state = state
@@ -93,7 +94,7 @@ def test_delete_asks(robot):
 
 
 def test_service_account_is_deleted_whether_access_control_is_on_or_off(robot):
-    """Over HTTP it is not while access control is on; the console is for what has gone wrong."""
+    """Over HTTP this is refused while access control is on. The console is for emergencies."""
     add = ("user", "add", "robot", "--full-name", "x", "--account-type", "service")
     assert robot.json(*add)["fullName"] == "Service Account"
     assert robot.json("user", "delete", "robot", "--yes") == {}
@@ -170,7 +171,7 @@ def test_backup_and_restore(robot, tmp_path):
     assert robot.json("restore", copy, "--yes") == {"users": 2, "withAuditLog": False}
     assert [user["username"] for user in robot.json("user", "list")] == ["ada", "bob"]
     rows = robot.rows()
-    # An export is an event, too.
+    # An export is recorded as an event, too.
     assert [row["action"] for row in rows[before:]] == ["export audit log", "restore"]
     assert robot.console("audit", "verify").returncode == 0
     assert not list(robot.state.glob("restore-*"))
@@ -227,7 +228,7 @@ def test_running_service_sees_it_at_once(serve, tmp_path):
     robot.console("backup", tmp_path / "copy")
     robot.console("access-control", "enable")
     assert api.get("/auth/users").status == 401
-    # It ends every login, for none of them asked.
+    # It ends all sessions, because the request came from none of them.
     assert not api.active(token)
     token = api.login("ada")["access_token"]
     robot.console("user", "reset-password", "ada")
@@ -239,7 +240,7 @@ def test_running_service_sees_it_at_once(serve, tmp_path):
 
 
 def test_folder_with_a_long_path(serve, tmp_path):
-    """Longer than a socket's address may be."""
+    """Longer than the maximum length of a socket address."""
     state = tmp_path / ("d" * 100) / ("e" * 100)
     state.parent.mkdir()
     serve("--persistence-directory", state).wait_ready()
@@ -255,13 +256,13 @@ def test_missing_folder_is_named(tmp_path):
 def test_control_characters_do_not_reach_the_terminal(robot):
     done = robot.console("user", "add", "eve", "--full-name", "E\x1b[31mve")
     assert done.returncode == 1 and "\x1b" not in done.stderr
-    # An error that repeats what was typed.
+    # An error message that repeats the input.
     done = robot.console("user", "unlock", "E\x1b[31mve")
     assert done.returncode == 1 and "31mve" in done.stderr and "\x1b" not in done.stderr
 
 
 def test_control_characters_of_an_old_full_name_do_not_reach_the_terminal(start, tmp_path):
-    """One from before they were refused."""
+    """The name dates from before control characters were refused."""
     server, api = start()
     api.create("eve")
     robot = Robot(tmp_path / "state", api, server)
@@ -277,7 +278,7 @@ def test_control_characters_of_an_old_full_name_do_not_reach_the_terminal(start,
 def test_terminal_is_asked_for_the_password_and_for_consent(robot):
     def typed(*arguments, answers):
         ours, theirs = pty.openpty()
-        # setsid gives the command a terminal of its own to ask at.
+        # setsid gives the command a controlling terminal, at which it asks.
         command = ["setsid", "--ctty", BINARY, *arguments]
         process = subprocess.Popen(
             [*command, "--persistence-directory", robot.state],
@@ -317,7 +318,7 @@ def commands_of_manual_page():
 
 @pytest.mark.parametrize("commands_of", [commands_of_readme, commands_of_manual_page])
 def test_commands_for_the_administrator_work_as_they_stand(commands_of, serve, tmp_path):
-    """In their order, as a user types them, on a robot of their own."""
+    """The README's commands, in order, as a user types them, on a new robot."""
     commands = commands_of()
     assert len(commands) >= 10 and all(command.startswith(NAME) for command in commands)
     state = tmp_path / "state"
@@ -325,7 +326,7 @@ def test_commands_for_the_administrator_work_as_they_stand(commands_of, serve, t
     bin_folder = tmp_path / "bin"
     bin_folder.mkdir()
     (bin_folder / NAME).symlink_to(BINARY)
-    # A journal that has what the service has logged.
+    # A journal with the lines that the service logged.
     journalctl = bin_folder / "journalctl"
     journalctl.write_text(f"#!/bin/sh\ncat {server.log_path}\n")
     journalctl.chmod(0o755)

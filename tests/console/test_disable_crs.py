@@ -1,4 +1,5 @@
-"""opentrons-disable-crs, in a mount namespace where /var and the robot's servers are a test's own."""
+"""The tool opentrons-disable-crs, in a mount namespace with a /var and servers of the test's
+own."""
 
 import os
 import subprocess
@@ -7,7 +8,7 @@ import pytest
 from support import FILES, PATIENCE
 
 SERIAL = "FLXA0000000000001"
-# $1: a folder that becomes /var; $2: one with a systemctl, which says what it is called with.
+# $1: directory to mount at /var; $2: directory with a systemctl that prints its arguments.
 ENTER = 'mount --bind "$1" /var && PATH="$2:$PATH" exec "$3"'
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="needs root, for a mount namespace")
@@ -33,7 +34,7 @@ class Robot:
         script.chmod(0o755)
 
     def type(self, password):
-        """Exit code, and what it prints."""
+        """Runs the tool with typed input, and returns its exit code and output."""
         command = ["unshare", "--mount", "sh", "-c", ENTER, "sh", self.var, self.bin]
         done = subprocess.run(
             [*command, FILES / "bin/opentrons-disable-crs"],
@@ -85,7 +86,7 @@ def test_wrong_password_changes_nothing(robot, password):
 
 @pytest.mark.parametrize("serial", ["", "\n", None])
 def test_robot_without_a_serial_number_has_no_password(robot, serial):
-    """Else everybody would know it."""
+    """Otherwise everybody would know the password."""
     if serial is None:
         (robot.var / "serial").unlink()
     else:

@@ -1,4 +1,4 @@
-"""The console's `import`: what would be taken over, what can be, and once more."""
+"""The console command `import`: dry run, import of valid rows with `--force`, and `--again`."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def answers(path):
         return False
 
 
-# What would be taken over.
+# Dry run.
 
 
 @pytest.mark.parametrize("elsewhere", [True, False])
@@ -97,14 +97,14 @@ def test_dry_run_tells_all_that_stands_in_the_way(state):
 
 
 def test_dry_run_beside_accounts_of_ours(start, state):
-    """Whether the service runs or not."""
+    """Works whether or not the service is running."""
     start()
     lay(state)
     assert console(state, "import", "--dry-run").returncode == 0
 
 
 @pytest.mark.parametrize("arguments", [("--dry-run",), (), ("--force",)])
-def test_nothing_to_take_over(state, arguments):
+def test_nothing_to_import(state, arguments):
     state.mkdir()
     done = console(state, "import", *arguments)
     assert done.returncode == 1
@@ -117,7 +117,7 @@ def test_folder_that_is_not_there(state, tmp_path):
     assert done.returncode == 1 and str(tmp_path / "none") in done.stderr
 
 
-# Taking over.
+# Import.
 
 
 def test_import_as_the_first_start_would(start, state):
@@ -142,7 +142,7 @@ def test_import_as_the_first_start_would(start, state):
 
 
 def test_import_from_another_folder(start, state, tmp_path):
-    """Such as a copy of the old system's /var."""
+    """For example, from a copy of the old system's /var."""
     other = tmp_path / "other"
     lay(other, "first")
     state.mkdir()
@@ -153,7 +153,7 @@ def test_import_from_another_folder(start, state, tmp_path):
 
 @pytest.mark.parametrize("command", [("import",), ("user", "list"), ("access-control", "status")])
 def test_every_command_fails_closed(state, command):
-    """None makes a database of new accounts beside state that cannot be taken over."""
+    """No command creates a new database beside state that cannot be imported."""
     edit(lay(state), ADMIN.format("account_type = 'robot'"))
     done = console(state, *command)
     assert done.returncode == 1
@@ -181,7 +181,7 @@ def test_accounts_that_are_there_are_not_replaced_unasked(start, state):
     assert [user["username"] for user in users] == ["ada"]
 
 
-# By force.
+# With --force.
 
 DOUBTS = {
     "damaged file": lambda path: path.write_bytes(path.read_bytes()[:30000]),
@@ -217,7 +217,7 @@ def test_force_leaves_access_control_on_in_doubt(state, doubt):
     assert "skipped: " in done.stdout and is_on(state)
     assert theirs(state) == before
     [event] = rows(state)[:1]
-    assert event["action"] == "import" and "Left out: " in event["message"]
+    assert event["action"] == "import" and "Skipped: " in event["message"]
 
 
 def test_force_takes_what_can_be_had(start, state):
@@ -231,7 +231,7 @@ def test_force_takes_what_can_be_had(start, state):
     done = console(state, "import", "--force", "--json")
     assert done.returncode == 0
     told = summary(done)
-    # It is certain that it was off: the rest of the database is whole.
+    # Access control certainly was off, because the rest of the database is intact.
     assert (told["users"], told["settings"], told["accessControl"]) == (9, 3, False)
     assert [fault.removeprefix(f"{database}: ") for fault in told["faults"]] == [
         "table setting, key idleLogout, column value: is not a number above 0",
@@ -255,12 +255,12 @@ def test_force_without_an_administrator_says_what_to_do(start, state):
     assert api.login("ada", password)
 
 
-# Once more.
+# With --again.
 
 
 @pytest.fixture(params=["running", "stopped"])
 def back(request, start, state):
-    """A robot that went back to the Python server for a time and came again."""
+    """A robot that ran the Python server for a time and then returned to this server."""
     database = lay(state)
     server, api = start()
     token = api.login("admin1", "adminpassword1")["access_token"]
@@ -329,7 +329,7 @@ def test_again_by_force(back, state):
 
 
 def test_commands_of_the_readme_work_as_they_stand(state, tmp_path):
-    """In their order, on a robot that the Python server served."""
+    """In order, on a robot with state of the Python server."""
     commands = commands_of_section("In place of the Python server")
     assert [command.split()[2] for command in commands] == ["--dry-run", "--force", "--again"]
     lay(state)
@@ -344,7 +344,7 @@ def test_commands_of_the_readme_work_as_they_stand(state, tmp_path):
         assert done.returncode == 0 and "users: 10" in done.stdout, (command, done.stderr)
 
 
-# Rights.
+# Permissions.
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
@@ -372,7 +372,8 @@ def test_without_rights_it_is_refused(state, tmp_path):
 @pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")
 @pytest.mark.parametrize("again", [True, False])
 def test_what_root_makes_is_the_services(state, tmp_path, again):
-    """Whose user can then write in it, and read the copy that it is handed."""
+    """The service's user can write to the files that root creates, and read the copy that it is
+    handed."""
     nobody = 65534
     lay(state)
     state.chmod(0o700)

@@ -1,4 +1,4 @@
-"""Whether ssh may be reached: the exit code and the one line of the check."""
+"""The check whether remote access is allowed: its exit code and its line of output."""
 
 import shutil
 import socket
@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 from support import BINARY, FILES, PATIENCE, run
 
-# What a test lets the check wait, in whole seconds: the least that it takes.
+# Timeout of the check in tests, in whole seconds: the shortest that it accepts.
 TIMEOUT = 1
-# Where the check looks on a robot.
+# Paths that the check uses on a robot.
 OVERRIDE = Path("/etc/opentrons-allow-remote-access")
 SOCKET = Path("/run/opentrons-auth-server.sock")
 
 
 @pytest.fixture
 def check(tmp_path):
-    """Runs the check, by default for a second; returns its exit code and its line."""
+    """Runs the check, by default with a timeout of a second; returns its exit code and its line."""
 
     def check(*arguments, override=tmp_path / "no-override", timeout=TIMEOUT, **options):
         done = run(
@@ -39,7 +39,7 @@ def check(tmp_path):
 
 @contextmanager
 def answering(path, *answers, hold=False):
-    """A server that gives each connection the next of `answers`, and holds it open or closes it."""
+    """A server that sends each connection the next of `answers`, and keeps it open or closes it."""
     held = []
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
@@ -110,7 +110,8 @@ def test_no_server_refuses(check):
 
 
 def test_server_that_does_not_accept_refuses(check, tmp_path):
-    """As when the service hangs: systemd's socket takes the connection, and nobody reads it."""
+    """As when the service hangs: systemd's socket accepts the connection, and nothing reads from
+    it."""
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "auth.sock"))
         listening.listen(0)
@@ -135,7 +136,8 @@ def test_half_an_answer_refuses(check, tmp_path, answer, hold):
 
 
 def test_asks_until_there_is_an_answer(check, tmp_path):
-    """Without TIMEOUT for as long as it takes; a server that starts takes its time."""
+    """Without TIMEOUT, the check waits as long as necessary, because a server takes time to
+    start."""
     with answering(tmp_path / "auth.sock", b"", OFF[:-1], OFF):
         assert check(timeout=None)[0] == 0
     (tmp_path / "auth.sock").unlink()
@@ -179,7 +181,7 @@ def test_timeout_that_is_none_is_named(timeout):
 
 
 def test_nobody_has_to_read_the_line(check, start, tmp_path):
-    """Standard output may be closed: the exit code stands."""
+    """With standard output closed, the exit code is the same."""
     start()
     arguments = "--uds", tmp_path / "auth.sock", "--override-file", "/no/such"
     closed = ["sh", "-c", 'exec "$@" >&-', "sh"]
@@ -187,7 +189,7 @@ def test_nobody_has_to_read_the_line(check, start, tmp_path):
 
 
 def test_environment_lets_nobody_in(tmp_path, start):
-    """The service's variables, or who sets some, do not change what is asked."""
+    """Environment variables do not change which server the check asks."""
     start()
     environment = {"OT_AUTH_SERVER_uds": tmp_path / "auth.sock", "UDS": tmp_path / "auth.sock"}
     done = run("remote-access-allowed", "--uds", "/no/such", TIMEOUT, env=environment)

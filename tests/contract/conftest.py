@@ -1,4 +1,4 @@
-"""The server of a contract test, over its socket and through nginx."""
+"""The server under test, reached over its socket and through nginx."""
 
 import pytest
 from api import Api
@@ -26,7 +26,7 @@ def api(request, serve, tmp_path):
 
 @pytest.fixture
 def admin(api):
-    """A robot with access control on; the access token of its administrator."""
+    """The access token of the administrator of a robot with access control on."""
     api.create("admin", "admin")
     api.enable_access_control()
     return api.login("admin")["access_token"]

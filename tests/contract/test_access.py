@@ -1,7 +1,7 @@
-"""Who may do what: account type × route × access control × state of the token, every cell.
+"""Authorization: every combination of account type, route, access control and state of the token.
 
-Each request is one that, once it is let in, is refused for another reason or changes nothing, so
-that all of them can go to one server.
+Each request, once authorized, is refused for another reason or changes nothing, so that all of them
+can go to one server.
 """
 
 import re
@@ -11,7 +11,7 @@ from api import PASSWORD, SELF, SWITCH, Api, Pending, by_name
 from hashes import SLOW
 from support import ROOT, edit_database, run, wait_for
 
-# By the contract: what an account of a type may do, with the default settings.
+# Scopes of each account type with the default settings, from the contract.
 SCOPES = {
     "admin": {
         "audit_log.write",
@@ -46,7 +46,7 @@ SCOPES = {
 }
 SCOPES["service"] = SCOPES["admin"]
 SELF_ONLY = {"users.read.self", "users.write.self"}
-# (method, path, scope or None, always with a token, body, status when let in)
+# (method, path, scope or None, whether a token is always required, body, status if authorized)
 ROUTES = [
     ("GET", "/auth/hello", None, False, None, 200),
     ("GET", "/auth/health", None, False, None, 200),
@@ -77,8 +77,8 @@ NARROW = {"auditor": "users.read.others"}
 
 
 def tokens(api, account_type, keeper):
-    """A token in each state, with the scopes that it has then; None is no token that works.
-    `keeper`: the token of an administrator, where one is needed."""
+    """Returns a token in each state, with the scopes that it has; None means that the token is not
+    valid. `keeper`: the token of an administrator, where one is needed."""
     names = {state: f"{account_type}-{state}"[:20] for state in ("whole", "out", "must")}
     for name in names.values():
         api.create(name, account_type, token=keeper)
@@ -103,7 +103,7 @@ def tokens(api, account_type, keeper):
 
 
 def expected(route, access_control, token, scopes):
-    """Status, challenge, and whether the request gets past the check."""
+    """Returns the status, the challenge, and whether the request is authorized."""
     _, _, scope, always, _, status = route
     if scope is None or (token is None and not always and not access_control):
         return status, None
@@ -131,7 +131,7 @@ def test_every_cell(serve, account_type, access_control):
     api = Api(("127.0.0.1", serve().wait_ready().port))
     if access_control:
         api.create("keeper", "admin")
-        # A session that lives on, and turns nothing else out: there are no others yet.
+        # The request that turns access control on ends all other sessions, but there are none yet.
         keeper = api.login("keeper")["access_token"]
         api.enable_access_control(keeper)
     else:
@@ -165,7 +165,7 @@ def test_every_cell(serve, account_type, access_control):
 
 
 def test_table_has_every_route(serve):
-    """A route that is in the code or in the document, and not in the table, has no cells."""
+    """Otherwise a route in the code or in the document would not be tested."""
     table = {(method, path) for method, path, *_ in ROUTES}
     document = serve().wait_ready().request("GET", "/auth/openapi.json").json
     described = {
@@ -190,7 +190,7 @@ def test_document_names_the_scope_of_each_route(serve):
     for method, path, scope, always, *_ in ROUTES:
         operation = document["paths"][path][method.lower()]
         security = operation.get("security", [])
-        # Without a token as well, where access control can be off.
+        # Also without a token, where that is allowed while access control is off.
         without = [] if always else [{}]
         named = [each for each in security if each]
         assert named == ([{"oauth2": [scope]}] if scope else []), (method, path)
@@ -232,7 +232,8 @@ def test_other_methods_are_405_with_allow(serve):
     ],
 )
 def test_header_that_is_no_bearer_token_is_refused(serve, value):
-    """Also while access control is off: whoever sends one means to be checked."""
+    """Even while access control is off, because a client that sends the header expects to be
+    authorized by it."""
     api = Api(("127.0.0.1", serve().wait_ready().port))
     api.create("ada", "admin")
     token = api.login("ada")["access_token"]
@@ -292,8 +293,8 @@ def test_nothing_is_half_done_without_authorization(api, admin):
 
 
 class Held:
-    """A robot whose passwords wait to be hashed while a slow one is checked: a login of `slow`,
-    whose hash an import has brought, which runs alone."""
+    """A robot on which hashing is held up by a slow password: a login of `slow`, whose imported
+    hash needs so much memory that it is verified alone."""
 
     def __init__(self, start, state, access_control=True):
         server, api = start(state=state)
@@ -301,15 +302,15 @@ class Held:
         api.create("keeper", "admin")
         server.stop()
         edit_database(state, "UPDATE user SET password_hash = ? WHERE username = 'slow'", SLOW)
-        # One worker takes requests in the order in which they come.
+        # A single worker handles requests in the order of their arrival.
         self.server, self.api = start("--workers", "1", state=state)
         if access_control:
             self.api.enable_access_control()
         self.keeper = self.api.login("keeper")["access_token"]
 
     def meanwhile(self, ask, happens):
-        """Lets `happens()` be done while the requests wait that `ask(api)` makes, and returns their
-        answers; None when they did not wait, on a machine that is too slow for it."""
+        """Calls `happens()` while the requests that `ask(api)` sends are waiting, and returns their
+        responses; None if they did not wait, as on a machine that is too slow."""
         pending = Pending(self.api.address)
         holding = pending.try_login("slow", "wrong-password")
         self.passed()
@@ -322,7 +323,7 @@ class Held:
         return answers if held else None
 
     def passed(self):
-        """Waits until the worker has read what was sent before."""
+        """Waits until the worker has read everything that was sent before."""
         assert self.api.get("/auth/hello").status == 200
 
 
@@ -339,7 +340,8 @@ MEANWHILE = {
 
 
 def retried(attempt):
-    """What `attempt(number)` returns that is not None; a slow machine may need several."""
+    """Returns the first result of `attempt(number)` that is not None; a slow machine may need
+    several attempts."""
     for number in range(4):
         found = attempt(number)
         if found is not None:
@@ -349,7 +351,7 @@ def retried(attempt):
 
 @pytest.mark.parametrize("what", MEANWHILE)
 def test_request_that_waited_while_its_user_was(start, tmp_path, what):
-    """It changes nothing, and is refused."""
+    """The request changes nothing and is refused."""
     robot = Held(start, tmp_path / "state")
     api, keeper = robot.api, robot.keeper
     api.create("bob", token=keeper)
@@ -384,7 +386,7 @@ def test_request_that_waited_while_its_user_was(start, tmp_path, what):
     assert set(after) == ({name} if what != "deleted" else set())
     api.login("bob")
     assert api.try_login(name, "another-one").status == 400
-    # What was refused is in no row of the log.
+    # The audit log contains no row for the refused request.
     log = run("audit", "export", "--persistence-directory", tmp_path / "state").stdout
     assert "mallory" not in log and "reset password" not in log
 

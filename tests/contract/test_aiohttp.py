@@ -1,4 +1,4 @@
-"""A client as the robot's servers have it: aiohttp over the Unix socket, and strict models."""
+"""A client like those of the robot's servers: aiohttp over the Unix socket, with strict models."""
 
 import asyncio
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from api import CLIENT, PASSWORD, Api
 
 @dataclass(frozen=True)
 class Introspected:
-    """What an active token is said to be: these fields, no other, of these types."""
+    """Expected response for an active token: exactly these fields, of these types."""
 
     active: bool
     scope: str
@@ -36,7 +36,7 @@ class AccessControl:
 
 
 async def asks(path, token):
-    """What robot-server asks for one protected request."""
+    """Sends the requests that robot-server sends for one protected request."""
     connector = aiohttp.UnixConnector(path=str(path))
     async with aiohttp.ClientSession("http://localhost", connector=connector) as session:
         async with session.get("/auth/settings/accessControlEnabled") as answer:

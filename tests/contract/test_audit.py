@@ -1,4 +1,4 @@
-"""Audit: the journal, the chained log, and the queue to a stand-in audit server."""
+"""Audit: the journal, the hash-chained log, and the delivery to a stand-in for the audit server."""
 
 import re
 import socket
@@ -60,18 +60,18 @@ def test_every_change_and_every_login_is_an_event(start, tmp_path):
     assert [row["reason"] for row in log if row["reason"]] == ["Because it is due."]
     server.stop()
     lines = journal_of(server)
-    # With the row's number and its hash, so that the two can be held against each other.
+    # With the row's number and hash, so that log and journal can be compared.
     assert len({line.pop("chain") for line in lines}) == 1
     assert lines[: len(log)] == log
     for row in log:
         assert set(row) == {*FIELDS, "reason", "seq", "time", "hash", "origin"}
         assert re.fullmatch("[0-9a-f]{64}", row["hash"])
-    # The export is one as well.
+    # The export itself is an event, too.
     assert [line["action"] for line in lines[len(log) :]] == ["export audit log"]
 
 
 def test_events_say_username_and_full_name_of_whom_they_are_about(start, tmp_path):
-    """A username alone is no person (21 CFR 11.50(a)(1) wants the printed name)."""
+    """A username alone does not identify a person: 21 CFR 11.50(a)(1) requires the printed name."""
     _, api = start()
     api.create("ada", fullName="Ada Lovelace")
     api.update("ada", locked=True)
@@ -84,7 +84,7 @@ def test_events_say_username_and_full_name_of_whom_they_are_about(start, tmp_pat
     assert len(said) == len(people)
     for message, (username, full_name) in zip(said, people, strict=True):
         assert username in message and full_name in message, message
-    # Both sides of a change.
+    # The value before and after a change.
     assert "Ada Byron" in said[3] and "byron" in said[4]
 
 
@@ -106,7 +106,7 @@ def test_events_are_logged_whatever_the_level(start, serve):
 
 @pytest.fixture
 def logged(start, tmp_path):
-    """A log of five rows, of a server that has stopped."""
+    """The state of a stopped server whose log has five rows."""
     server, api = start()
     for name in "abcde":
         api.create(name)
@@ -161,7 +161,7 @@ def test_log_cannot_be_changed_by_mistake(logged, tmp_path):
     database.close()
 
 
-# Where a request came from
+# Origin of requests
 
 
 def test_origin_is_where_a_request_came_from(start, tmp_path):
@@ -170,7 +170,7 @@ def test_origin_is_where_a_request_came_from(start, tmp_path):
     api.create("ada", "admin")
     api.login("ada")
     api.try_login("nobody")
-    # The console, while the service runs and while it does not.
+    # The console, while the service is running and while it is not.
     assert run("user", "reset-password", "ada", *state).returncode == 0
     server.stop()
     assert run("user", "reset-password", "ada", *state).returncode == 0
@@ -264,7 +264,7 @@ def test_outage_and_restarts_lose_no_event(start, tmp_path):
 
 
 def test_no_request_waits_for_the_audit_server(start, tmp_path):
-    """It accepts, and never answers."""
+    """The audit server accepts connections and never responds."""
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(tmp_path / "audit.sock"))
         silent.listen()
@@ -276,7 +276,7 @@ def test_no_request_waits_for_the_audit_server(start, tmp_path):
         for number in range(1, 20):
             api.create(f"user{number}")
         assert api.login("user1")
-        # Meanwhile the delivery has given up at most a few times: no request waited for that.
+        # In this time, the delivery timed out at most a few times, so no request waited for it.
         silent.settimeout(0)
         tries = 0
         with suppress(BlockingIOError):

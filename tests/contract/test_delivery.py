@@ -32,7 +32,7 @@ def test_audit_server_that_closes_after_each_answer_is_connected_to_anew_at_once
         audit = AuditServer()
         arguments = ("--audit-server-url", f"http://127.0.0.1:{audit.port}")
     audit.ending = ending
-    # All wait in the queue when the first one is answered.
+    # All events are in the queue when the first one is answered.
     audit.answers.clear()
     server, api = start(*arguments)
     names = [f"user{number}" for number in range(30)]
@@ -40,11 +40,11 @@ def test_audit_server_that_closes_after_each_answer_is_connected_to_anew_at_once
         api.create(name)
     audit.answers.set()
     wait_for(lambda: len(audit.taken) >= 30, "all events are taken")
-    # A wait after each of them would last 0.25 s at least; of most, whatever else the machine does.
+    # A delay after each event would be at least 0.25 s; most gaps are shorter on a busy machine, too.
     gaps = [after - before for before, after in itertools.pairwise(audit.times)]
     assert sorted(gaps)[len(gaps) // 2] < 0.25 / 2
     assert messages(audit) == names
-    # Each by a connection of its own, and none with a word.
+    # Each on a new connection, without a log line.
     assert audit.connections >= 30
     server.stop()
     assert "cannot deliver events" not in server.log
@@ -76,7 +76,7 @@ def resend(tmp_path):
 
 
 def refuse(*names):
-    """A judge that finds something in these users' events."""
+    """Returns a function that makes the audit server refuse events of these users."""
     return lambda _, data: 422 if any(f'"{name}"' in data["message"] for name in names) else 201
 
 
@@ -103,7 +103,7 @@ def test_event_that_is_refused_for_good_is_set_aside(start, audit, tmp_path, run
     expected = {"rows": 5, "deliveryConfigured": True, "deliveredUpTo": 5, "waiting": 0}
     wait_for(lambda: status(tmp_path).items() >= expected.items(), "all is delivered")
     assert status(tmp_path)["setAside"] == [2, 4]
-    # One is good now, the other goes on being refused.
+    # One is accepted now, the other is still refused.
     audit.judge = refuse("worse")
     if not running:
         server.stop()
@@ -152,12 +152,13 @@ def test_status_says_that_nothing_is_delivered(start, tmp_path):
     assert "rows in the audit log: 5\n" in done.stdout
 
 
-# What an audit server answers that will never take an event (RFC 9110 §15.5).
+# Statuses of an audit server that will never accept the event (RFC 9110 §15.5).
 FOR_GOOD = (400, 404, 422, 413, 403)
 
 
 def refuse_by_turns(audit, word, statuses):
-    """Has the events refused that have a word in them, with these statuses by turns."""
+    """Makes the audit server refuse the events that contain a word, with each of these statuses in
+    turn."""
     turns = itertools.cycle(statuses)
     audit.judge = lambda _, data: next(turns) if word in data.get("message", "") else 201
 
@@ -171,14 +172,14 @@ def test_event_that_is_refused_for_good_is_sent_five_times_and_again_when_asked(
         api.create(name)
     wait_for(lambda: len(audit.taken) == 2, "the others are taken")
     assert ['"after"' in event["message"] for event in audit.events] == [False, True]
-    # Five times, and then no more.
+    # Five attempts, and then no more.
     assert [code for code, _ in audit.answered if code != 201] == list(FOR_GOOD)
     [line] = [line for line in server.log.splitlines() if " ERROR " in line]
     assert re.search(r"\b2\b", line) and str(FOR_GOOD[-1]) in line
     assert status(tmp_path)["setAside"] == [2]
     said = run("audit", "status", "--persistence-directory", tmp_path / "state").stdout
     assert re.search(r"set aside[^\n\d]*1\b", said)
-    # It stays so over a restart, and holds up nothing.
+    # It stays set aside after a restart, and does not delay other events.
     server.stop()
     server, api = start("--audit-server-uds", tmp_path / "audit.sock")
     api.create("later")

@@ -1,4 +1,4 @@
-"""The OpenAPI document, as programs use it: schemathesis, and an unmodified client generator."""
+"""The OpenAPI document as programs use it: schemathesis, and an unmodified client generator."""
 
 import importlib.util
 import json
@@ -11,12 +11,12 @@ import pytest
 from api import PASSWORD, Api
 from support import ROOT
 
-# Next to the Python that runs the tests.
+# In the same directory as the Python that runs the tests.
 TOOLS = Path(sys.executable).parent
 SECONDS = 40
-# Always the same, so that nobody's change fails by what another seed would have found before it.
+# Fixed, so that a change does not fail because of an older fault that another seed finds.
 SEED = 20261125
-# Whether a password is long enough depends on the settings, which no schema can say.
+# Whether a password is long enough depends on the settings, which a schema cannot express.
 EXCLUDED = "positive_data_acceptance"
 
 
@@ -40,7 +40,7 @@ def test_schemathesis_finds_no_answer_outside_the_document(serve, tmp_path, acce
     assert done.returncode == 0, done.stdout[-6000:]
     assert "Stateful (not applicable)" not in done.stdout
     assert api.get("/auth/hello").status == 200
-    # The HTTP library logs heads that it cannot read as errors of its own.
+    # The HTTP library logs malformed response heads as errors of its own.
     assert "ERROR auth_server" not in server.log
 
 
@@ -63,7 +63,8 @@ def test_document_says_what_is_needed_and_what_goes_wrong(serve):
 
 @pytest.fixture
 def generated(serve, tmp_path):
-    """A client that openapi-python-client made of the document; returns its module and a server."""
+    """Generates a client from the document with openapi-python-client, as the module `client`;
+    yields a server."""
     server = serve().wait_ready()
     document = tmp_path / "openapi.json"
     document.write_bytes(server.request("GET", "/auth/openapi.json").body)

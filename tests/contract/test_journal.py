@@ -1,4 +1,5 @@
-"""The journal beside the audit log: whether it fits the log, or another history of it."""
+"""Comparison of the journal with the audit log: whether it confirms the log, or shows another
+history."""
 
 import hashlib
 import json
@@ -13,7 +14,7 @@ from support import DATABASE, run
 
 
 def write_journal(server, file, keep=lambda line: True):
-    """The lines of a server's log that are to be kept, as a file for `--journal`."""
+    """Writes the given lines of a server's log to a file for `--journal`."""
     lines = server.log.splitlines(keepends=True)
     file.write_text("".join(line for line in lines if keep(line)))
     return file
@@ -21,7 +22,7 @@ def write_journal(server, file, keep=lambda line: True):
 
 @pytest.mark.parametrize("journal_has", ["one history", "both histories"])
 def test_journal_does_not_fit_a_chain_that_was_rewritten_whole(start, tmp_path, journal_has):
-    """The log was put back to an earlier state and written on from there."""
+    """The log was reset to an earlier state, and new rows were added."""
     server, api = start()
     api.create("ada")
     server.stop()
@@ -46,7 +47,7 @@ def test_journal_does_not_fit_a_chain_that_was_rewritten_whole(start, tmp_path, 
     file.write_text(journal)
     code, said = verify(tmp_path, f"--journal={file}")
     assert code == 1
-    # The first row that is another one.
+    # The first row that differs.
     assert re.search(r"\brow 2\b", said), said
 
 
@@ -56,7 +57,7 @@ def test_journal_fits_the_log_that_it_was_written_with(start, tmp_path):
         api.create(name)
     code, said = verify(tmp_path, f"--journal={write_journal(server, tmp_path / 'journal')}")
     assert code == 0, said
-    # Over a restart, and without the lines that the journal has let go by now.
+    # After a restart, and without the lines that the journal has already discarded.
     server.stop()
     log = server.log
     server, api = start()
@@ -99,7 +100,7 @@ def test_journal_does_not_fit_a_database_that_was_replaced(start, tmp_path):
 
 
 def chained(seq, before, time, action, account, legal, message, reason, origin):
-    """A row's link, as the server makes it."""
+    """Computes the hash of a row, as the server does."""
     link = hashlib.sha256(before + seq.to_bytes(8, "big"))
     for field in (time, action, account, legal, message, reason):
         if field is None:
@@ -111,7 +112,8 @@ def chained(seq, before, time, action, account, legal, message, reason, origin):
 
 
 def rewrite(tmp_path, *statements):
-    """Changes the log and makes the chain anew, so that it is whole: an attacker with root."""
+    """Changes the log and recomputes the chain, so that it is intact, like an attacker with root
+    privileges."""
     tamper(tmp_path, *statements)
     with sqlite3.connect(tmp_path / "state" / DATABASE) as database:
         link, seq = bytes(32), 0
@@ -125,7 +127,7 @@ def rewrite(tmp_path, *statements):
 
 
 def compare(tmp_path, journal="-", **options):
-    """`audit verify --journal` with a file, or with what standard input has."""
+    """Runs `audit verify --journal` with a file or with standard input."""
     done = run(
         "audit",
         "verify",
@@ -139,7 +141,7 @@ def compare(tmp_path, journal="-", **options):
 
 @pytest.fixture
 def journaled(start, tmp_path):
-    """A log of five rows, of a server that has stopped; its journal."""
+    """The state and the journal of a stopped server whose log has five rows."""
     server, api = start()
     notes = {"Opentrons-User-Notes": '%C2%85%7F%0A"{%7D'}
     for name in "abcde":
@@ -219,7 +221,7 @@ def test_lines_from_before_a_factory_reset_do_not_count(journaled, start, tmp_pa
 
 
 def test_journal_is_asked_without_a_file(journaled, tmp_path):
-    """By a stand-in for journalctl, as the service's own is no unit of this machine."""
+    """Uses a stand-in for journalctl, because the service is not a unit on this machine."""
     tool = tmp_path / "bin" / "journalctl"
     tool.parent.mkdir()
     (tmp_path / "journal").write_text(journaled)

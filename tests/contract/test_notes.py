@@ -1,4 +1,4 @@
-"""Notes: what a user typed as the reason, as the header `Opentrons-User-Notes` brings it."""
+"""Notes: the reason that a user types, sent in the header `Opentrons-User-Notes`."""
 
 from urllib.parse import quote
 
@@ -38,7 +38,7 @@ def test_notes_are_what_the_user_typed(start, tmp_path, kind):
     assert answer.status == 200, answer.body
     [row] = rows(tmp_path)
     assert row["reason"] == reason
-    # One line of the journal, whatever was typed.
+    # A single line of the journal, whatever the notes contain.
     server.stop()
     assert journal_of(server)[0]["reason"] == reason
 

@@ -1,4 +1,4 @@
-"""OAuth 2: each row of the contract's table and each of its sentences."""
+"""OAuth 2.0: each row and each sentence of this section of the contract."""
 
 import base64
 import re
@@ -21,7 +21,8 @@ ALL = (
 
 
 def oauth_error(answer):
-    """Status and error of an RFC 6749 refusal that is right in every part."""
+    """Returns the status and the error code of a response that is a valid error response (RFC 6749
+    §5.2)."""
     body = answer.json
     assert set(body) >= {"error", "error_description"}
     assert answer.headers["cache-control"] == "no-store"
@@ -130,7 +131,7 @@ def test_unknown_client_is_invalid_client(api):
     ):
         answer = api.form(path, {"client_id": "other", **parameters})
         assert oauth_error(answer) == (401, "invalid_client"), path
-        # RFC 9110 §15.5.2, §11.6.1: a scheme, at least.
+        # RFC 9110 §15.5.2 and §11.6.1 require at least a scheme.
         assert re.match(r"\w+( |$)", answer.headers["www-authenticate"]), path
 
 
@@ -144,7 +145,7 @@ LOGIN = {"grant_type": "password", "username": "ada", "password": PASSWORD}
 @pytest.mark.parametrize("body", [{}, {"client_id": CLIENT}])
 @pytest.mark.parametrize("credentials", ["opentrons_app:", "opentrons%5Fapp:"])
 def test_basic_with_an_empty_secret_is_the_public_client(api, credentials, body):
-    """As requests-oauthlib sends it; RFC 6749 §2.3.1 has both parts form-encoded."""
+    """As requests-oauthlib sends it. RFC 6749 §2.3.1 requires that both parts are form-encoded."""
     api.create("ada")
     headers = basic(credentials)
     pair = api.form("token", {**body, **LOGIN}, headers)
@@ -178,16 +179,16 @@ def test_basic_of_another_client_or_with_a_secret_is_invalid_client(api, credent
     ):
         answer = api.form(path, parameters, basic(credentials))
         assert oauth_error(answer) == (401, "invalid_client"), path
-        # RFC 6749 §5.2: the scheme that the client used.
+        # RFC 6749 §5.2 requires the scheme that the client used.
         assert answer.headers["www-authenticate"].startswith("Basic"), path
-        # The right name in the body makes it no better.
+        # The right client_id in the body does not help.
         answer = api.form(path, {"client_id": CLIENT, **parameters}, basic(credentials))
         assert oauth_error(answer) in ((400, "invalid_request"), (401, "invalid_client")), path
 
 
 @pytest.mark.parametrize("value", ["Basic", "Basic ", "Basic !", "Basic b3BlbnRyb25zX2FwcA=="])
 def test_basic_that_is_malformed_lets_nobody_in(api, value):
-    """The last one is the client's name, without the colon."""
+    """The last case is the client's name without the colon."""
     api.create("ada")
     for body in ({}, {"client_id": CLIENT}):
         answer = api.form("token", {**body, **LOGIN}, {"Authorization": value})
@@ -318,7 +319,7 @@ def test_right_login_forgets_failed_ones(api):
 
 
 def test_lock_by_failed_logins_ends_no_login(api):
-    """It keeps strangers out, and must not throw the owner out."""
+    """The lock keeps strangers out, but must not log the owner out."""
     api.create("ada")
     pair = api.login("ada")
     assert api.fail_logins("ada").json["opentrons_account_locked"] is True
@@ -342,21 +343,22 @@ def test_lock_by_an_admin_ends_the_logins_that_failed_logins_left(api):
 
 
 def is_slowed_down(api, name, token=None):
-    """That failed logins of an account make it wait and lock nothing, and say nothing of attempts
-    that are left: the app takes 0 for locked."""
+    """Checks that failed logins delay the account's next login instead of locking it, and that
+    responses do not contain the number of remaining attempts, because the app takes 0 for locked.
+    """
     for _ in range(8):
         refused = api.try_login(name, "wrong-password")
         assert set(refused.json) == {"error", "error_description"}
         if refused.status != 400:
             break
     assert oauth_error(refused) == (429, "temporarily_unavailable")
-    # A right password waits like a wrong one.
+    # The right password is delayed like a wrong one.
     answer = api.try_login(name)
     assert oauth_error(answer) == (429, "temporarily_unavailable")
     assert set(answer.json) == {"error", "error_description"}
     assert 1 <= int(answer.headers["retry-after"]) <= 60
     assert api.user(name, token)["locked"] is False
-    # The wait ends by itself, and then the right password is right.
+    # The delay ends on its own, and then the right password is accepted.
     assert wait_for(lambda: api.try_login(name).status == 200, "the wait is over")
     return True
 
@@ -392,11 +394,12 @@ def test_last_admin_is_locked_by_failed_logins_while_access_control_is_off(api):
     assert api.user("admin")["locked"] is True
 
 
-# Hashes that an import brought
+# Imported hashes
 
 
 def with_hash(start, state, phc):
-    """A robot whose user `ada` has the password's hash `phc`, and its server."""
+    """Starts a robot whose user `ada` has the password hash `phc`; returns the server and its
+    API."""
     server, api = start()
     api.create("ada", password="the-one-before")
     server.stop()
@@ -423,7 +426,7 @@ def test_imported_hash_is_checked_and_replaced_when_its_password_is_right(
     assert ours != imported
     memory, passes, lanes = re.match(r"\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$", ours).groups()
     assert int(memory) >= 19 * 1024 and (passes, lanes) == ("2", "1")
-    # Nobody set a password, so no login ends and nothing is due.
+    # Nobody set a password, so no session ends and no new password is required.
     again = api.login("ada")
     assert api.active(pair["access_token"]) and api.active(again["access_token"])
     assert api.user("ada")["resetPasswordReason"] == "NONE"
@@ -444,13 +447,13 @@ def test_imported_hash_is_that_of_the_current_password(start, tmp_path):
 
 
 def peak(server):
-    """The most memory that a server has had, in MiB."""
+    """Returns the peak memory use of a server, in MiB."""
     status = Path(f"/proc/{server.process.pid}/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
 
 
 def test_imported_hash_of_64_mib_is_checked_alone(start, tmp_path):
-    """Two of them at a time, or one beside ours, are more than the robot's memory was promised."""
+    """Two at a time, or one besides one of ours, would exceed the memory budget."""
     server, api = start()
     api.settings(maxNumberOfLoginAttempts=None)
     names = [f"user{number}" for number in range(6)]
@@ -472,7 +475,7 @@ def test_imported_hash_of_64_mib_is_checked_alone(start, tmp_path):
             lambda name: api.try_login(name, "wrong-password"), [*names, *["ours"] * 6]
         ):
             assert answer.status == 400
-    # A second one would need 64 MiB more, one of ours 19.
+    # A second one would need another 64 MiB, and one of ours 19 MiB.
     assert peak(server) < one + 10
 
 
@@ -487,7 +490,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("hash_of", REFUSED)
 def test_hash_beyond_the_bounds_is_refused(start, tmp_path, hash_of):
-    """Though the password may be right; and the server goes on."""
+    """Even if the password is right. The server keeps working."""
     phc = REFUSED[hash_of]
     server, api = with_hash(start, tmp_path / "state", phc)
     api.create("bea")
@@ -506,18 +509,18 @@ def test_hash_that_is_refused_is_replaced_by_an_admins_reset(start, tmp_path, ha
 
 @pytest.mark.parametrize("hash_of", ["m=262145", "4 GiB", "no PHC string"])
 def test_hash_that_is_refused_is_replaced_by_an_admins_password(start, tmp_path, hash_of):
-    """It is that of no password that could be used again."""
+    """The new password counts as different from one whose hash cannot be verified."""
     _, api = with_hash(start, tmp_path / "state", REFUSED[hash_of])
     assert api.update("ada", password="another-one").status == 200
     assert api.login("ada", "another-one")
 
 
-# Hashing is shared fairly
+# Fair sharing of the hashing queue
 
 
 class Storm:
-    """Logins with wrong passwords, by as many clients as wait for their turn in a first-come queue,
-    until told to stop; counts those that were answered."""
+    """A flood of logins with wrong passwords, by more clients than the hashing queue has places,
+    until stopped; counts the passwords that were verified."""
 
     CLIENTS = 40
 
@@ -533,13 +536,14 @@ class Storm:
     def client(self, number):
         while not self.stopped.is_set():
             status = self.try_login(number).status
-            # Checked, or sent away by the full queue.
+            # Verified, or rejected by the full queue.
             assert status in (400, 503)
             with self.lock:
                 self.checked += status == 400
 
     def rages(self):
-        """Waits until more passwords were checked: a storm that is over holds up nobody."""
+        """Waits until the flood has made progress, so that the test does not pass because it has
+        stopped."""
         seen = self.checked
         return wait_for(lambda: self.checked > seen + 10, "passwords are checked")
 
@@ -556,8 +560,8 @@ class Storm:
 
 
 def passed_over(storm, log_in):
-    """How many passwords of the storm were checked while one honest login waited, at best of some:
-    a client may be told late what was answered."""
+    """Returns how many passwords of the flood were verified while one legitimate login waited; the
+    minimum of several attempts, because a client may receive its response late."""
     fewest = None
     for _ in range(8):
         before = storm.checked
@@ -580,7 +584,7 @@ def test_no_account_holds_up_the_others_passwords(start):
 
 
 def test_made_up_accounts_hold_up_no_others_passwords(start):
-    """A stranger can think of as many names as they like."""
+    """An attacker can make up any number of usernames."""
     _, api = start()
     api.create("bea")
     with Storm(lambda number: api.try_login(f"nobody{number}", "wrong-password")) as storm:
@@ -589,7 +593,7 @@ def test_made_up_accounts_hold_up_no_others_passwords(start):
 
 @pytest.mark.skipif(not NGINX, reason="nginx is not installed")
 def test_no_source_holds_up_the_others_passwords(serve, tmp_path):
-    """One that tries the passwords of many accounts; the other is another address."""
+    """One source tries passwords of many accounts; the other has a different address."""
     nginx = Nginx(tmp_path, "plain")
     nginx.install_snippets()
     nginx.include()
@@ -609,7 +613,7 @@ def test_no_source_holds_up_the_others_passwords(serve, tmp_path):
 
 
 def test_storm_of_logins_is_told_to_come_later(api):
-    """Two passwords are checked at a time and some wait; others are not held up by them."""
+    """Two passwords are verified at a time, and some wait; other requests are not delayed."""
     api.create("ada")
     told = threading.Event()
 
@@ -671,7 +675,7 @@ def test_introspect_shows_changes_at_once(api):
     token = api.login("ada")["access_token"]
     api.update("ada", fullName="Countess")
     assert api.introspect(token)["ot_fullname"] == "Countess"
-    # By the user: an administrator's renaming ends the login.
+    # Renamed by the user, because a change by an administrator ends the session.
     api.patch(SELF, {"username": "bea", "fullName": "Bea"}, token)
     body = api.introspect(token)
     assert (body["username"], body["ot_fullname"]) == ("bea", "Bea")
@@ -741,7 +745,7 @@ def scopes_of(api, token):
 
 
 def test_login_without_scope_has_no_ceiling(api):
-    """A lab that loosens a rule need not ask its users to log in again."""
+    """When a setting is loosened, users need not log in again."""
     api.create("ada")
     first = api.login("ada")
     for setting, scope in ((UPDATES, "updates.write"), (PROTOCOLS, "protocols.write")):
@@ -851,7 +855,7 @@ def test_tokens_survive_a_restart(serve, tmp_path):
     assert server.stop() == 0
     server = serve("--uds", socket, "--persistence-directory", state).wait_ready()
     after = api.introspect(pair["access_token"])
-    # The wall clock was looked at anew: a second of rounding.
+    # The wall clock was read again, so rounding may differ by a second.
     assert abs(after.pop("exp") - before.pop("exp")) <= 1
     assert abs(after.pop("iat") - before.pop("iat")) <= 1
     assert after == before

@@ -1,4 +1,4 @@
-"""Refused logins in the audit log: strangers cannot fill the disk."""
+"""Refused logins in the audit log: unauthenticated clients cannot fill the disk."""
 
 import re
 
@@ -10,7 +10,7 @@ SERVER = ("opentrons-auth-server", "Opentrons Auth Server")
 
 
 def written(tmp_path):
-    """The rows of the log but for the exports, which are events too."""
+    """Returns the rows of the log, except those for exports."""
     return [row for row in rows(tmp_path) if row["action"] != "export audit log"]
 
 
@@ -20,11 +20,11 @@ def test_refusals_of_one_kind_are_counted_after_twenty_in_a_minute(start, tmp_pa
     for _ in range(33):
         api.try_login("nobody")
     assert len(written(tmp_path)) == 21
-    # What is no refusal is an event all the same.
+    # Other events are still recorded.
     api.login("ada")
     api.update("ada", fullName="Ada")
     assert [row["action"] for row in written(tmp_path)[21:]] == ["login succeeded", "update user"]
-    # The rest of the minute is told at the latest when the service stops.
+    # The refusals of the current minute are summarized at the latest when the service stops.
     assert server.stop() == 0
     log = written(tmp_path)
     assert len(log) == 24
@@ -51,13 +51,13 @@ def test_refusals_of_a_locked_account_are_counted_too(start, tmp_path):
             api.try_login("ada", password)
     server.stop()
     log = written(tmp_path)
-    # With the five that locked it, or as another kind.
+    # Either counted with the five that locked the account, or as another kind.
     assert len(log) in (1 + 20 + 1, 1 + 5 + 20 + 1)
     assert re.search(r"\b(10|15)\b", log[-1]["message"]), log[-1]
 
 
 def test_refusal_that_locks_an_account_is_an_event_whatever_came_before(start, tmp_path):
-    """It is a change, and tells whose account it was: nobody can hide it among others."""
+    """It is a change that names the account, so it must not be hidden among counted refusals."""
     server, api = start()
     api.settings(maxNumberOfLoginAttempts=None)
     for name in ("noise", "ada"):
@@ -82,7 +82,7 @@ def test_refusals_beyond_twenty_are_counted(start, tmp_path):
     for _ in range(22):
         assert api.try_login("ada", "wrong-password").status == 400
     assert api.login("ada")
-    # What is only counted has happened, too: all of ada's are but the last, which locks.
+    # Counted refusals have effect, too: all of ada's are counted, except the last, which locks.
     api.settings(maxNumberOfLoginAttempts=24)
     for left in range(23, -1, -1):
         answer = api.try_login("ada", "wrong-password")

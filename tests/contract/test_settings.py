@@ -1,4 +1,4 @@
-"""Settings: each row of the contract's table and each of its rules."""
+"""Settings: each row and each rule of this section of the contract."""
 
 import json
 
@@ -97,7 +97,7 @@ INTEGERS = ["maxNumberOfLoginAttempts", "passwordComplexityMinimumLength"]
 
 @pytest.mark.parametrize("field", INTEGERS)
 def test_integer_may_be_written_with_a_fraction(api, field):
-    """JSON Schema: a number without a fractional part is an integer, however it is written."""
+    """In JSON Schema, a number without a fractional part is an integer, however it is written."""
     for written, value in (("3.0", 3), ("4.000", 4), ("1e1", 10), ("1.2E+1", 12), ("130e-1", 13)):
         body = f'{{"data": {{"{field}": {written}}}}}'
         answer = api.request("PATCH", "/auth/settings", body=body)
@@ -214,7 +214,7 @@ def test_passwords_expire(aged):
     token = aged.login("ada")["access_token"]
     aged.settings(passwordResetTime=86400)
     assert aged.user("ada")["resetPasswordReason"] == "PASSWORD_EXPIRED"
-    # It is the user's own all the same.
+    # An expired password is not a temporary one.
     assert aged.login_status("ada") == {"reason": None, "resetPasswordReason": "PASSWORD_EXPIRED"}
     assert aged.introspect(token)["scope"] == "users.read.self users.write.self"
     aged.settings(passwordResetTime=3 * 86400)
@@ -245,7 +245,7 @@ def test_lifetime_of_tokens_is_the_settings(api):
     assert body["exp"] - body["iat"] in (60, 61)
 
 
-# The switch
+# Access control
 
 
 def test_access_control_is_off_on_a_new_robot(api):
@@ -265,7 +265,7 @@ def test_access_control_is_turned_on_once(api):
 
 @pytest.mark.parametrize("with_token", [True, False])
 def test_access_control_ends_every_login_but_the_one_that_asked(api, with_token):
-    """What somebody prepared while everything was open does not outlive it."""
+    """A session that was prepared while the robot was open must not remain usable."""
     api.create("admin", "admin")
     api.create("robot", "service")
     api.create("ada")

@@ -1,4 +1,4 @@
-"""Users: each row of the contract's table and each of its rules."""
+"""Users: each row and each rule of this section of the contract."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from api import PASSWORD, SELF, Api, by_name, error_of
 from hashes import BACKTICK, UMLAUT
 from support import edit_database
 
-# What the touchscreen's keyboard can type, but for the space and the hanzi.
+# Characters that the touchscreen's keyboard can type, except the space and the hanzi.
 TYPED = set(string.ascii_letters + string.digits + string.punctuation) - {"`"}
 
 
@@ -237,7 +237,7 @@ def test_password_previously_used_is_a_temporary_one_too(api):
     answer = api.update("ada", password=temporary)
     assert error_of(answer) == (400, "passwordPreviouslyUsed")
     assert api.user("ada")["resetPasswordReason"] == "FIRST_TIME_LOGIN"
-    # The one before the current one is not the current one.
+    # The previous password may be set again.
     assert api.update("ada", password=PASSWORD).status == 200
     assert api.update("ada", password=temporary).status == 200
 
@@ -295,12 +295,12 @@ def test_login_status_reason_is_a_temporary_password_that_waits_to_be_replaced(a
         found = api.login_status("ada")
         return found["reason"], found["resetPasswordReason"]
 
-    # A new password is due, and the current one is the user's own.
+    # A new password is required, and the current one was set by the user.
     api.update("ada", resetPassword=True)
     assert status() == (None, "ADMIN_FORCED")
     temporary = api.reset("ada")
     assert status() == ("temporaryPassword", "ADMIN_FORCED")
-    # One that waits is still that one when the new password is demanded again.
+    # A temporary password stays temporary when a new password is required again.
     api.update("ada", resetPassword=True)
     assert status() == ("temporaryPassword", "ADMIN_FORCED")
     token = api.login("ada", temporary)["access_token"]
@@ -308,7 +308,7 @@ def test_login_status_reason_is_a_temporary_password_that_waits_to_be_replaced(a
     assert api.patch(SELF, {"password": "another-one"}, token).status == 200
     assert status() == (None, "NONE")
     api.reset("ada")
-    # An administrator's is no temporary one.
+    # A password set by an administrator is not temporary.
     assert api.update("ada", password=PASSWORD).status == 200
     assert status() == (None, "NONE")
 
@@ -375,7 +375,7 @@ def test_validate_password_tells_whether_a_new_one_would_do(api):
     answer = api.validate(GOOD, token)
     assert (answer.status, answer.json) == (200, {})
     assert error_of(api.validate(PASSWORD, token)) == (400, "passwordPreviouslyUsed")
-    # It was a dry run: the password is the one that it was.
+    # It was a dry run: the password is unchanged.
     assert api.active(token)
     api.login("ada")
     assert api.try_login("ada", GOOD).status == 400
@@ -395,7 +395,7 @@ def test_validate_password_gives_the_error_of_the_change(api, password):
 
 
 def test_validate_password_before_the_first_one_is_set(api):
-    """A user who has a temporary password tries on the touchscreen until one fits."""
+    """A user with a temporary password tries out new ones at the touchscreen."""
     temporary = api.create("ada", password=None)["temporaryPassword"]
     token = api.login("ada", temporary)["access_token"]
     for _ in range(3):
@@ -413,7 +413,7 @@ def test_validate_password_counts_no_failed_login(api):
         assert api.validate(GOOD, token).status == 200
     assert api.user("ada")["locked"] is False
     assert api.try_login("ada", "wrong-password").json["opentrons_login_attempts_remaining"] == 4
-    # Nor does it forget one.
+    # Nor does it reset the count.
     assert api.validate(PASSWORD, token).status == 400
     assert api.try_login("ada", "wrong-password").json["opentrons_login_attempts_remaining"] == 3
 
@@ -427,13 +427,13 @@ def test_validate_password_more_than_ten_times_in_a_minute_is_429(api):
         answer = api.validate(password, token)
         assert error_of(answer) == (429, "tooManyAttempts")
         assert 1 <= int(answer.headers["retry-after"]) <= 60
-    # It is counted for each login, and holds up nothing else.
+    # Attempts are counted for each session, and delay nothing else.
     assert api.validate(GOOD, other).status == 200
     assert api.patch(SELF, {"password": GOOD}, token).status == 200
 
 
 def test_validate_password_tells_a_refreshed_token_no_more(api):
-    """A new token of the same login has no ten of its own."""
+    """The limit applies to the session, so a new token of the session gets no further attempts."""
     api.create("ada")
     pair = api.login("ada")
     for _ in range(10):
@@ -464,7 +464,7 @@ def test_usernames_that_differ_in_case_alone_are_the_same(api, name):
     assert error_of(api.update("bea", username=name)) == (400, "userAlreadyExists")
     assert error_of(api.patch(SELF, {"username": name}, token)) == (400, "userAlreadyExists")
     assert [user["username"] for user in api.get("/auth/users").json["data"]] == ["ada", "bea"]
-    # One's own name may change its case.
+    # A user may change the case of their own username.
     assert api.update("ada", username=name).json["data"]["username"] == name
 
 
@@ -503,7 +503,7 @@ BAD_PASSWORDS = [
 
 
 def refusals(api, field, value, name="ada"):
-    """The answers of every route that takes the field."""
+    """Yields the response of every route that accepts the field."""
     api.create(name)
     token = api.login(name)["access_token"]
     new = {"username": "new", "fullName": "x", "accountType": "user", "password": PASSWORD}
@@ -560,7 +560,7 @@ def test_temporary_passwords_can_be_typed_at_the_touchscreen(api):
 
 
 def test_names_and_passwords_from_before_stay_good(start, tmp_path):
-    """What earlier rules took, and today's refuse."""
+    """Earlier rules accepted them, and the current rules refuse them."""
     server, api = start()
     names = {"a`b": BACKTICK, "..": UMLAUT, "wörd name": BACKTICK}
     for number in range(len(names)):
@@ -579,7 +579,7 @@ def test_names_and_passwords_from_before_stay_good(start, tmp_path):
         token = api.login(name, password)["access_token"]
         assert api.get(SELF, token).json["data"] == api.user(name)
         assert api.try_login(name, "wrong-password").status == 400
-        # Other changes do not look at it.
+        # Other changes do not check it.
         assert api.update(name, fullName="New").status == 200
         assert api.update(name, username=name).status == 200
         assert api.patch(SELF, {"username": name, "fullName": "Newer"}, token).status == 200
@@ -587,7 +587,7 @@ def test_names_and_passwords_from_before_stay_good(start, tmp_path):
         assert api.delete(name).status == 200
 
 
-# Characters that nobody sees, by their Unicode category.
+# Invisible characters, by their Unicode category.
 INVISIBLE = {
     "Cc": ["\0", "\t", "\n", "\u001b", "\u007f", "\u0085"],
     # Soft hyphen, Arabic letter mark, Mongolian vowel separator; zero width space, joiner and
@@ -700,7 +700,7 @@ INVALID = "passwordContainsInvalidCharacters"
         ("äbc", {SHORT, SPECIAL, INVALID}),
         ("ä-c", {SHORT, INVALID}),
         ("äbcdefghijkl", {SPECIAL, INVALID}),
-        # A space is no punctuation.
+        # A space is not punctuation.
         ("a b", {SHORT, SPECIAL}),
     ],
 )
@@ -757,7 +757,7 @@ def test_service_account(api):
 
 
 def test_service_account_is_deleted_only_while_access_control_is_off(api):
-    """The app's set-up deletes what a broken try left, and begins again."""
+    """The app's set-up deletes what an interrupted attempt left, and starts again."""
     api.create("robot", "service")
     assert api.delete("robot").json == {}
     assert error_of(api.get(by_name("robot"))) == (404, "userNotFound")
@@ -802,7 +802,7 @@ def test_last_admin_may_go_while_access_control_is_off(api):
 
 
 def test_settings_cannot_lock_out_the_last_admin(api, admin):
-    """Who is slowed down in place of a lock can log in."""
+    """An account that is throttled instead of locked can still log in."""
     api.settings(admin, maxNumberOfLoginAttempts=None)
     api.fail_logins("admin", 3)
     assert api.settings(admin, maxNumberOfLoginAttempts=2)["maxNumberOfLoginAttempts"] == 2
@@ -820,7 +820,7 @@ def test_settings_cannot_lock_out_all_admins_at_once(api, admin):
     assert [name for name in ("admin", "second") if api.try_login(name).status == 200]
 
 
-# A username belongs to a person for ever
+# A username identifies one person for ever
 
 
 TAKEN = "Ada Lovelace"
@@ -828,7 +828,7 @@ TAKEN = "Ada Lovelace"
 
 @pytest.fixture
 def former(api, admin):
-    """The token of the administrator of a robot where the name `ada` was deleted."""
+    """The token of the administrator of a robot on which the user `ada` was deleted."""
     api.create("ada", fullName=TAKEN, token=admin)
     assert api.delete("ada", admin).status == 200
     return admin
@@ -836,7 +836,7 @@ def former(api, admin):
 
 def is_taken(answer, name):
     assert error_of(answer) == (400, "userAlreadyExists")
-    # Why, though there is no such user: as when there is one would be no answer.
+    # The message gives the reason, because no user has this name at present.
     assert name in answer.json["detail"]
     assert answer.json["detail"] != f'User "{name}" already exists.'
     return True
@@ -868,7 +868,7 @@ def test_deleted_username_comes_back_to_its_person_by_renaming(api, former):
 
 
 def test_username_and_full_name_changed_at_once_are_held_together(api, former):
-    """A new full name is the one that counts, not the one before."""
+    """The new full name is compared, not the previous one."""
     api.create("bea", token=former, fullName=TAKEN)
     both = {"username": "ada", "fullName": "Bea"}
     assert is_taken(api.update("bea", former, **both), "ada")
@@ -954,7 +954,7 @@ def test_enum_is_a_string_and_nothing_else(api, value):
     assert api.get("/auth/users").json["data"] == []
 
 
-# Words of Rust and serde for what JSON has other words for, or none.
+# Terms of Rust and serde for which JSON has other terms, or none.
 RUST = re.compile(
     r"\b([iu](8|16|32|64|size)|f32|f64|str|char|bool|struct|variants?|enum|map|sequence|newtype|"
     r"tuple|unit|Option|String|floating point|UserPatch|NewUser|AccountType|deserialize)\b"

@@ -1,4 +1,5 @@
-"""The READMEs: what they tell a user to type works, what they say the server says, it says."""
+"""The READMEs: the commands that they tell a user to type work, and the server prints what they
+quote."""
 
 import ast
 import os
@@ -22,7 +23,7 @@ from support import (
 )
 
 README, LAYER_README = readmes()
-# Notes how it is called, and does nothing.
+# Records how it is called, and does nothing.
 NOTE = """#!/bin/sh
 for word in "$(basename "$0")" "$PWD" "$@"; do printf '%s\\0' "$word"; done >>"$NOTES"
 echo >>"$NOTES"
@@ -30,7 +31,7 @@ echo >>"$NOTES"
 
 
 class Notes:
-    """Programs that note how they are called, in place of the real ones, and what they noted."""
+    """Programs that record how they are called, in place of the real ones."""
 
     def __init__(self, folder):
         self.file = folder / "notes"
@@ -50,11 +51,11 @@ class Notes:
         subprocess.run(command, cwd=cwd, env=environment, check=True, capture_output=True)
 
     def commands(self):
-        """As a user would type them in the checkout."""
+        """Returns the recorded calls, as commands that a user would type in the checkout."""
         for line in self.file.read_text().splitlines():
             program, folder, *words = line.rstrip("\0").split("\0")
             if words[:1] == ["-C"]:
-                # From elsewhere: what lies there is named from the checkout.
+                # Called from another directory: make its paths relative to the checkout.
                 _, checkout, *words = words
                 up = os.path.relpath(folder, Path(folder, checkout))
                 words = [word.replace(f"={folder}/", f"={up}/") for word in words]
@@ -62,7 +63,7 @@ class Notes:
 
 
 def run_by_ci(folder):
-    """What .ci/run runs, when each of its programs succeeds and nothing has passed before."""
+    """Returns what .ci/run runs if each program succeeds and nothing has passed before."""
     notes = Notes(folder)
     checkout = folder / "checkout"
     subprocess.run(["git", "clone", "--quiet", ROOT, checkout], check=True)
@@ -74,7 +75,7 @@ def run_by_ci(folder):
 
 
 def run_by_workflow(folder):
-    """What `make` is run for by the steps of the workflow."""
+    """Returns the targets that the steps of the workflow run `make` for."""
     notes = Notes(folder)
     jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yaml").read_text())["jobs"]
     for step in (step for job in jobs.values() for step in job["steps"]):
@@ -84,7 +85,7 @@ def run_by_workflow(folder):
 
 
 def run_by_bench(folder):
-    """What `make bench` has make run; itself it is a dry run."""
+    """Returns the targets that `make bench` runs `make` for, from a dry run."""
     notes = Notes(folder)
     notes.run(
         *(
@@ -100,8 +101,8 @@ def run_by_bench(folder):
 
 
 def run_by_tests(_folder):
-    """What tests take from a README to run it: the arguments of `as_in_readme`, and the commands of
-    the sections that `commands_of_section` is called for."""
+    """Returns the commands from a README that tests run: the arguments of `as_in_readme`, and the
+    commands of the sections passed to `commands_of_section`."""
     found = set()
     for path in (ROOT / "tests").rglob("test_*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -115,7 +116,7 @@ def run_by_tests(_folder):
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
-    """The commands that something runs: what, by who runs it."""
+    """Returns all commands that something runs, by what runs them."""
     runners = (run_by_ci, run_by_workflow, run_by_bench, run_by_tests)
     by = {each.__name__: each(tmp_path_factory.mktemp("by")) for each in runners}
     assert all(by.values())
@@ -130,7 +131,7 @@ def test_command_is_run_somewhere(ran, command):
 
 @pytest.mark.lint
 def test_no_address_of_a_project_or_person_is_made_up():
-    """Where the project is published, and by whom, whoever publishes it knows."""
+    """Whoever publishes the project knows where it is published and by whom."""
     for path in (
         ROOT / "README.md",
         *LAYER.rglob("*.md"),
@@ -165,7 +166,7 @@ def test_make_run_serves_at_the_url_that_it_prints():
         said = []
         for line in make.stdout:
             said.append(line)
-            # Its own word, so that another server at the port is not taken for it.
+            # Its own log line, because another server could be listening on the port.
             if "listening on http://127.0.0.1:33950" in line:
                 break
         url = re.search(r"curl (http://\S+)", "".join(said))[1]

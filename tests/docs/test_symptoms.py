@@ -1,5 +1,5 @@
-"""The log lines that the README's table of symptoms quotes: each fault is provoked, and its line looked
-for in what the server logs. So a row of the table without a line fails, and a fault without a row.
+"""The log lines in the README's table of symptoms: each fault is provoked, and its line is searched
+for in the server's log. A row of the table without a line fails, and so does a fault without a row.
 """
 
 import os
@@ -20,7 +20,7 @@ QUOTED = re.findall(r"^\| log: `([^`]*)`", readmes()[0], re.MULTILINE)
 
 
 class Scene:
-    """A folder, a state directory in it, and servers that are ended with it."""
+    """A directory with a state directory in it, and servers that end with it."""
 
     def __init__(self, folder, stack):
         self.folder = folder
@@ -35,7 +35,7 @@ class Scene:
         return server.wait_ready()
 
     def start(self):
-        """What the server says that does not start."""
+        """Returns the log of a server that fails to start."""
         done = run("--persistence-directory", self.state)
         assert done.returncode == 1
         return done.stderr
@@ -143,7 +143,7 @@ def full_disk(scene):
         ):
             while True:
                 file.write(b"x" * 4096)
-        # The write-ahead log has some room left.
+        # The write-ahead log file has some unused space left.
         number = 0
         while api.update("ada", fullName=f"{number} {'x' * 200}").status == 200:
             number += 1
@@ -197,7 +197,7 @@ SCENES = (
 
 @pytest.fixture(scope="module")
 def said(tmp_path_factory):
-    """The warnings and errors of each scene."""
+    """Returns the warnings and errors of each scene."""
     found = {}
     for scene in SCENES:
         with ExitStack() as stack:
@@ -209,7 +209,7 @@ def said(tmp_path_factory):
 
 
 def quotes(quoted, line):
-    """Whether a quotation, in which … stands for anything, is in a line."""
+    """Returns whether a line contains a quotation, in which … stands for any text."""
     return re.search(".*".join(map(re.escape, quoted.split("…"))), line)
 
 

@@ -1,7 +1,8 @@
-"""The recipe, parsed and fetched by BitBake's own library (PyPI's bitbake-setup), without OE-core.
+"""Parses and fetches the recipe with BitBake's own library (bitbake-setup from PyPI), without
+OE-core.
 
-The classes that it inherits are empty stand-ins, and the few variables of bitbake.conf that it
-needs are set here: this is lint, not proof.
+The classes that the recipe inherits are empty stand-ins, and the few variables of bitbake.conf that
+it needs are set here: this is a lint, not a proof.
 """
 
 import logging
@@ -10,7 +11,7 @@ import types
 from contextlib import chdir
 from pathlib import Path
 
-# BitBake's hash server, which PyPI's package leaves out and no parser needs.
+# BitBake's hash server, which the package on PyPI lacks and parsing does not need.
 for name in ("hashserv", "hashserv.client"):
     sys.modules.setdefault(name, types.ModuleType(name))
 
@@ -50,7 +51,7 @@ def recipe_file():
 
 
 def parse(folder, **variables):
-    """The recipe's variables; `folder` holds what a build would."""
+    """Returns the variables of the recipe. `folder` stands for the build directory."""
     for name in CLASSES:
         path = folder / "layer/classes" / f"{name}.bbclass"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,13 +70,13 @@ def parse(folder, **variables):
 
 
 def missing(recipe):
-    """What do_fetch says that has to be set, or ''."""
+    """Returns what do_fetch reports as missing, or an empty string."""
     return bb.utils.better_eval("auth_server_missing(d)", {"d": recipe})
 
 
 def fetch_and_unpack(recipe, crates):
-    """Does do_fetch and do_unpack with the .crate files of the folders `crates`; returns the folder
-    of the unpacked crates. Raises `bb.fetch2.BBFetchException`."""
+    """Runs do_fetch and do_unpack with the .crate files in the directories `crates`, and returns
+    the directory of the unpacked crates. Raises `bb.fetch2.BBFetchException`."""
     downloads = Path(recipe.getVar("DL_DIR"))
     downloads.mkdir(parents=True, exist_ok=True)
     for crate in (file for folder in crates for file in folder.glob("*.crate")):

@@ -1,4 +1,4 @@
-"""The layer as far as it goes without OE-core; `make test-layer` is the proof."""
+"""The layer, as far as it can be tested without OE-core; `make test-layer` is the proof."""
 
 import hashlib
 import importlib.machinery
@@ -31,7 +31,7 @@ def parsed(tmp_path):
 
 @pytest.fixture
 def crates():
-    """cargo's folders of downloaded crates."""
+    """Returns cargo's directories of downloaded crates."""
     home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
     return list((home / "registry/cache").iterdir())
 
@@ -73,7 +73,8 @@ def test_licence_is_the_checkouts(parsed):
 
 
 def test_licence_is_that_of_all_that_is_linked(parsed):
-    """`crates-inc --check` compares the file; these are crates that one licence alone would hide."""
+    """`crates-inc --check` compares the whole list. This test names a linked crate for each
+    licence."""
     licences = set(parsed.getVar("LICENSE").split(" & "))
     linked = {
         "auth-server": "Apache-2.0",
@@ -164,7 +165,7 @@ def git_uris(parsed):
 
 
 def test_release_is_fetched_by_its_commit(tmp_path):
-    """By no name: BitBake would ask the server for one at each parse."""
+    """By a name, BitBake would have to query the server at each parse."""
     parsed = recipe.parse(tmp_path, **RELEASE)
     (uri,) = git_uris(parsed)
     assert uri.startswith(f"{RELEASE['AUTH_SERVER_GIT']};") and "tag=" not in uri
@@ -203,7 +204,7 @@ NAMED = [
 def test_files_that_recipes_name_exist():
     assert {"LICENSE", "include-auth-server", "include-auth-server.py"} <= {n for _, n in NAMED}
     for path, name in NAMED:
-        # The licence is the checkout's, and not the layer's.
+        # The licence is that of the checkout, not of the layer.
         folder = ROOT if name == "LICENSE" else path.parent / "files"
         assert (folder / name).is_file(), path
 

@@ -1,4 +1,4 @@
-"""The real nginx, with configurations shaped as meta-webserver's and the Flex's."""
+"""The real nginx, with configurations like those of meta-webserver and the Flex."""
 
 import getpass
 import os
@@ -12,10 +12,10 @@ from support import FILES, LAYER, PATIENCE, ROOT, free_port, request, wait_for
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 INCLUDE = LAYER / "dynamic-layers/webserver/recipes-httpd/nginx/files/include-auth-server"
 
-# In http {}: where nginx writes, in place of folders that only root may.
+# In http {}: directories to write to, in place of those that only root can write to.
 TEMPORARY = """client_body_temp_path {run}/body; proxy_temp_path {run}/proxy;
     fastcgi_temp_path {run}/fastcgi; uwsgi_temp_path {run}/uwsgi; scgi_temp_path {run}/scgi;"""
-# nginx.conf and default_server: one server, which includes nothing.
+# nginx.conf and default_server: a server without includes.
 PLAIN = """
 user {user};
 worker_processes 1;
@@ -36,12 +36,12 @@ server {{
     location / {{ return 200 "elsewhere"; }}
 }}
 """
-# The Flex's nginx-http.conf and nginx-https.conf, in shape and nearly in words.
+# Nearly identical to the Flex's nginx-http.conf and nginx-https.conf.
 FLEX = Path(__file__).parent / "flex"
 
 
 def flex(name, run, port, socket, without_auth=False):
-    """One of them, for folders and ports of a test."""
+    """Returns one of the Flex's configurations, with the directories and ports of a test."""
     text = (FLEX / name).read_text()
     if without_auth:
         text, count = re.subn(r"\n        location /auth \{[^}]*\}\n", "", text)
@@ -62,10 +62,10 @@ def flex(name, run, port, socket, without_auth=False):
 
 
 class Nginx:
-    """A configuration in `folder`, and the nginx that runs it."""
+    """A configuration in `folder`, and the nginx that runs with it."""
 
     def __init__(self, folder, kind):
-        """`kind`: "plain"; "flex", which has /auth; "flex without auth"."""
+        """`kind`: "plain"; "flex", which has a location /auth; or "flex without auth"."""
         self.socket = folder / "auth.sock"
         self.port = free_port()
         self.etc = folder / "etc/nginx"
@@ -101,7 +101,7 @@ class Nginx:
             self.conf = self.etc / "nginx-run.conf"
 
     def install_snippets(self):
-        """As `make install` does, but for the socket's path."""
+        """Installs the snippets as `make install` does, except for the socket's path."""
         name = "opentrons-auth-server.conf"
         upstream = (FILES / "nginx/upstream.conf").read_text()
         assert "unix:/run/opentrons-auth-server.sock" in upstream
@@ -110,13 +110,14 @@ class Nginx:
         shutil.copy(FILES / "nginx/location.conf", self.etc / "server-conf.d" / name)
 
     def include(self):
-        """As the bbappend does."""
+        """Includes the snippets as the bbappend does."""
         return subprocess.run(
             ["sh", INCLUDE, "", self.etc], check=False, capture_output=True, text=True
         )
 
     def configuration(self):
-        """What nginx is run with: without rtmp, whose module Debian's light nginx does not have."""
+        """Returns the configuration that nginx runs with: without rtmp, whose module is missing in
+        Debian's nginx-light."""
         if self.conf.name == "nginx-run.conf":
             self.conf.write_text(self.edited.read_text().partition("\nrtmp {")[0] + "\n")
         return self.conf

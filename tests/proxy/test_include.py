@@ -1,5 +1,5 @@
-"""include-auth-server, which the layer runs on nginx's configuration: what it replaces, what it
-refuses, and what the real nginx makes of it."""
+"""The tool include-auth-server, which the layer runs on nginx's configuration: what it replaces,
+what it refuses, and whether the real nginx accepts the result."""
 
 import os
 import re
@@ -22,7 +22,7 @@ AUTH = "location /auth { proxy_pass http://unix:/run/opentrons-auth-server.sock;
 
 
 class Rootfs:
-    """A root file system with nginx's folder and the snippets of our package."""
+    """A root file system with nginx's configuration directory and the snippets of our package."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -55,7 +55,7 @@ class Rootfs:
         }
 
     def accepted(self):
-        """Runs the tool twice: the second run changes nothing. Then asks nginx."""
+        """Runs the tool twice, the second time without effect, and checks the result with nginx."""
         done = self.include()
         assert done.returncode == 0, done.stderr
         once = self.everything()
@@ -64,7 +64,7 @@ class Rootfs:
             self.ask_nginx()
 
     def ask_nginx(self):
-        """`nginx -t` on a copy, with the folder's own path in it."""
+        """Runs `nginx -t` on a copy in which the paths are those of the test."""
         copy = self.folder / "as-nginx-sees-it"
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(self.etc, copy, symlinks=True)
@@ -80,7 +80,7 @@ class Rootfs:
             assert test.returncode == 0, test.stderr
 
     def refused(self):
-        """Runs the tool, which must change nothing; returns what it says."""
+        """Runs the tool, which must change nothing, and returns its output."""
         before = self.everything()
         done = self.include()
         assert (done.returncode, self.everything()) == (1, before)
@@ -151,7 +151,7 @@ def test_auth_is_replaced_in_whatever_way_it_is_written(rootfs, server, ends):
     after = (rootfs.etc / "nginx-http.conf").read_bytes().decode(errors="surrogateescape")
     auths = server.count("127.0.0.1:2;") + 1
     assert after.count(LOCATION) == auths and after.count(UPSTREAM) == 1
-    # All other bytes are as they were, in their order.
+    # All other bytes are unchanged, in the same order.
     rest = after.replace(LOCATION, "<>")
     for added in (f"    {UPSTREAM}\r\n", f"    {UPSTREAM}\n", f" {UPSTREAM}"):
         rest = rest.replace(added, "", 1)
@@ -201,7 +201,7 @@ def test_auth_in_an_included_file_is_replaced_there(rootfs):
 
 
 def test_meta_webservers_default_server_gets_the_location_alone(rootfs):
-    """Its nginx.conf includes conf.d already."""
+    """meta-webserver's nginx.conf includes conf.d already."""
     conf = "events {}\nhttp {\n    include /etc/nginx/conf.d/*.conf;\n    include /etc/nginx/sites-enabled/*;\n}\n"
     rootfs.write(conf, "nginx.conf")
     rootfs.write(
@@ -263,7 +263,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("text", "line", "reason"), REFUSED.values(), ids=REFUSED)
 def test_what_is_not_understood_is_refused_with_file_line_and_reason(rootfs, text, line, reason):
-    # The other file is fine, and decided first; it is not changed either.
+    # The other file is valid and comes first, and is not changed either.
     rootfs.write(whole(f"server {{ {AUTH} }}"))
     bad = rootfs.write(f"events {{}}\nhttp {{\n    server {{\n{text}\n}} }}\n", "nginx-https.conf")
     said = rootfs.refused()
@@ -292,7 +292,7 @@ def test_distribution_that_looks_otherwise_is_refused(rootfs, files, reason):
 
 def test_file_that_cannot_be_written_leaves_all_as_they_were(rootfs):
     if os.getuid() == 0:
-        # Root may write anywhere: a folder in the way of nothing, a file system without room.
+        # Root can write anywhere, so a limit on file sizes makes writing fail.
         prefix = ["prlimit", "--fsize=64"]
     else:
         rootfs.etc.chmod(0o555)
@@ -310,7 +310,8 @@ def test_file_that_cannot_be_written_leaves_all_as_they_were(rootfs):
 
 @pytest.mark.skipif(not NGINX, reason="nginx is not installed")
 def test_requests_before_and_after_the_replacement(tmp_path, serve):
-    """Through the robot's configuration, http: only what reaches /auth changes, for the better."""
+    """Over HTTP, with the robot's configuration: the replacement affects only requests to /auth,
+    and improves them."""
     nginx = Nginx(tmp_path, "flex")
     nginx.install_snippets()
     other = Echo(nginx.run / "aiohttp.sock")
@@ -382,7 +383,7 @@ def test_requests_through_https(tmp_path, serve):
 
 
 class Echo(socketserver.ThreadingUnixStreamServer):
-    """Answers each request with its socket's name and the path."""
+    """Responds to each request with the name of its socket and the path."""
 
     daemon_threads = True
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(not NGINX, reason="nginx is not installed")
 
 @pytest.fixture
 def nginx(tmp_path):
-    """nginx as plain meta-webserver has it, with our snippets."""
+    """nginx as plain meta-webserver configures it, with our snippets."""
     server = Nginx(tmp_path, "plain")
     server.install_snippets()
     assert server.include().returncode == 0
@@ -76,14 +76,14 @@ def test_server_down_is_502_in_under_a_second_and_recovers(nginx, serve):
     for _ in range(2):
         started = time.monotonic()
         assert nginx.request("GET", "/auth/hello").status == 502
-        assert time.monotonic() - started < 1  # the issue's own bound
+        assert time.monotonic() - started < 1  # required limit
         server = serve("--uds", nginx.socket).wait_ready()
         assert nginx.request("GET", "/auth/hello").status == 200
         server.stop()
 
 
 def test_forwarded_headers_are_nginxs_and_no_upgrade_passes(nginx):
-    """Against a bare socket, to see what nginx sends."""
+    """Uses a bare socket as the upstream, to see what nginx sends."""
     with socket.socket(socket.AF_UNIX) as upstream:
         upstream.bind(str(nginx.socket))
         upstream.listen()
@@ -129,7 +129,7 @@ def test_upstream_connections_are_kept(nginx):
         accepted = []
 
         def accept():
-            # Until the socket is closed.
+            # Runs until the socket is closed.
             with suppress(OSError):
                 while True:
                     client, _ = upstream.accept()

@@ -1,4 +1,4 @@
-"""Restarts of the service under load, through the real nginx: how many requests fail?"""
+"""Restarts of the service under load, through the real nginx: counts the failed requests."""
 
 import http.client
 import socket
@@ -14,12 +14,12 @@ CLIENTS = 8
 
 
 class Load:
-    """Clients that send GET and POST by turns until told to stop, and count. Some of their requests
-    must be answered: that none failed says nothing where there was none."""
+    """Clients that alternate GET and POST until stopped, and count requests. Some requests must
+    succeed, because the absence of failures means nothing without requests."""
 
     def __init__(self, port):
         self.port = port
-        # Sent, and answered as they should be.
+        # Requests with the expected response.
         self.requests = 0
         self.answered = 0
         self.failed = []
@@ -79,7 +79,7 @@ def test_restarts_under_load(tmp_path, serve, figures, socket_is):
         with Load(nginx.port) as load:
             for _ in range(RESTARTS):
                 before = load.answered
-                # Load that stands still would prove nothing.
+                # Without requests, the test would prove nothing.
                 wait_for(
                     lambda seen=before: load.answered > seen + CLIENTS, "requests are answered"
                 )

@@ -1,7 +1,8 @@
-"""push-ot3 against hosts that it must refuse: a real ssh server, on this machine's loopback.
+"""push-ot3 against hosts that it must refuse: a real ssh server on this machine's loopback
+interface.
 
-The server runs in a mount namespace of its own, where a test may change what the host says of
-itself. What happens on a robot is shown by `make test-robot`.
+The server runs in a mount namespace of its own, in which a test can change how the host identifies
+itself. Behaviour on a robot is tested by `make test-robot`.
 """
 
 import os
@@ -20,7 +21,7 @@ needs_ssh_server = pytest.mark.skipif(
 )
 AARCH64 = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\xb7\x00"
 FLEX = '{"robot_type": "OT-3 Standard"}'
-# $1: what root's .ssh, and perhaps uname and VERSION.json, are to be; $2: dropbear; $3: its port.
+# $1: directory with root's .ssh and, optionally, uname and VERSION.json; $2: dropbear; $3: port.
 ENTER = """
 mount -t tmpfs none /root
 cp -r "$1/ssh" /root/.ssh
@@ -44,8 +45,8 @@ def key(tmp_path):
 
 @contextmanager
 def host(folder, key, machine=None, version=None):
-    """An ssh server that lets `key` in; yields its port. `machine`: what uname says; `version`:
-    its /etc/VERSION.json."""
+    """Starts an ssh server that accepts `key`, and yields its port. `machine`: output of uname;
+    `version`: content of /etc/VERSION.json."""
     for name in ("ssh", "etc"):
         (folder / name).mkdir()
     shutil.copy(f"{key}.pub", folder / "ssh/authorized_keys")
@@ -73,7 +74,7 @@ def host(folder, key, machine=None, version=None):
 
 
 def push(binary, host="127.0.0.1", key=None, port=None):
-    """`make push-ot3`: its exit code and the last line of what it says."""
+    """Runs `make push-ot3`, and returns its exit code and the last line of its output."""
     options = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
     if port:
         options += f" -p {port}"
@@ -93,7 +94,7 @@ def push(binary, host="127.0.0.1", key=None, port=None):
 
 @pytest.fixture
 def binary(tmp_path):
-    """A file that starts as an aarch64 binary does."""
+    """A file that begins like an aarch64 binary."""
     path = tmp_path / "binary"
     path.write_bytes(AARCH64)
     return path
@@ -118,7 +119,7 @@ def test_binary_of_another_architecture_is_refused():
 
 
 def test_unreachable_host_is_named(binary):
-    """And what may be the reason, with what to do at the serial console."""
+    """The message also names possible causes, and what to do at the serial console."""
     code, line = push(binary, port=free_port())
     assert code == 1
     assert line.startswith("cannot reach root@127.0.0.1: ") and "refused; " in line
@@ -128,7 +129,7 @@ def test_unreachable_host_is_named(binary):
 
 
 def test_host_that_closes_the_connection_may_have_access_control_on(binary):
-    """As a robot does: its socket takes the connection, and no ssh server starts for it."""
+    """As on a robot: the socket accepts the connection, but no ssh server is started for it."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def close():

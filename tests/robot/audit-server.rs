@@ -1,7 +1,7 @@
-//! Stand-in for the audit server: keeps what it is sent, a line of JSON each, and answers 201.
+//! Stand-in for the audit server: records each request as a line of JSON, and responds with 201.
 //!
-//! `audit-server SOCKET FILE`: makes SOCKET as the robot's does, which runs as root under uvicorn:
-//! root's, for everybody to connect to. A line holds method, path and body.
+//! Usage: `audit-server SOCKET FILE`. SOCKET is owned by root and open to everybody, as on the robot,
+//! where uvicorn creates it as root. A line of FILE contains the method, the path and the body.
 
 use std::fs::{remove_file, set_permissions, File, OpenOptions, Permissions};
 use std::io::{BufRead, BufReader, Read, Result, Write};
@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::{env, thread};
 
-/// Reads requests until the other side has no more.
+/// Handles the requests on a connection until the client closes it.
 fn serve(stream: UnixStream, mut file: File) -> Result<()> {
     let mut out = stream.try_clone()?;
     let mut input = BufReader::new(stream);

@@ -1,4 +1,4 @@
-"""Virtual robots, and what tests put on them."""
+"""Virtual robots, and programs that tests install on them."""
 
 import subprocess
 
@@ -14,7 +14,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def probe(tmp_path_factory):
-    """The program probe.rs, built for the robot."""
+    """The program probe.rs, compiled for the robot."""
     binary = tmp_path_factory.mktemp("probe") / "probe"
     subprocess.run(
         [
@@ -29,7 +29,7 @@ def probe(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def robot(tmp_path_factory, probe):
-    """A robot that has booted, with the probe at /data/probe-program."""
+    """A booted robot with the probe at /data/probe-program."""
 
     def change(root):
         virtual_robot.call("install", "-m", "0755", probe, root / "data/probe-program")

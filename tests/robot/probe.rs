@@ -1,7 +1,8 @@
-//! Tries, from within the service's sandbox, what the sandbox forbids: a line per try.
+//! Attempts, within the service's sandbox, operations that the sandbox forbids, and prints the result
+//! of each on a line.
 //!
-//! `probe --version` prints a version; without `PROBE` in the environment it fails at once, as a
-//! server that does not start.
+//! `probe --version` prints a version. Without the environment variable `PROBE`, it exits at once with
+//! an error, like a server that fails to start.
 
 use std::ffi::{c_int, c_long, c_void};
 use std::io::{Error, Result};
@@ -29,7 +30,7 @@ extern "C" {
     ) -> *mut c_void;
 }
 
-/// The result of a C function that says -1 when it fails.
+/// Converts the result of a C function that returns -1 and sets `errno` on failure.
 fn checked(result: c_int) -> Result<()> {
     if result == -1 {
         return Err(Error::last_os_error());
@@ -53,7 +54,7 @@ fn other_processes() -> Result<()> {
 }
 
 fn writable_code() -> Result<()> {
-    // SAFETY: a new anonymous mapping, which nothing uses.
+    // SAFETY: creates a new anonymous mapping, which nothing else uses.
     let page = unsafe {
         mmap(
             ptr::null_mut(),
@@ -87,7 +88,7 @@ fn main() {
         exit(1);
     }
     let state = env::var("OT_AUTH_SERVER_persistence_directory").unwrap();
-    // SAFETY, here and below: these take what they read from constants.
+    // SAFETY (here and below): all arguments are constants, or point to them.
     let tries = [
         (
             "write to its state",

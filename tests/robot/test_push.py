@@ -1,4 +1,4 @@
-"""`make push-ot3` onto a booted robot that serves."""
+"""`make push-ot3` to a booted robot whose service is running."""
 
 import hashlib
 import socket
@@ -17,7 +17,7 @@ PUSH_UNIT = "opentrons-auth-server-push"
 
 
 def push(robot, binary=BINARY, port=None, known_hosts=None):
-    """`make push-ot3`: its exit code and the one line that it says."""
+    """Runs `make push-ot3`, and returns its exit code and its line of output."""
     port = port or robot.ports[22]
     known_hosts = known_hosts or robot.known_hosts
     options = f"-p {port} -o UserKnownHostsFile={known_hosts}"
@@ -34,7 +34,7 @@ def push(robot, binary=BINARY, port=None, known_hosts=None):
 
 
 def on_robot(robot):
-    """SHA-256 of the binary that is installed."""
+    """Returns the SHA-256 digest of the installed binary."""
     return robot(f"sha256sum /usr/bin/{UNIT}").split()[0]
 
 
@@ -43,7 +43,8 @@ def digest(binary):
 
 
 def assert_serves(robot, sha256):
-    """The binary is this one, and serves; root is read-only; nothing is left behind."""
+    """Checks that this binary is installed and serving, that the root file system is read-only, and
+    that no temporary files are left."""
     assert on_robot(robot) == sha256
     exe = f"/proc/{robot.show(UNIT, 'MainPID')}/exe"
     assert robot(f"sha256sum {exe}").split()[0] == sha256
@@ -56,14 +57,15 @@ def assert_serves(robot, sha256):
 
 @contextmanager
 def stays(robot):
-    """What served before serves after."""
+    """Checks that the same binary is serving before and after."""
     before = on_robot(robot)
     yield
     assert_serves(robot, before)
 
 
 class Wire:
-    """A way to the robot's ssh server that can be cut: at a number of bytes, or at will."""
+    """A TCP relay to the robot's ssh server that can be cut: after a number of bytes, or at any
+    time."""
 
     def __init__(self, to, limit=None):
         self.limit = limit
@@ -107,7 +109,8 @@ class Wire:
 
 
 def variant(tmp_path, byte):
-    """The server's binary with a byte after its end: another file that does the same."""
+    """Returns the server's binary with a byte appended: a different file with the same
+    behaviour."""
     path = tmp_path / "variant"
     path.write_bytes(BINARY.read_bytes() + byte)
     return path
@@ -177,7 +180,7 @@ def test_connection_lost_while_copying(robot, tmp_path):
 
 
 def test_connection_lost_while_exchanging(robot, tmp_path):
-    """The robot goes on by itself."""
+    """The robot completes the exchange on its own."""
     binary = variant(tmp_path, b"4")
     wire = Wire(robot.ports[22])
     results = []
@@ -204,7 +207,7 @@ def test_connection_lost_while_exchanging(robot, tmp_path):
 
 
 def wire_port(robot, wire):
-    """The wire's port, for which the robot's host key is known as well."""
+    """The port of the relay, for which the robot's host key is known as well."""
     _, algorithm, key, *_ = robot.known_hosts.read_text().splitlines()[0].split()
     with open(robot.known_hosts, "a") as known:
         known.write(f"[127.0.0.1]:{wire.port} {algorithm} {key}\n")
@@ -225,7 +228,7 @@ def test_wrong_host_key(robot, tmp_path):
 
 @pytest.fixture
 def ot2(robot):
-    """The robot says that it is an OT-2."""
+    """Makes the robot identify itself as an OT-2."""
     robot(
         'echo \'{"robot_type": "OT-2 Standard"}\' >/tmp/v && mount --bind /tmp/v /etc/VERSION.json'
     )

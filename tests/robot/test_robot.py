@@ -1,4 +1,5 @@
-"""The auth server on a booted robot. The tests go from boot to boot, in this order."""
+"""The auth server on a booted robot. The tests depend on each other: they continue from boot to
+boot in this order."""
 
 import http.client
 import re
@@ -15,7 +16,7 @@ from virtual_robot import BOOT_PATIENCE, UNIT
 HELLO = '{"message":"hello world"}'
 STATE = "/var/lib/opentrons-auth-server"
 RESTARTS = 50
-# What only the sandbox forbids: root may do it all.
+# Operations that only the sandbox forbids, as root may do everything.
 FORBIDDEN = (
     "write to /var/lib",
     "write to /data",
@@ -33,7 +34,7 @@ FORBIDDEN = (
     "make a set-user-ID file",
     "make a user namespace",
 )
-# Runs the probe in place of the server, in a unit that has all the lines of the service's sandbox.
+# Runs the probe in place of the server, in a unit with all sandbox settings of the service.
 PROBE_UNIT = f"""
 sed -e '/^Type=/d; /^NotifyAccess=/d; /^WatchdogSec=/d; /^Restart/d; /socket$/d; /target$/d' \
     -e '/^\\[Service\\]/a Type=oneshot\\nEnvironment=PROBE=1' \
@@ -59,7 +60,7 @@ def main_pid(robot):
 
 
 def wait_for_another(robot, pid):
-    """Waits until another process than `pid` is the service's."""
+    """Waits until the service's main process is another one than `pid`."""
     wait_for(lambda: main_pid(robot) not in ("0", pid), "the service is restarted", BOOT_PATIENCE)
     assert over_socket(robot) == HELLO
 
@@ -72,7 +73,7 @@ def assert_boots_clean(robot):
     assert robot.wait_booted() == "running"
     assert robot("systemctl --failed --no-legend --plain") == ""
     assert over_socket(robot) == HELLO
-    # Who depends on the server starts when it answers; it starts when what it wants has started.
+    # Units that depend on the server start after it is ready; it starts after the units it wants.
     started = int(robot.show("opentrons-robot-server", "InactiveExitTimestampMonotonic"))
     assert started >= active_since(robot, UNIT) > 0
 
@@ -117,7 +118,7 @@ def test_runs_as_its_own_user(robot):
 
 
 def test_sandbox_forbids_what_it_should(robot):
-    """Each try succeeds outside of the sandbox, so that its failure means something."""
+    """Each operation succeeds outside the sandbox, so that its failure inside is significant."""
     as_root = tries(robot(AS_ROOT))
     assert {name: as_root[name] for name in FORBIDDEN} == dict.fromkeys(FORBIDDEN, "done")
     robot(f"rm -f {STATE}/probe /var/lib/probe /data/probe /run/probe")
@@ -174,19 +175,19 @@ def test_setting_the_wall_clock_neither_ends_nor_extends_a_login(robot):
     token = api.login("ada")["access_token"]
     robot("date -s '-1 hour'")
     wait_for(lambda: not api.active(token), "the login ends")
-    # A reboot counts what the wall clock says has passed, as the clock chip has it.
+    # Set the clock right again: across a reboot, elapsed time is measured by the wall clock.
     robot(f"date -s @{int(time.time())}")
 
 
 def log_in_for_a_day(robot):
-    """The tokens of a login that lasts for all boots to come."""
+    """Logs in with a token lifetime that lasts for all following boots, and returns the tokens."""
     api = api_of(robot)
     api.settings(idleLogout=86_400)
     return api.login("ada")
 
 
 def assert_logged_in(robot, tokens):
-    """The access token is good, and the refresh token gives new ones; returns those."""
+    """Checks that the access token is active and the refresh token works; returns the new pair."""
     api = api_of(robot)
     assert api.introspect(tokens["access_token"])["username"] == "ada"
     assert api.get("/auth/users/self", tokens["access_token"]).status == 200
@@ -207,7 +208,8 @@ def test_accounts_and_logins_survive_a_reboot(robot):
 
 
 def test_accounts_and_logins_survive_a_power_cut(robot, figures):
-    """What was answered is there afterwards, though the power went while more was written."""
+    """Every acknowledged change is still present, although the power was cut during further
+    writes."""
     api = api_of(robot)
     tokens = log_in_for_a_day(robot)
     written, failures = [], []
@@ -230,11 +232,11 @@ def test_accounts_and_logins_survive_a_power_cut(robot, figures):
     robot.cut()
     writer.join()
     assert failures == []
-    # The clock chip has no battery: the robot comes up years ago.
+    # The real-time clock has no battery: the robot boots with a date years ago.
     robot.boot("-rtc", "base=2020-01-01")
     assert_boots_clean(robot)
     tokens = assert_logged_in(robot, tokens)
-    # The network sets it.
+    # The clock is set over the network.
     robot(f"date -s @{int(time.time())}")
     wait_for(
         lambda: api.introspect(tokens["access_token"])["exp"] > time.time(),
@@ -243,12 +245,12 @@ def test_accounts_and_logins_survive_a_power_cut(robot, figures):
     users = api.get("/auth/users?pageLength=1000").json["data"]
     names = {user["username"] for user in users}
     assert {"ada", *written} <= names
-    # At most the one that was being written when the power went.
+    # At most the one that was being written when the power was cut.
     assert len(names) <= len(written) + 2
     assert api.login(written[-1])["scope"]
     assert robot(f"{UNIT} audit verify").startswith("the audit log is intact")
     assert "the journal confirms" in robot(f"{UNIT} audit verify --journal")
-    # Access control is a switch that no power cut turns back.
+    # A power cut does not turn access control off.
     api.enable_access_control(tokens["access_token"])
     robot.cut()
     robot.by_serial = True
@@ -263,7 +265,7 @@ def test_accounts_and_logins_survive_a_power_cut(robot, figures):
 
 
 def test_power_cut_leaves_a_robot_that_boots_clean(robot):
-    """The power goes while the service restarts and requests come."""
+    """The power is cut while the service restarts under load."""
     pid = main_pid(robot)
     with Load(robot.ports[31950]) as load:
         restarts = threading.Thread(
@@ -282,7 +284,7 @@ def test_power_cut_leaves_a_robot_that_boots_clean(robot):
 
 
 def test_boots_clean_when_others_are_late_or_missing(robot):
-    """No state folder, no nginx, and an audit server that takes its time."""
+    """No state directory, no nginx, and an audit server that starts slowly."""
     robot(f"mount -o remount,rw / && systemctl stop {UNIT} && rm -r {STATE}")
     robot("systemctl mask nginx-http nginx-https")
     robot(

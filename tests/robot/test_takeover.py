@@ -1,5 +1,6 @@
 """The auth server on a robot that was in use: the Python server's state is on its disk at the first
-boot. The tests go on from one another, at the serial console: ssh does not let in at first."""
+boot. The tests depend on each other, and use the serial console, because ssh is refused at first.
+"""
 
 import http.client
 import json
@@ -18,7 +19,7 @@ from virtual_robot import BOOT_PATIENCE, UNIT, Robot
 SAMPLES = ROOT / "tests/python-state"
 AUDIT_STATE = "/var/lib/opentrons-audit-server"
 OVERRIDE = "/etc/opentrons-allow-remote-access"
-# In `upgraded`, with the password that each can log in with; the locked ones below.
+# Users in `upgraded` with their passwords, without the locked ones, which follow below.
 ACCOUNTS = {
     "admin1": "adminpassword1",
     "user1": "Temp0rary",
@@ -30,7 +31,7 @@ ACCOUNTS = {
     "we.ird+n@me!": "p@ss:w/ord\\1",
 }
 LOCKED = {"adminlocked": "userpassword2", "faillocked": "userpassword3"}
-# The other servers, which ask all the time: one line an answer or a failure.
+# The other servers, which send requests all the time: one line per response or failure.
 ASK = f"""
 systemd-run --quiet --unit=others sh -c 'while :; do
     curl --silent --max-time 5 --unix-socket /run/{UNIT}.sock --write-out "\\n" \
@@ -38,7 +39,7 @@ systemd-run --quiet --unit=others sh -c 'while :; do
     sleep 0.1
 done >/run/asked'
 """
-# What is typed, 4 s between the steps.
+# Commands to type, with 4 s between the steps.
 FIELD_RESET = (
     f"systemctl stop {UNIT} && sleep 4 && rm -rf {STATE} && sleep 4 && systemctl start {UNIT}"
 )
@@ -61,7 +62,7 @@ def robot(tmp_path_factory):
 
 
 class Https(Api):
-    """The contract over TLS, with a certificate of the robot's own."""
+    """Client of the HTTP API over TLS, with the robot's own certificate."""
 
     def form(self, path, parameters, headers=None):
         context = ssl.create_default_context()
@@ -87,13 +88,13 @@ def access_control(api):
 
 
 def taken(robot):
-    """What the audit server was sent: method, path, data."""
+    """Returns the requests that the audit server received: method, path and data."""
     lines = robot(f"cat {AUDIT_STATE}/taken").splitlines()
     return [(method, path, body["data"]) for method, path, body in map(json.loads, lines)]
 
 
 def ssh(robot):
-    """Whether ssh lets in."""
+    """Returns whether ssh accepts a login."""
     done = subprocess.run(
         [*robot.ssh, "uname -m"], check=False, capture_output=True, text=True, timeout=BOOT_PATIENCE
     )
@@ -106,7 +107,7 @@ def change_root(robot, command):
 
 
 def test_first_boot_is_clean(robot):
-    """But for what depends on remote access: it is refused, as it was."""
+    """Except for units that depend on remote access, which stays refused."""
     robot.wait_booted()
     failed = robot("systemctl --failed --no-legend --plain").split()
     assert [word for word in failed if word.endswith(".service")] in (
@@ -119,7 +120,7 @@ def test_first_boot_is_clean(robot):
 
 def test_first_boot_says_what_it_took(robot):
     lines = [line["MESSAGE"] for line in robot.journal()]
-    (line,) = [line for line in lines if line.startswith("took over")]
+    (line,) = [line for line in lines if line.startswith("imported")]
     assert f"{STATE}/1_c3a91d4e2b70/auth_server.db" in line
     assert "users: 10 " in line and line.endswith("access control: on")
 
@@ -183,11 +184,11 @@ def test_override_file_lets_ssh_in(robot):
 
 
 def test_field_reset_while_others_ask(robot, api):
-    """Nothing starts the service again in the middle of it, and nothing comes back."""
+    """Nothing starts the service during the reset, and no state reappears."""
     robot(ASK)
     wait_for(lambda: "true" in robot("cat /run/asked"), "the others ask")
     robot(FIELD_RESET)
-    # From the first answer after the reset on, and never again.
+    # Access control is off from the first response after the reset on.
     wait_for(lambda: "false" in robot("tail -n 1 /run/asked"), "the others have an answer")
     asked = robot("cat /run/asked")
     assert "true" not in asked[asked.index("false") :]
@@ -199,7 +200,7 @@ def test_field_reset_while_others_ask(robot, api):
         robot(f"systemctl restart {UNIT}")
     robot("systemctl stop others")
     stops = robot(f"journalctl -b -o cat -u {UNIT} _COMM=systemd | grep -c '^Stopped '")
-    assert int(stops) == 3  # the reset's, and the two restarts': no other
+    assert int(stops) == 3  # from the reset and the two restarts only
     assert ssh(robot)
 
 
@@ -221,7 +222,7 @@ def test_stopped_service_stays_stopped_and_ssh_is_refused(robot):
 
 
 def test_crash_leaves_the_socket_as_it_is(robot):
-    """Requests wait in it meanwhile. A stop closes it then too, as one right after a start."""
+    """Requests wait in the socket meanwhile. A stop, even right after a start, closes it."""
     since = robot.show(f"{UNIT}.socket", "ActiveEnterTimestampMonotonic")
     pid = main_pid(robot)
     robot(f"kill -9 {pid}")

@@ -1,8 +1,9 @@
-"""The virtual robot: a Debian arm64 shaped as the Flex, with the auth server on it, under QEMU.
+"""The virtual robot: a Debian arm64 system laid out like the Flex, with the auth server on it,
+under QEMU.
 
     virtual_robot.py
 
-boots one, with the binary that ROBOT_BINARY names, and leaves it running until Ctrl-C.
+boots one with the binary that ROBOT_BINARY names, and keeps it running until Ctrl-C.
 """
 
 import base64
@@ -31,16 +32,16 @@ INCLUDE = LAYER / "dynamic-layers/webserver/recipes-httpd/nginx/files/include-au
 UNIT = "opentrons-auth-server"
 REMOTE_ACCESS = "opentrons-remote-access-allowed.service"
 PROMPT = "console# "
-# An emulated boot, on a machine that is busy with other things.
+# Timeout of an emulated boot on a busy machine.
 BOOT_PATIENCE = 300.0
-# The longest command is fifty restarts.
+# Timeout of a command; the longest one does fifty restarts.
 COMMAND_PATIENCE = 900.0
 TOOLS = "qemu-system-aarch64", "mke2fs", "mmdebstrap", "dropbearkey", "ssh", "systemctl", "depmod"
 PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 
 
 def missing():
-    """Why no virtual robot can be made here, or None."""
+    """Returns why no virtual robot can run on this machine, or None."""
     tools = [tool for tool in TOOLS if not shutil.which(tool, path=PATH)]
     if tools:
         return f"not installed: {', '.join(tools)}"
@@ -50,7 +51,7 @@ def missing():
 
 
 def call(*command, **options):
-    # A make that a test runs is no part of the one that runs the tests.
+    # A make that a test runs must not act as a sub-make of the one that runs the tests.
     of_make = "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS"
     environment = {name: value for name, value in os.environ.items() if name not in of_make}
     environment["PATH"] = PATH
@@ -59,7 +60,7 @@ def call(*command, **options):
 
 
 class Serial:
-    """Root's shell at the robot's serial line."""
+    """A root shell on the robot's serial line."""
 
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
@@ -71,7 +72,7 @@ class Serial:
         self.socket.sendall(line.encode() + b"\n")
 
     def expect(self, pattern, patience=COMMAND_PATIENCE):
-        """Waits until what the robot has printed since matches; returns the match."""
+        """Waits until the robot's new output matches, and returns the match."""
         deadline = time.monotonic() + patience
         while not (match := re.search(pattern, self.text)):
             self.socket.settimeout(max(0.01, deadline - time.monotonic()))
@@ -85,12 +86,12 @@ class Serial:
         return match
 
     def wait_shell(self):
-        """Waits until the shell takes commands."""
+        """Waits until the shell accepts commands."""
         self.expect(re.escape(PROMPT), BOOT_PATIENCE)
 
     def call(self, command):
-        """Exit code and output of a command. Goes and comes encoded: the line echoes what is typed,
-        and the kernel writes to it as well."""
+        """Runs a command, and returns its exit code and output. Both directions are encoded,
+        because the line echoes input and the kernel writes to it as well."""
         number = next(self.numbers)
         encoded = base64.b64encode(command.encode()).decode()
         self.send(
@@ -105,13 +106,14 @@ class Serial:
 
 
 class Robot:
-    """A robot whose disks lie in `folder`. `boot()` and `cut()` as often as you like.
+    """A robot with its disks in `folder`. `boot()` and `cut()` may be called repeatedly.
 
-    `robot("command")` is typed over ssh, or while `by_serial` at the serial console.
+    `robot("command")` runs a command over ssh or, if `by_serial` is set, on the serial console.
     """
 
     def __init__(self, folder, binary=BINARY, change=None):
-        """`change(root)`, when given, may change the root file system before it becomes a disk."""
+        """`change(root)`, if given, may change the root file system before the disk image is
+        made."""
         self.folder = Path(folder)
         self.process = None
         self.serial = None
@@ -140,7 +142,7 @@ class Robot:
         self.disk("data", root / "data", "64M")
         for path in (root / "var").iterdir():
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-        # As full as a robot's: the space left is for one more binary, not for many.
+        # As full as a robot's disk: there is space for one more binary, but not for many.
         self.disk("root", root, "192M")
         shutil.rmtree(root)
 
@@ -148,8 +150,8 @@ class Robot:
         call("mke2fs", "-q", "-t", "ext4", "-d", tree, self.folder / f"{name}.ext4", size)
 
     def boot(self, *options):
-        """Powers on, and waits until ssh lets in, or while `by_serial` for the serial console's
-        shell. `options`: more of QEMU's."""
+        """Powers the robot on, and waits until ssh accepts a login or, if `by_serial` is set, for
+        the shell on the serial console. `options`: further options of QEMU."""
         forwards = ",".join(
             f"hostfwd=tcp:127.0.0.1:{here}-:{there}" for there, here in self.ports.items()
         )
@@ -189,13 +191,13 @@ class Robot:
         return self
 
     def wait_ssh(self):
-        """Waits until ssh lets in."""
+        """Waits until ssh accepts a login."""
         wait_for(lambda: self.ssh_says() or self.process.poll() is not None, "ssh", BOOT_PATIENCE)
         assert self.process.poll() is None
 
     def ssh_says(self, patience=5):
-        """What the ssh server says first: nothing when it does not let in."""
-        try:  # QEMU accepts by itself: only what dropbear says counts
+        """Returns the first bytes from the ssh server; empty if it refuses connections."""
+        try:  # QEMU itself accepts connections, so only data from dropbear counts
             with socket.create_connection(("127.0.0.1", self.ports[22]), patience) as client:
                 return client.recv(100)
         except OSError:
@@ -213,7 +215,7 @@ class Robot:
         return ["ssh", *self.ssh_options, "root@127.0.0.1"]
 
     def __call__(self, command, check=True):
-        """What a shell command on the robot prints."""
+        """Runs a shell command on the robot, and returns its output."""
         if self.by_serial:
             code, output = self.serial.call(command)
             assert not check or code == 0, (command, output)
@@ -233,15 +235,15 @@ class Robot:
         return done.stdout.strip()
 
     def show(self, unit, name):
-        """A property of a unit."""
+        """Returns a property of a unit."""
         return self(f"systemctl show --value -p {name} {unit}")
 
     def wait_booted(self):
-        """Waits for the end of the boot; returns systemd's word for it."""
+        """Waits until the boot is complete, and returns the system state that systemd reports."""
         return self("systemctl is-system-running --wait", check=False)
 
     def journal(self, *options):
-        """The auth server's journal of this boot, as dictionaries."""
+        """Returns the auth server's journal entries of this boot, as dictionaries."""
         lines = self(f"journalctl -b -o json -u {UNIT} {' '.join(options)}").splitlines()
         return [json.loads(line) for line in lines]
 

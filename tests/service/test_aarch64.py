@@ -1,4 +1,4 @@
-"""The robot's binary, which `make build-aarch64` makes, under user-mode emulation."""
+"""The robot's binary, built by `make build-aarch64`, under user-mode emulation."""
 
 import os
 import re
@@ -13,7 +13,7 @@ AARCH64 = ROOT / "target/aarch64-unknown-linux-gnu/release/opentrons-auth-server
 QEMU = shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
 READELF = shutil.which("aarch64-linux-gnu-readelf")
 LIBRARIES = "/usr/aarch64-linux-gnu"
-GLIBC = (2, 39)  # scarthgap's
+GLIBC = (2, 39)  # glibc version of scarthgap
 MIB = 1024 * 1024
 
 pytestmark = pytest.mark.skipif(
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def emulated(tmp_path, monkeypatch):
-    """Has `serve` start the robot's binary."""
+    """Makes `serve` start the robot's binary."""
     script = tmp_path / "emulated"
     script.write_text(f'#!/bin/sh\nexec {QEMU} -L {LIBRARIES} {AARCH64} "$@"\n')
     script.chmod(0o755)

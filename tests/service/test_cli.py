@@ -1,4 +1,4 @@
-"""Command line and environment."""
+"""Command line options and environment variables."""
 
 import shutil
 import stat
@@ -69,7 +69,7 @@ def test_environment_is_read(serve, tmp_path):
     path, state, port = tmp_path / "auth.sock", tmp_path / "state", free_port()
     common = {"persistence_directory": state, "log_level": "debug", "workers": 3}
     own = {"uds": path, "uds_mode": "0600"}, {"host": "127.0.0.2", "port": port}
-    # All options, and none without a look at what it does.
+    # Fails if an option is missing from this test.
     assert {*common, *own[0], *own[1]} == {
         variable.removeprefix("OT_AUTH_SERVER_") for variable, _ in OPTIONS.values()
     }
@@ -106,7 +106,7 @@ def test_uds_and_port_in_the_environment_are_refused(tmp_path):
 
 
 def workers(server):
-    """How many threads of a server answer requests."""
+    """Returns the number of worker threads of a server."""
     names = Path(f"/proc/{server.process.pid}/task").glob("*/comm")
     return sum(name.read_text().startswith("actix-rt") for name in names)
 
@@ -149,7 +149,8 @@ def test_full_standard_output_is_an_error():
 
 
 def test_variable_of_the_robots_unit_that_is_not_known_is_ignored(serve):
-    """The Python server's newest unit sets it; an image may go on setting it for ours."""
+    """The Python server's newest unit sets the variable, and an image may still set it for this
+    server."""
     server = serve(env={"OT_AUTH_SERVER_robot_server_uds": "/run/aiohttp.sock"}).wait_ready()
     assert server.request("GET", "/auth/hello").status == 200
     assert "robot_server" not in server.log and "aiohttp" not in server.log

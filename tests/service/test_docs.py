@@ -1,4 +1,4 @@
-"""The API page in a real browser, on a network that has nothing but this machine."""
+"""The API documentation page in a real browser, on a network that contains only this machine."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ import pytest
 from support import BINARY, PATIENCE
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-# In a network namespace of its own: the server, and the browser that looks at it.
+# Runs the server and the browser in a network namespace of their own.
 LOOK = """
 ip link set lo up
 "$1" --port 33950 --log-level warning & server=$!
@@ -35,12 +35,12 @@ BROWSER = [
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """The page as the browser has it (HTML), and what the browser complained of."""
+    """The page as HTML after the browser has loaded it, and the browser's error messages."""
     return look(tmp_path_factory.mktemp("profile"), "http://127.0.0.1:33950/auth/redoc")
 
 
 def look(profile, url):
-    """What the browser makes of a URL (HTML), and what it complains of."""
+    """Loads a URL in the browser, and returns the HTML and the error messages."""
     if not CHROMIUM:
         pytest.skip("chromium is not installed")
     if os.getuid() != 0:
@@ -69,8 +69,8 @@ def test_page_shows_every_route(page, server):
 
 
 def test_browser_has_nothing_to_complain_of(page):
-    """Nothing was refused by the Content-Security-Policy. (Of what fails to load the browser says
-    nothing: that the page loads nothing is the next test's.)"""
+    """The content security policy blocks nothing. (The browser reports no failed loads; the next
+    test checks that the page loads nothing.)"""
     assert page[1] == []
 
 
@@ -81,7 +81,7 @@ def test_page_asks_for_nothing_else(page):
 
 
 def test_browser_would_complain(tmp_path):
-    """Of a style that a page's policy refuses."""
+    """The browser reports a style that the policy blocks."""
     policy = "<meta http-equiv=Content-Security-Policy content=\"style-src 'none'\">"
     file = tmp_path / "page.html"
     file.write_text(f"{policy}<style>a {{}}</style>")

@@ -1,4 +1,4 @@
-"""What the server answers, over TCP, a Unix path and a handed-over socket."""
+"""HTTP responses of the server over TCP, a Unix socket path and a socket passed by systemd."""
 
 import json
 import re
@@ -104,7 +104,7 @@ def test_connection_serves_many_requests(address):
     for _ in range(100):
         client.request("GET", "/auth/hello")
         assert json.loads(client.getresponse().read()) == {"message": "hello world"}
-        # http.client would connect again without a word.
+        # http.client would silently reconnect.
         assert client.sock is first
 
 
@@ -146,13 +146,14 @@ def test_body_cut_short_is_not_taken_for_whole(address):
         client.connect()
         client.sock.sendall(b"POST /auth/hello HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n\r\n" + body)
         client.sock.shutdown(socket.SHUT_WR)
-        # What is taken for whole is answered 405.
+        # If the head were taken as complete, the response would be 405.
         assert read_all(client.sock).startswith(b"HTTP/1.1 400 "), head
         assert request(address, "GET", "/auth/hello").status == 200
 
 
 def test_slow_heads_get_408(address):
-    """The first head on a connection, and a later one, which actix-http alone would wait for."""
+    """Both for the first head on a connection and for a later one, for which actix-http alone would
+    wait forever."""
     for first in (b"", b"GET /auth/hello HTTP/1.1\r\nHost: x\r\n\r\n"):
         client = connection(address)
         client.connect()
@@ -173,7 +174,7 @@ def test_slow_body_gets_408(address):
 
 
 def test_more_clients_than_places_are_all_served(address):
-    """The server serves 512 connections at once; the ones after wait for a place."""
+    """The server handles 512 connections at a time; further ones wait."""
     clients = []
     for _ in range(600):
         client = connection(address)
@@ -186,7 +187,7 @@ def test_more_clients_than_places_are_all_served(address):
 
 
 def test_openapi_document_is_served(address):
-    """What stands in it, tests/contract/test_access.py holds against the routes."""
+    """Its content is compared with the routes in tests/contract/test_access.py."""
     document = request(address, "GET", "/auth/openapi.json").json
     assert document["openapi"].startswith("3.1")
 

@@ -1,4 +1,4 @@
-"""From start to stop: what systemd is told, and what becomes of requests in flight."""
+"""The service's life cycle: notifications to systemd, and requests in flight when it stops."""
 
 import ctypes
 import os
@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from support import PATIENCE, request
 
-# Of the log's line about requests that were not finished in time.
+# Part of the log line about requests that were not finished in time.
 CUT_OFF = "cut off"
-# Of <sys/ptrace.h> and <linux/wait.h>.
+# Constants from <sys/ptrace.h> and <linux/wait.h>.
 PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
 WALL = 0x40000000
 
@@ -34,7 +34,7 @@ def test_signals_stop_with_exit_code_0(server, number):
 
 
 def idle_connections(server):
-    """Connections, some at each worker, on which a request was answered."""
+    """Opens connections to every worker, on each of which one request was served."""
     clients = [server.connect() for _ in range(20)]
     for client in clients:
         client.sendall(b"GET /auth/hello HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -43,7 +43,8 @@ def idle_connections(server):
 
 
 def test_stop_does_not_wait_for_idle_connections(server):
-    """Keep-alive lasts 75 s and the grace 5 s: an idle client must not make a stop last as long."""
+    """The keep-alive timeout is 75 s and the grace period 5 s: an idle client must not delay a stop
+    for either."""
     clients = idle_connections(server)
     assert server.stop() == 0
     assert CUT_OFF not in server.log
@@ -57,7 +58,7 @@ def test_request_in_flight_is_finished_and_is_the_last(server):
     idle = idle_connections(server)
     server.signal(signal.SIGTERM)
     server.wait_message("STOPPING", "1")
-    # No worker closes an idle connection before it knows that the server stops.
+    # A worker closes idle connections only once it knows that the server is stopping.
     for other in idle:
         assert other.recv(4096) == b""
     client.sendall(b"def")
@@ -107,7 +108,7 @@ def test_watchdog_of_another_process_is_not_fed(serve):
 
 @contextmanager
 def stopped_thread(number):
-    """Stops one thread of a process, and no other."""
+    """Stops a single thread of a process."""
     ptrace = ctypes.CDLL(None, use_errno=True).ptrace
     ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
 

@@ -1,4 +1,4 @@
-"""Where the server listens, and what it refuses to touch."""
+"""Addresses on which the server listens, and files that it refuses to replace."""
 
 import os
 import signal
@@ -83,7 +83,7 @@ def test_folder_without_permission_is_named(tmp_path):
     folder = tmp_path / "read-only"
     folder.mkdir(mode=0o555)
     path = folder / "auth.sock"
-    # Root may write everywhere, but for this capability.
+    # Without this capability, permissions restrict root, too.
     prefix = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
     assert_refused(run("--uds", path, prefix=prefix), str(path), "Permission denied")
 
@@ -104,7 +104,7 @@ def test_unknown_host_is_named():
 def test_chosen_port_is_used_and_free_port_is_logged(serve):
     port = free_port()
     for server in serve("--port", port).wait_ready(), serve().wait_ready():
-        # At the port that the log names.
+        # The port is in the log.
         assert server.request("GET", "/auth/hello").status == 200
         assert (server.port == port) is (port is not None)
         port = None
@@ -125,7 +125,8 @@ def test_handed_over_socket_comes_before_the_options(serve, tmp_path):
 
 
 def test_handed_over_socket_file_stays(serve, tmp_path):
-    """actix-server would remove it, and every request after the next restart would fail."""
+    """actix-server would remove the file, so that every request after the next restart would
+    fail."""
     path = tmp_path / "given.sock"
     with socket.socket(socket.AF_UNIX) as given:
         given.bind(str(path))
@@ -142,11 +143,13 @@ def test_handed_over_socket_that_cannot_be_served_is_refused(serve):
         datagram.bind(("127.0.0.1", 0))
         server = serve(listen=datagram)
         assert server.wait() == 1
-        assert "file descriptor 3" in server.log and "no listening Unix or TCP socket" in server.log
+        assert (
+            "file descriptor 3" in server.log and "not a listening Unix or TCP socket" in server.log
+        )
 
 
 def test_socket_survives_running_out_of_file_descriptors(serve, tmp_path):
-    """actix-server would delete the socket's file for good when accept fails."""
+    """actix-server would delete the socket file permanently when accept(2) fails."""
     path = tmp_path / "auth.sock"
     server = serve("--uds", path).wait_ready()
     import resource
@@ -163,7 +166,8 @@ def test_socket_survives_running_out_of_file_descriptors(serve, tmp_path):
 
 
 def assert_refused(done, *texts):
-    """One line on standard error that has all of `texts`, and exit code 1."""
+    """Checks that the exit code is 1, and that one line on standard error contains all of
+    `texts`."""
     assert done.returncode == 1
     errors = [line for line in done.stderr.splitlines() if "ERROR" in line]
     assert len(errors) == 1, done.stderr

@@ -1,4 +1,4 @@
-"""Lines for the journal, lines for a terminal, from the first to the last."""
+"""Format of log lines for the journal and for a terminal, from the first line to the last."""
 
 import os
 import pty
@@ -8,7 +8,7 @@ from support import run, wait_for
 
 
 def journal(serve, tmp_path, *arguments, **env):
-    """A server whose stderr is, by JOURNAL_STREAM, the journal."""
+    """A server whose standard error is the journal, according to JOURNAL_STREAM."""
     path = tmp_path / "journal"
     file = open(path, "wb")  # noqa: SIM115 - the server keeps it
     status = os.fstat(file.fileno())
@@ -89,7 +89,7 @@ def test_requests_are_not_logged_at_info(server):
 def test_watchdog_requests_are_not_logged(serve):
     server = serve("--log-level", "debug", env={"WATCHDOG_USEC": "100000"}).wait_ready()
     server.wait_message("WATCHDOG", "1")
-    # A client's, to see how one that is logged looks.
+    # A client's request, to show what a logged request looks like.
     server.request("GET", "/auth/nothing")
     server.wait_message("WATCHDOG", "1")
     server.stop()
@@ -113,13 +113,13 @@ def test_state_folder_errors_name_the_folder(tmp_path):
     file = tmp_path / "file"
     file.write_text("")
     for path, reason in (
-        (file, "no directory"),
+        (file, "not a directory"),
         (tmp_path / "a" / "b", "No such file"),
         ("/proc/x", "No such file"),
     ):
         done = run("--persistence-directory", path)
         assert done.returncode == 1
-        assert f"cannot keep state in {path}: " in done.stderr and reason in done.stderr
+        assert f"cannot use the state directory {path}: " in done.stderr and reason in done.stderr
 
 
 def test_control_characters_cannot_forge_a_line(tmp_path):

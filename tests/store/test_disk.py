@@ -1,4 +1,4 @@
-"""Disks that are full or read-only, and database files that are not what they were."""
+"""Full and read-only disks, and damaged or foreign database files."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 
 @pytest.fixture
 def mounted(tmp_path):
-    """A small disk of its own for the state."""
+    """Mounts a small file system for the state."""
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "state", disk], check=True)
@@ -33,12 +33,12 @@ def reads_go_on(api, token):
 
 
 def writes_fail(api, server):
-    """Each with a clear error, and with nothing changed."""
+    """Checks that each write fails with a clear error and changes nothing."""
     before = api.get("/auth/users").json
     lines = len(server.log.splitlines())
     assert error_of(api.update("ada", fullName="New")) == (500, "internalError")
     assert error_of(api.patch("/auth/settings", {"idleLogout": 1})) == (500, "internalError")
-    # A wrong password that could not be counted is not answered as one.
+    # If a failed login cannot be counted, the response does not reveal that the password is wrong.
     assert error_of(api.try_login("ada", "wrong-password")) == (500, "internalError")
     assert error_of(api.try_login("ada")) == (500, "internalError")
     assert api.get("/auth/users").json == before
@@ -48,7 +48,7 @@ def writes_fail(api, server):
 
 
 def writes_work_again(api):
-    """Without a restart."""
+    """Checks that writes succeed again without a restart."""
     assert api.update("ada", fullName="Later").status == 200
     assert api.login("ada")
     remaining = api.try_login("ada", "wrong-password").json["opentrons_login_attempts_remaining"]
@@ -64,7 +64,7 @@ def test_full_disk(start, mounted):
     with open(fill, "wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
         while True:
             file.write(b"x" * 4096)
-    # What the write-ahead log has room for in its file still goes through.
+    # Writes that fit into the existing file of the write-ahead log still succeed.
     number = 0
     while api.update("ada", fullName=f"{number} {'x' * 200}").status == 200:
         number += 1
@@ -89,7 +89,7 @@ def test_read_only_disk_is_named_at_the_start_and_loses_nothing(start, mounted):
     remount(mounted, "ro")
     done = run("--persistence-directory", state)
     assert done.returncode == 1
-    assert f"cannot keep state in {state}: Read-only file system" in done.stderr
+    assert f"cannot use the state directory {state}: Read-only file system" in done.stderr
     remount(mounted, "rw")
     _, api = start(state=state)
     assert api.login("ada")
@@ -97,7 +97,7 @@ def test_read_only_disk_is_named_at_the_start_and_loses_nothing(start, mounted):
 
 @root
 def test_folder_that_becomes_read_only_does_not_stop_the_service(serve, tmp_path):
-    """As a user who is held by permissions, which root is not."""
+    """Runs as an unprivileged user, because permissions do not restrict root."""
     nobody = 65534
     home = Path(tempfile.mkdtemp(prefix="auth-"))
     state = home / "state"
@@ -124,7 +124,7 @@ def test_folder_that_becomes_read_only_does_not_stop_the_service(serve, tmp_path
             command, env=ENVIRONMENT, check=False, capture_output=True, text=True
         )
         assert refused.returncode == 1
-        assert f"cannot keep state in {state}: Permission denied" in refused.stderr
+        assert f"cannot use the state directory {state}: Permission denied" in refused.stderr
     finally:
         process.kill()
         process.wait()
@@ -134,7 +134,7 @@ def test_folder_that_becomes_read_only_does_not_stop_the_service(serve, tmp_path
 
 @pytest.fixture
 def stopped(start, tmp_path):
-    """The database of a server that has stopped."""
+    """The database of a stopped server."""
     server, api = start()
     api.create("ada", "admin")
     api.enable_access_control()
@@ -143,7 +143,7 @@ def stopped(start, tmp_path):
 
 
 def refusal(path):
-    """What the server says as it refuses to start; nothing has changed."""
+    """Returns the message of a server that refuses to start; checks that the file is unchanged."""
     before = {file.name: file.read_bytes() for file in path.parent.iterdir()}
     done = run("--persistence-directory", path.parent)
     assert done.returncode == 1
@@ -228,11 +228,11 @@ def test_database_is_closed_to_others(start, tmp_path):
 def test_second_server_in_the_same_folder_is_refused(start, tmp_path):
     start()
     done = run("--persistence-directory", tmp_path / "state")
-    assert done.returncode == 1 and "another server keeps its state there" in done.stderr
+    assert done.returncode == 1 and "another process is using it" in done.stderr
 
 
 def test_restored_folder_serves(stopped, tmp_path, serve):
-    """A copy of the folder, as a backup of the whole disk makes it."""
+    """The directory is a copy, as in a backup of the whole disk."""
     copy = tmp_path / "copy"
     shutil.copytree(stopped.parent, copy)
     path = tmp_path / "copy.sock"

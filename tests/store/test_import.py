@@ -1,5 +1,5 @@
-"""The first start on a robot that the Python server served: everything is taken over, or nothing
-and the server does not start. The people in the samples do not exist."""
+"""The first start on a robot that ran the Python server: either everything is imported, or nothing
+is, and the server does not start. The people in the samples are fictitious."""
 
 import json
 import os
@@ -42,19 +42,20 @@ def rows(state):
 
 
 def refused(state):
-    """What the server says as it refuses to start; nothing is written, nothing of theirs changed."""
+    """Returns the message of a server that refuses to start; checks that nothing was written, and
+    that the Python server's files are unchanged."""
     before, names = theirs(state), {path.name for path in state.iterdir()}
     done = run("--persistence-directory", state)
     assert done.returncode == 1, done.stderr
     assert theirs(state) == before
     assert {path.name for path in state.iterdir()} - {"lock"} == names
     said = [line for line in done.stderr.splitlines() if "ERROR" in line]
-    assert len(said) == 1 and "cannot take over the Python server's state" in said[0]
+    assert len(said) == 1 and "cannot import the Python server's state" in said[0]
     assert "$argon2" not in done.stderr
     return said[0]
 
 
-# What is taken over.
+# What is imported.
 
 
 @pytest.mark.parametrize("sample", ["first", "upgraded"])
@@ -72,7 +73,7 @@ def test_users_log_in_with_the_passwords_that_they_have(start, state, sample):
     for username, password in LOCKED.items():
         answer = api.try_login(username, password).json
         assert answer["opentrons_account_locked"] is True, username
-    # The temporary password is the one that counts, where one waits.
+    # A pending temporary password takes precedence.
     assert api.login("temp1", "rFZMvqlt")
     assert api.login("user1", "userpassword1" if sample == "first" else "Temp0rary")
     if sample == "upgraded":
@@ -107,10 +108,10 @@ def test_everything_else_is_taken_over(start, state):
     assert settings["idleLogout"] == 600.0
     assert settings["requireAdminCredsWhenSendingProtocolToRobot"] is False
     assert settings["requireAdminCredsWhenUpdatingRobotSoftware"] is True
-    # Two of five are used up.
+    # Two of five attempts are used up.
     answer = api.try_login("fails2", "wrong-password").json
     assert answer["opentrons_login_attempts_remaining"] == 2
-    # Whoever is created comes after the last one.
+    # A new user gets the id after the last one.
     assert api.create("new", token=token)["username"] == "new"
     with sqlite3.connect(state / DATABASE) as database:
         ids = dict(database.execute("SELECT username, id FROM user").fetchall())
@@ -151,7 +152,7 @@ def test_folder_without_database_counts_for_nothing(start, state):
 
 @pytest.mark.parametrize(("hours", "reason"), [(23, "NONE"), (25, "PASSWORD_EXPIRED")])
 def test_password_keeps_its_age(start, state, hours, reason):
-    """Which is counted in UTC."""
+    """The age is computed in UTC."""
     at = datetime.now(UTC) - timedelta(hours=hours)
     edit(
         lay(state),
@@ -275,15 +276,15 @@ def test_settings_are_taken_over(start, state, key, value, now):
 
 
 def test_failed_logins_of_users_who_are_gone_count_for_nothing(start, state):
-    """The Python server left them when it deleted a user."""
+    """The Python server did not remove them when it deleted a user."""
     edit(lay(state), "INSERT INTO failed_login VALUES (99, 4711, '2026-01-01 00:00:00.000000')")
     server, _ = start()
     assert "failed logins: 7" in server.log
-    assert "1 failed logins of users who do not exist were left out" in server.log
+    assert "failed logins of users who do not exist were skipped: 1" in server.log
 
 
 def cut_off(database, mode):
-    """Leaves a change in what lies beside the database, as a power cut does."""
+    """Leaves an incomplete change in the files beside the database, as after a power cut."""
     change = f"""
 import os, sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -315,7 +316,7 @@ def test_log_that_a_power_cut_left_is_heeded(start, state):
 
 
 def test_journal_that_a_power_cut_left_is_heeded(start, state):
-    """A change that was not complete is taken back, in our copy and not in theirs."""
+    """The incomplete change is rolled back, in our copy and not in the original."""
     database = lay(state)
     cut_off(database, "delete")
     assert database.with_name("auth_server.db-journal").stat().st_size > 0
@@ -468,7 +469,7 @@ def test_virtual_table_that_pretends_is_refused(state):
 
 
 def test_index_that_hides_rows_is_refused(state):
-    """As a damaged or forged one does: the row is there for one query and not for another."""
+    """With a damaged or forged index, a row is found by one query and not by another."""
     database = lay(state)
     edit(
         database,
@@ -559,7 +560,7 @@ def test_link_in_place_of_the_folder_is_refused(state):
 @root
 @pytest.mark.parametrize("closed", ["file", "folder"])
 def test_no_permission_is_refused(tmp_path, closed):
-    """As a user who is held by permissions, which root is not."""
+    """Runs as an unprivileged user, because permissions do not restrict root."""
     nobody = 65534
     home = tmp_path / "home"
     home.mkdir()
@@ -604,7 +605,7 @@ def test_full_disk_in_the_middle_leaves_nothing(tmp_path, start):
         state = disk / "state"
         add_users(lay(state), 5000)
         fill = disk / "fill"
-        # From hardly any room, in which not even the copy fits, to nearly enough for all.
+        # From too little space for the copy to nearly enough for everything.
         free = 0
         failures = 0
         while True:
@@ -638,7 +639,7 @@ def test_kills_leave_all_or_nothing(state, figures):
     before = theirs(state)
     path = state / DATABASE
 
-    def take_over():
+    def run_import():
         command = [BINARY, "import", "--persistence-directory", state]
         return subprocess.Popen(
             command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -654,7 +655,7 @@ def test_kills_leave_all_or_nothing(state, figures):
         database.close()
 
     began = time.monotonic()
-    assert take_over().wait(PATIENCE) == 0
+    assert run_import().wait(PATIENCE) == 0
     took = time.monotonic() - began
     check_whole()
     outcomes = {True: 0, False: 0}
@@ -662,7 +663,7 @@ def test_kills_leave_all_or_nothing(state, figures):
         for file in state.glob(DATABASE + "*"):
             if path.exists() or not file.name.startswith(DATABASE + ".new"):
                 file.unlink()
-        process = take_over()
+        process = run_import()
         # The moment is random on purpose; nothing is waited for.
         threading.Event().wait(chance.uniform(0, 1.1 * took))
         process.kill()
@@ -673,17 +674,17 @@ def test_kills_leave_all_or_nothing(state, figures):
         assert theirs(state) == before
     for file in state.glob(DATABASE):
         file.unlink()
-    assert take_over().wait(PATIENCE) == 0
+    assert run_import().wait(PATIENCE) == 0
     check_whole()
     assert {entry.name for entry in state.iterdir()} == {FIRST, UPGRADED, "lock", DATABASE}
     assert outcomes[False] > 0
     figures(
-        f"{KILLS} kills while 10,000 users are taken over in {took:.2f} s:"
+        f"{KILLS} kills while 10,000 users are imported in {took:.2f} s:"
         f" {outcomes[True]} times done whole, {outcomes[False]} times not done"
     )
 
 
-# Back and forth.
+# Changing back and forth between the servers.
 
 
 def restarted(start, server):
@@ -731,7 +732,7 @@ def test_state_that_was_never_taken_over_is_warned_of(start, state):
     database = lay(state)
     server, api = restarted(start, server)
     [line] = [line for line in server.log.splitlines() if "WARN" in line]
-    assert "never taken over" in line and str(database) in line
+    assert "never imported" in line and str(database) in line
     assert not is_on(api)
 
 

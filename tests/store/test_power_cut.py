@@ -1,5 +1,6 @@
-"""The server is killed at random moments under concurrent writes: what it acknowledged is there,
-nothing is half-done, the audit chain is whole, and the audit server gets each event, in order."""
+"""The server is killed at random moments during concurrent writes: every acknowledged change is
+present, no change is partial, the audit chain is intact, and the audit server receives every event
+in order."""
 
 import http.client
 import json
@@ -14,30 +15,30 @@ from support import PATIENCE, run, wait_for
 
 KILLS = 500
 WRITERS = 3
-# Longest life of a server between its first answer and its end, in seconds.
+# Maximum time between a server's first response and its end, in seconds.
 LONGEST_LIFE = 0.06
 LOST = (OSError, http.client.HTTPException)
 
 
 class Writer:
-    """One client that changes what only it changes, and notes what was acknowledged."""
+    """A client that changes only data of its own, and records which changes were acknowledged."""
 
     def __init__(self, number, api):
         self.api = api
         self.name = f"writer{number}"
         api.create(self.name)
-        # What the full name is: one value, or two while a request has no answer.
+        # Possible full names: one, or two while a request is unanswered.
         self.full_names = {f"{self.name} X"}
         self.count = 0
-        # Users that were created and deleted, and whether they are there; None: it is not known.
+        # Users that were created or deleted, and whether they exist; None if unknown.
         self.users = {}
         self.tokens = {}
         self.acknowledged = 0
-        # The first answer that was not as it should be.
+        # The first unexpected response.
         self.failure = None
 
     def run_until_cut(self, ready):
-        """Writes until the server is gone."""
+        """Writes until the server is killed."""
         session = self.api.session()
         try:
             ready.wait()
@@ -75,7 +76,7 @@ class Writer:
             self.users[user] = False
 
     def check(self):
-        """Holds what is there against what was acknowledged."""
+        """Compares the state with the acknowledged changes."""
         if self.failure:
             raise self.failure
         found = self.api.user(self.name)["fullName"]
@@ -100,7 +101,7 @@ def test_kills_under_writes_lose_nothing(serve, tmp_path, figures):
     api = Api(path)
     writers = [Writer(number, api) for number in range(WRITERS)]
     api.create("keeper")
-    # A session that outlives the test.
+    # The session must outlive the test.
     api.settings(idleLogout=86_400)
     token = api.login("keeper")["access_token"]
     for _ in range(KILLS):
@@ -135,7 +136,7 @@ def test_kills_under_writes_lose_nothing(serve, tmp_path, figures):
     log = [{key: row[key] for key in keys} for row in log]
     assert len(log) == count >= acknowledged
     wait_for(lambda: audit.events and audit.events[-1]["action"] == "export audit log", "the queue")
-    # Each event at least once: without the repetitions after a cut it is the log itself.
+    # Each event at least once: without repetitions after a cut, the events are those in the log.
     delivered = iter(audit.events)
     for event in log:
         assert any(other == event for other in delivered), event

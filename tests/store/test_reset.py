@@ -1,4 +1,4 @@
-"""Factory resets, and state that is taken away while the service runs."""
+"""Factory resets, and state that is removed while the service is running."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ def is_on(api):
     return api.get("/auth/settings/accessControlEnabled").json["data"]["accessControlEnabled"]
 
 
-# A reset at the next start.
+# Reset at the next start.
 
 
 def test_reset_removes_all_and_begins_anew(start, state):
@@ -36,7 +36,7 @@ def test_reset_removes_all_and_begins_anew(start, state):
     server, api = start()
     assert not is_on(api) and api.get("/auth/users").json["data"] == []
     [line] = [line for line in server.log.splitlines() if "WARN" in line]
-    assert str(state) in line and MARKER in line and "took over" not in server.log
+    assert str(state) in line and MARKER in line and "imported" not in server.log
     server.stop()
     assert {path.name for path in state.iterdir()} == {"lock", DATABASE}
 
@@ -63,7 +63,7 @@ def test_reset_does_not_follow_links(start, state, tmp_path):
 
 
 def test_reset_that_cannot_be_done_is_no_start(state):
-    """Half a reset must not pass for one: the file that asks for it stays until the end."""
+    """An incomplete reset must not look complete, so the file that requests it is removed last."""
     lay(state)
     (state / MARKER).touch()
     stuck = state / "stuck"
@@ -73,14 +73,14 @@ def test_reset_that_cannot_be_done_is_no_start(state):
         pytest.skip("mounting needs root")
     try:
         done = run("--persistence-directory", state)
-        assert done.returncode == 1 and f"cannot reset {stuck}" in done.stderr
+        assert done.returncode == 1 and f"requested by {MARKER}: {stuck}" in done.stderr
         assert (state / MARKER).exists() and not (state / DATABASE).exists()
     finally:
         subprocess.run(["umount", "--lazy", stuck], check=True)
 
 
 def test_reset_that_was_cut_off_goes_on(start, state):
-    """With some of it gone and the file that asks for it left."""
+    """Part of the state is removed already, but the file that requests the reset still exists."""
     lay(state)
     (state / MARKER).touch()
     shutil.rmtree(state / "1_b8c4e2f1a903")
@@ -88,7 +88,7 @@ def test_reset_that_was_cut_off_goes_on(start, state):
     assert not is_on(api) and not list(state.glob("1_*"))
 
 
-# State that goes while the service runs.
+# State that is removed while the service is running.
 
 
 def empty(state):
@@ -129,7 +129,7 @@ def test_service_ends_when_its_state_is_taken_away(start, state, what):
 
 @pytest.mark.parametrize("what", sorted(set(TAKEN) - {"lock"}))
 def test_change_is_not_answered_when_its_state_is_taken_away(start, state, what):
-    """Not even the first one, however soon it comes."""
+    """Not even the first change, however soon it comes after the removal."""
     server, api = start()
     api.create("ada", "admin")
     TAKEN[what](state)
@@ -140,7 +140,8 @@ def test_change_is_not_answered_when_its_state_is_taken_away(start, state, what)
 
 
 def test_field_reset_with_requests_in_between(serve, state, tmp_path):
-    """`rm` of the folder under the running service, which is started again as systemd does it."""
+    """`rm` removes the directory while the service is running; the service is then restarted as
+    systemd does it."""
     path = tmp_path / "auth.sock"
     arguments = ("--uds", path, "--persistence-directory", state)
     server = serve(*arguments).wait_ready()
@@ -155,7 +156,8 @@ def test_field_reset_with_requests_in_between(serve, state, tmp_path):
 
 
 def test_console_and_backups_take_nothing_away(start, state, tmp_path):
-    """What the console does beside the running service is no reason to end."""
+    """Files that the console creates and removes beside the running service must not make it
+    exit."""
     server, api = start()
     api.create("ada", "admin")
     for command in (

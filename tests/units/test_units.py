@@ -1,4 +1,4 @@
-"""The units as systemd reads them, in the tree that `make install` makes."""
+"""The units as systemd reads them, in the tree that `make install` creates."""
 
 import json
 import re
@@ -15,7 +15,7 @@ NAME = "opentrons-auth-server"
 UNITS = f"{NAME}.service", f"{NAME}.socket", f"{NAME}.target"
 REMOTE_ACCESS = "opentrons-remote-access-allowed.service"
 EXPOSURE = 0.4
-# As OpenEmbedded has them (the second is the robot's): what the drop-in and the unit belong to.
+# Units that the drop-in and the unit refer to, as in OpenEmbedded; the second is the robot's.
 DEPENDANTS = {
     "dropbear@.service": "[Service]\nExecStart=-/usr/sbin/dropbear -i\nStandardInput=socket\n",
     "jupyter-notebook.service": "[Service]\nExecStart=/usr/bin/true\n",
@@ -29,19 +29,19 @@ pytestmark = [
 
 @pytest.fixture
 def root(tmp_path):
-    """Our files, among systemd's own units."""
+    """A root directory with our files among systemd's own units."""
     installed(tmp_path)
     units = tmp_path / "usr/lib/systemd/system"
     for folder in ("/usr/lib/systemd/system", "/lib/systemd/system"):
-        # Not: copytree of a Debian where both are one folder, onto what is there already. What is
-        # left out for that makes some versions of cp fail.
+        # copytree would fail: both may be the same directory, and files exist already. Some
+        # versions of cp exit with an error if --no-clobber skips a file.
         subprocess.run(["cp", "--archive", "--no-clobber", f"{folder}/.", units], check=False)
     assert (units / "multi-user.target").exists()
     return tmp_path
 
 
 def verify(root):
-    """What systemd-analyze says, and its exit code. The manual page is asked for below."""
+    """Returns the output and exit code of systemd-analyze. The manual page is checked below."""
     done = subprocess.run(
         [ANALYZE, "verify", "--man=no", f"--root={root}", *UNITS, REMOTE_ACCESS],
         check=False,
@@ -91,7 +91,8 @@ def test_sysusers_makes_the_user_of_the_service(root):
 
 
 def test_libraries_may_be_mapped_on_a_lib64_system_too(root):
-    """Such as this machine, when its loader is in /lib64: the kernel maps it for the binary."""
+    """Such as this machine, if its loader is in /lib64: the kernel maps the loader into the
+    process."""
     service = (root / "usr/lib/systemd/system" / UNITS[0]).read_text()
     paths = re.search(r"^ExecPaths=(.*)$", service, re.MULTILINE)[1].split()
     allowed = [path.removeprefix("-") for path in paths]
@@ -105,7 +106,8 @@ def test_libraries_may_be_mapped_on_a_lib64_system_too(root):
 
 @pytest.fixture
 def environment(root):
-    """The variables that the unit sets, with the folders of the robot below `root`."""
+    """Returns the environment variables that the unit sets, with the robot's directories below
+    `root`."""
     service = (root / "usr/lib/systemd/system" / UNITS[0]).read_text()
     lines = re.findall(r"^Environment=(\w+)=(\S+)$", service, re.MULTILINE)
     (root / "var/lib").mkdir(parents=True)
@@ -114,7 +116,7 @@ def environment(root):
 
 
 def test_service_is_told_where_its_state_is(root, environment, serve):
-    """And systemd makes that directory, for it may write nowhere else."""
+    """systemd creates that directory, and the service may write nowhere else."""
     service = (root / "usr/lib/systemd/system" / UNITS[0]).read_text()
     (name,) = re.findall("^StateDirectory=(.*)$", service, re.MULTILINE)
     state = root / "var/lib" / name
@@ -124,7 +126,7 @@ def test_service_is_told_where_its_state_is(root, environment, serve):
 
 
 def test_service_is_told_of_the_audit_server(root, environment, serve):
-    """And where its socket is on the robot."""
+    """The variable contains the path of the audit server's socket on the robot."""
     audit = AuditServer(root / "run/opentrons-audit-server.sock")
     server = serve(env=environment).wait_ready()
     Api(("127.0.0.1", server.port)).create("ada")
@@ -134,7 +136,8 @@ def test_service_is_told_of_the_audit_server(root, environment, serve):
 
 
 def test_service_is_told_which_boot_it_is(root, environment, serve):
-    """systemd replaces the specifier %b by it (systemd.unit(5)); lifetimes of tokens need it."""
+    """systemd replaces the specifier %b by the boot id (systemd.unit(5)), which token lifetimes
+    depend on."""
     (name,) = [name for name, value in environment.items() if value == "%b"]
     assert serve(env={**environment, name: "0123456789abcdef"}).wait_ready().stop() == 0
     state = root / "var/lib/opentrons-auth-server"
@@ -142,7 +145,7 @@ def test_service_is_told_which_boot_it_is(root, environment, serve):
 
 
 def test_ssh_and_notebooks_require_remote_access(root):
-    """Enabled, and read by systemd together with the robot's units."""
+    """The drop-ins are enabled, and systemd reads them together with the robot's units."""
     units = root / "usr/lib/systemd/system"
     for name, text in DEPENDANTS.items():
         (units / name).write_text(text)

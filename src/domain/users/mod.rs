@@ -30,11 +30,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 pub enum AccountType {
     /// Administrator of the robot.
     Admin,
-    /// Ordinary user, who runs protocols on the robot.
+    /// Operator of the robot.
     User,
-    /// Auditor, who may read all accounts but change only their own.
+    /// Auditor, who may read all user accounts.
     Auditor,
-    /// Service account, used by a program instead of a person.
+    /// Service account, for programs.
     Service,
 }
 

@@ -87,7 +87,7 @@ struct Security;
 
 impl Modify for Security {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let scopes = Scopes::from_iter(Scope::ALL.map(|scope| (scope.name(), "")));
+        let scopes = Scopes::from_iter(Scope::ALL.map(|scope| (scope.name(), meaning(scope))));
         let flow = Flow::Password(Password::with_refresh_url(
             "/auth/oauth2/token",
             scopes,
@@ -97,6 +97,29 @@ impl Modify for Security {
             .components
             .get_or_insert_with(Default::default)
             .add_security_scheme("oauth2", SecurityScheme::OAuth2(OAuth2::new([flow])));
+    }
+}
+
+/// Returns what a scope allows.
+fn meaning(scope: Scope) -> &'static str {
+    match scope {
+        Scope::AuditLogWrite => "Add notes to the audit log.",
+        Scope::AuthSettingsWrite => "Change the settings of the auth server.",
+        Scope::ProtocolAnalysesWrite => "Start protocol analyses.",
+        Scope::ProtocolsWrite => "Upload and delete protocols.",
+        Scope::RestartWrite => "Restart the robot.",
+        Scope::RobotControlWrite => "Move hardware: runs, pipettes and modules.",
+        Scope::RobotSettingsWrite => "Change robot settings that have no narrower scope.",
+        Scope::RunDataWrite => "Change the input and output data of runs.",
+        Scope::RunSignoffWrite => "Sign off runs.",
+        Scope::ShutdownWrite => "Shut the robot down.",
+        Scope::SshKeysWrite => "Edit the authorized SSH keys.",
+        Scope::SystemTimeWrite => "Set the clock.",
+        Scope::UpdatesWrite => "Update the robot's software.",
+        Scope::UsersReadOthers => "List users and read any of them.",
+        Scope::UsersReadSelf => "Read the authenticated user.",
+        Scope::UsersWrite => "Create, change and delete users.",
+        Scope::UsersWriteSelf => "Change the authenticated user, including the password.",
     }
 }
 

@@ -8,6 +8,7 @@ use super::form;
 use super::introspect::AboutToken;
 use crate::domain::tokens::TokenDigest;
 use crate::http::auth;
+use crate::http::error::ErrorBody;
 use crate::http::{nothing, AppState, Empty};
 
 /// Ends the session that an access or refresh token belongs to. An unknown token is not an error.
@@ -20,6 +21,7 @@ use crate::http::{nothing, AppState, Empty};
         (status = 200, description = "The session has ended, or the token was unknown.", body = Empty),
         (status = 400, description = "`invalid_request`: the body is malformed, or a parameter is missing or repeated.", body = OAuthErrorBody),
         (status = 401, description = "`invalid_client`: the client is unknown.", body = OAuthErrorBody),
+        (status = 422, description = "`invalidRequest`: the header `Opentrons-User-Notes` is longer than 2,000 characters.", body = ErrorBody),
     )
 )]
 pub async fn post(

@@ -40,7 +40,7 @@ pub enum Schema {
 }
 
 impl Schema {
-    /// All schemas, newest first: the newest one found is taken over.
+    /// All schemas, newest first: the newest one found is imported.
     const ALL: [Self; 2] = [Self::C3a91d4e2b70, Self::B8c4e2f1a903];
 
     /// Returns the Alembic revision id of the schema.
@@ -57,7 +57,7 @@ impl Schema {
     }
 }
 
-/// Obstacle to taking over the state. It never contains a value from the database.
+/// Obstacle to importing the state. It never contains a value from the database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     /// Path of the file or directory at fault.
@@ -106,7 +106,7 @@ pub struct Staged {
 
 /// Result of searching a directory.
 pub struct Found {
-    /// Database to take over: the one with the newest schema.
+    /// Database to import: the one with the newest schema.
     pub source: Option<Source>,
     /// Obstacles found during the search.
     pub faults: Vec<Fault>,

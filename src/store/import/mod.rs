@@ -1,9 +1,9 @@
-//! Takes over the state of the Python server that this program replaces.
+//! Imports the state of the Python server that this program replaces.
 //!
 //! That state is in the same directory as ours: `VERSION/auth_server.db`. It is found ([`find`]),
 //! copied and read with SQLite ([`read`]), converted ([`plan`]), and written in one transaction
-//! together with one audit event. Any fault stops the whole takeover, unless somebody at the
-//! console asks for whatever can be taken over ([`Strictness::Force`]). The original files are not
+//! together with one audit event. Any fault prevents the whole import, unless somebody at the
+//! console forces the import of whatever is valid ([`Strictness::Force`]). The original files are not
 //! changed, so that an older image finds them if it is installed again.
 
 mod find;
@@ -37,7 +37,7 @@ const MAX_FAULTS: usize = 200;
 /// Maximum number of faults to list in the audit event.
 const MAX_LISTED: usize = 20;
 
-/// Obstacles to taking over the complete state.
+/// Obstacles to importing the complete state.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
     first: Vec<Fault>,
@@ -76,9 +76,9 @@ impl Faults {
 /// How to deal with faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Strictness {
-    /// Take over the complete state or nothing.
+    /// Import the complete state or nothing.
     All,
-    /// Take over whatever has no faults. Access control is turned on unless it certainly was off.
+    /// Import whatever has no faults. Access control is turned on unless it certainly was off.
     Force,
 }
 
@@ -122,8 +122,8 @@ impl Survey {
     }
 }
 
-/// State to take over, converted to ours.
-pub struct Takeover {
+/// State to import, converted to ours.
+pub struct Import {
     file: PathBuf,
     digest: Option<ChainHash>,
     users: Vec<User>,
@@ -135,7 +135,7 @@ pub struct Takeover {
     faults: Faults,
 }
 
-/// Summary of what was, or would be, taken over.
+/// Summary of what was, or would be, imported.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
@@ -149,11 +149,11 @@ pub struct Summary {
     pub failed_logins: u64,
     /// Number of settings.
     pub settings: usize,
-    /// Whether access control is on after the takeover.
+    /// Whether access control is on after the import.
     pub access_control: bool,
     /// Notes on what was adapted, which are not faults.
     pub notes: Vec<String>,
-    /// Faults: what prevents the takeover or, if it was forced, was left out.
+    /// Faults: what prevents the import or, if it was forced, was skipped.
     pub faults: Vec<String>,
 }
 
@@ -171,7 +171,7 @@ impl std::fmt::Display for Summary {
     }
 }
 
-impl Takeover {
+impl Import {
     /// Reads and converts what was found. `now` maps wall-clock times to our timeline.
     pub fn read(survey: &Survey, now: Mark) -> Self {
         let mut faults = Faults::default();
@@ -205,7 +205,7 @@ impl Takeover {
         }
     }
 
-    /// Summarizes the state to take over.
+    /// Summarizes the state to import.
     pub fn summary(&self) -> Summary {
         let is_admin = |user: &&User| user.account_type == AccountType::Admin;
         Summary {
@@ -220,13 +220,13 @@ impl Takeover {
         }
     }
 
-    /// Checks that the takeover may proceed.
+    /// Checks that the import may proceed.
     ///
     /// # Errors
-    /// [`StoreError::NotTakenOver`] if there are faults and the takeover is not forced.
+    /// [`StoreError::NotImported`] if there are faults and the import is not forced.
     pub fn check(&self, strictness: Strictness) -> Result<(), StoreError> {
         match (strictness, self.faults.first.first()) {
-            (Strictness::All, Some(first)) => Err(StoreError::NotTakenOver {
+            (Strictness::All, Some(first)) => Err(StoreError::NotImported {
                 first: first.to_string(),
                 more: self.faults.count - 1,
             }),
@@ -293,7 +293,10 @@ impl Takeover {
 
     /// Returns the message of the audit event.
     fn message(&self, summary: &Summary) -> String {
-        let mut text = format!("Took over ({summary}) from {:?}", self.file);
+        let mut text = format!(
+            "Imported the Python server's state ({summary}) from {:?}",
+            self.file
+        );
         if let Some(digest) = &self.digest {
             text += &format!(" (SHA-256 {})", hex(digest));
         }
@@ -303,19 +306,19 @@ impl Takeover {
         }
         if self.faults.count > 0 {
             let listed = self.faults.list(MAX_LISTED).join("; ");
-            text += &format!(" Left out: {listed}.");
+            text += &format!(" Skipped: {listed}.");
         }
         text
     }
 }
 
-/// Records which file was taken over, for [`warn_if_changed`].
-fn record_source(transaction: &Transaction, takeover: &Takeover) -> rusqlite::Result<()> {
+/// Records which file was imported, for [`warn_if_changed`].
+fn record_source(transaction: &Transaction, import: &Import) -> rusqlite::Result<()> {
     transaction.execute("DELETE FROM python_import", [])?;
-    if let Some(digest) = &takeover.digest {
+    if let Some(digest) = &import.digest {
         transaction.execute(
             "INSERT INTO python_import VALUES (1, ?, ?)",
-            params![takeover.file.to_string_lossy(), digest],
+            params![import.file.to_string_lossy(), digest],
         )?;
     }
     Ok(())
@@ -326,28 +329,28 @@ fn record_source(transaction: &Transaction, takeover: &Takeover) -> rusqlite::Re
 /// directory.
 ///
 /// # Errors
-/// - [`StoreError::NotTakenOver`] if the state cannot be taken over completely.
+/// - [`StoreError::NotImported`] if the state cannot be imported completely.
 /// - [`StoreError::Io`] if the directory for the copy cannot be created, or an old copy removed.
-pub fn at_first_start(directory: &Path) -> Result<Option<Takeover>, StoreError> {
+pub fn at_first_start(directory: &Path) -> Result<Option<Import>, StoreError> {
     let stage = clean_stage_directory(directory)?;
     let Some(survey) = Survey::of(directory, stage.path()) else {
         return Ok(None);
     };
-    let takeover = Takeover::read(&survey, Clock::resume(None).1);
-    takeover.check(Strictness::All)?;
-    Ok(Some(takeover))
+    let import = Import::read(&survey, Clock::resume(None).1);
+    import.check(Strictness::All)?;
+    Ok(Some(import))
 }
 
-/// Logs what was taken over.
+/// Logs what was imported.
 pub fn tell(summary: &Summary) {
     let notes = summary.notes.iter().map(|note| format!("; {note}"));
     log::info!(
-        "took over the Python server's state from {}, which was left unchanged: {summary}{}",
+        "imported the Python server's state from {}, which was left unchanged: {summary}{}",
         summary.file.display(),
         notes.collect::<String>()
     );
     for fault in &summary.faults {
-        log::warn!("left out: {fault}");
+        log::warn!("skipped during the import: {fault}");
     }
 }
 
@@ -378,16 +381,16 @@ pub fn stage_directory(directory: &Path) -> Result<tempfile::TempDir, StoreError
     })
 }
 
-/// Logs a warning if the Python server's state in `directory` differs from the one that was taken
-/// over: the robot went back to the Python server for a time, or its state was never taken over.
+/// Logs a warning if the Python server's state in `directory` differs from the one that was
+/// imported: the robot went back to the Python server for a time, or its state was never imported.
 ///
 /// # Errors
-/// [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the record of what was taken over cannot be
+/// [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the record of what was imported cannot be
 /// read.
 pub fn warn_if_changed(directory: &Path) -> Result<(), StoreError> {
     let found = find::find(directory);
     let path = directory.join(DATABASE);
-    let taken: Option<(String, ChainHash)> = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?
+    let imported: Option<(String, ChainHash)> = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?
         .query_row("SELECT file, digest FROM python_import", [], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })
@@ -399,7 +402,7 @@ pub fn warn_if_changed(directory: &Path) -> Result<(), StoreError> {
         (Some(fault), _) | (None, Err(fault)) => fault.to_string(),
         (None, Ok(None)) => return Ok(()),
         (None, Ok(Some(digest))) => {
-            if taken.as_ref().is_some_and(|(_, taken)| *taken == digest) {
+            if imported.as_ref().is_some_and(|(_, old)| *old == digest) {
                 return Ok(());
             }
             found
@@ -407,14 +410,14 @@ pub fn warn_if_changed(directory: &Path) -> Result<(), StoreError> {
                 .map_or_else(String::new, |source| source.file.display().to_string())
         }
     };
-    match taken {
+    match imported {
         Some((file, _)) => log::warn!(
-            "the Python server's state has changed since {file} was taken over, and is ignored: \
+            "the Python server's state has changed since {file} was imported, and is ignored: \
              {now}; to replace the current accounts with it, run \
              `opentrons-auth-server import --again`"
         ),
         None => log::warn!(
-            "the Python server's state was never taken over, and is ignored: {now}; to replace \
+            "the Python server's state was never imported, and is ignored: {now}; to replace \
              the current accounts with it, run `opentrons-auth-server import --again`"
         ),
     }

@@ -58,7 +58,7 @@ struct Failures {
     last: Moment,
 }
 
-/// State to take over, built up row by row.
+/// State to import, built up row by row.
 pub struct Plan {
     now: Mark,
     failures: HashMap<i64, Failures>,
@@ -121,7 +121,7 @@ impl Plan {
     ///
     /// # Errors
     /// If a column is missing or malformed, the account type is unknown, or the id or username
-    /// belongs to an earlier row. The row is left out then.
+    /// belongs to an earlier row. The row is skipped then.
     pub fn user(&mut self, row: &UserRow) -> Result<(), Wrong> {
         let wrong = |column: &str, what: &str| wrong("user", &row.id, column, what);
         let id = match row.id {
@@ -191,7 +191,7 @@ impl Plan {
     /// replaced by the nearest valid one.
     ///
     /// # Errors
-    /// If the key is unknown, or the value is not JSON or of the wrong type. The row is left out
+    /// If the key is unknown, or the value is not JSON or of the wrong type. The row is skipped
     /// then.
     pub fn setting(&mut self, key: &Cell, value: &Cell) -> Result<(), Wrong> {
         let Cell::Text(key) = key else {
@@ -249,7 +249,7 @@ impl Plan {
             .sum();
         if orphaned > 0 {
             self.notes.push(format!(
-                "{orphaned} failed logins of users who do not exist were left out"
+                "failed logins of users who do not exist were skipped: {orphaned}"
             ));
         }
     }

@@ -94,7 +94,7 @@ impl Schema {
     }
 }
 
-/// Reads the copy into `plan`. What cannot be read is left out and reported as a fault.
+/// Reads the copy into `plan`. What cannot be read is skipped and reported as a fault.
 ///
 /// Returns whether the schema and the integrity of the whole database are as expected. Only then
 /// can its record of access control be trusted.

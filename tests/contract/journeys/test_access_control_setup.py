@@ -1,5 +1,6 @@
-"""The app's set-up of access control: three accounts, each deleted (whatever comes of it) and
-created, then the switch, then a login. It is broken off at each step, and done again."""
+"""The app's set-up of access control: delete each of three accounts (ignoring the result) and
+create it again, turn access control on, and log in. The set-up is interrupted at each step, and
+repeated."""
 
 import pytest
 from api import SELF, SWITCH, by_name
@@ -9,9 +10,9 @@ STEPS = 2 * len(ACCOUNTS)
 
 
 def steps(api, password, full_name):
-    """What the app does before it turns the switch, a request at a time."""
+    """Yields before each request that the app sends until it turns access control on."""
     for name, account_type in ACCOUNTS.items():
-        # The app looks at no answer of this one.
+        # The app ignores the response to this request.
         yield api.request("DELETE", by_name(name)).status in (200, 404)
         new = {"username": name, "accountType": account_type, "password": password}
         answer = api.request("POST", "/auth/users", {**new, "fullName": full_name})
@@ -26,7 +27,7 @@ def set_up(api, password, full_name="Ada L."):
 
 
 def goes_on_after_a_restart(start, server, pair):
-    """That the robot restarts, and the session of its administrator goes on."""
+    """Checks that the administrator's session continues after a restart of the robot."""
     assert server.stop() == 0
     server, api = start()
     assert api.get(SWITCH).json == {"data": {"accessControlEnabled": True}}
@@ -44,7 +45,7 @@ def test_setup_that_was_broken_off_before_the_switch_is_done_again(start, done, 
     server, api = start()
     broken = steps(api, "the first try", "Ada L.")
     assert all(next(broken) for _ in range(done))
-    # Somebody looked around meanwhile; with the switch that is over.
+    # A session that somebody opened in the meantime ends when access control is turned on.
     names = list(ACCOUNTS)[: done // 2]
     early = [api.login(name, "the first try") for name in names if name != "robot-service"]
     set_up(api, "the second try", full_name)
@@ -72,7 +73,7 @@ def test_setup_that_was_broken_off_after_the_switch_needs_a_login_alone(start):
     set_up(api, "the first try")
     server.kill()
     server, api = start()
-    # Done again without a token it changes nothing.
+    # Repeated without a token, it changes nothing.
     for name in ACCOUNTS:
         assert api.request("DELETE", by_name(name)).status == 401
     assert api.patch(SWITCH, {"accessControlEnabled": True}).status == 401

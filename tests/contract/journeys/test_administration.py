@@ -1,4 +1,4 @@
-"""An administrator at work on another user, whose token is looked at after each step."""
+"""An administrator changes another user, whose token is checked after each step."""
 
 import pytest
 from api import SELF, by_name
@@ -6,14 +6,14 @@ from api import SELF, by_name
 
 @pytest.fixture
 def ada(api, admin):
-    """The tokens of a user, who is logged in twice."""
+    """The tokens of a user who is logged in twice."""
     api.create("ada", token=admin, fullName="Ada L.")
     return [api.login("ada") for _ in range(2)]
 
 
 def are_out(api, pairs):
-    """That both logins have ended, as the user's own app and the robot's servers see it: 401, so
-    that the app shows its login screen, and not 403."""
+    """Checks that both sessions have ended, as seen by the user's own app and by the robot's
+    servers: the app gets 401, so that it shows its login screen, and not 403."""
     for pair in pairs:
         assert api.get(SELF, pair["access_token"]).challenge() == (401, "invalid_token")
         assert api.get("/auth/users", pair["access_token"]).challenge() == (401, "invalid_token")
@@ -45,7 +45,7 @@ def test_admin_locks_and_unlocks(api, admin, ada):
 
 
 def test_admin_unlocks_after_failed_logins(api, admin, ada):
-    """They lock the account for strangers, and throw the owner out at no time."""
+    """Failed logins lock the account against new logins, but never end the owner's session."""
     assert api.fail_logins("ada").json["opentrons_account_locked"] is True
     assert are_in(api, ada, locked=True)
     assert api.update("ada", admin, locked=False).status == 200
@@ -55,7 +55,7 @@ def test_admin_unlocks_after_failed_logins(api, admin, ada):
 def test_admin_deletes(api, admin, ada):
     assert api.delete("ada", admin).json == {}
     assert are_out(api, ada)
-    # The same person comes back, as somebody who has to log in.
+    # The same person returns, and has to log in.
     api.create("ada", token=admin, fullName="Ada L.")
     assert are_out(api, ada)
     assert are_in(api, [api.login("ada")])
@@ -74,7 +74,7 @@ def test_admin_demands_a_new_password(api, admin, ada):
     pair = api.login("ada")
     assert pair["scope"] == "users.read.self users.write.self"
     assert are_in(api, [pair], resetPasswordReason="ADMIN_FORCED")
-    # They set it, and go on.
+    # The user sets it and continues.
     answer = api.patch(SELF, {"password": "another-one"}, pair["access_token"])
     assert answer.status == 200
     assert "robot_control.write" in api.introspect(pair["access_token"])["scope"].split()

@@ -1,4 +1,4 @@
-"""An auditor's login as the app does it: a token, and then the user whose it is."""
+"""An auditor's login as the app performs it: get a token, then read the authenticated user."""
 
 from api import PASSWORD, SELF
 
@@ -10,7 +10,7 @@ def test_auditor_logs_in_with_the_app(api, admin):
     assert answer.status == 200, answer.body
     assert answer.json["data"] == api.user("eve", admin)
     assert answer.json["data"]["accountType"] == "auditor"
-    # What an auditor is there for, and what not.
+    # What an auditor may and may not do.
     assert api.get("/auth/users", pair["access_token"]).status == 200
     assert api.update("eve", pair["access_token"], accountType="admin").challenge() == (
         403,

@@ -1,5 +1,5 @@
-"""The touchscreen's first login: a new user has a temporary password, and chooses one of their own
-with as many tries as that takes."""
+"""The first login at the touchscreen: a new user has a temporary password, and tries new passwords
+until one is accepted."""
 
 from api import SELF
 
@@ -15,7 +15,7 @@ def test_first_login_at_the_touchscreen(api, admin):
         assert user["locked"] is False
         return user
 
-    # The login screen asks which one it shows.
+    # The login screen asks which screen to show.
     assert api.login_status("ada") == {
         "reason": "temporaryPassword",
         "resetPasswordReason": "FIRST_TIME_LOGIN",
@@ -24,7 +24,7 @@ def test_first_login_at_the_touchscreen(api, admin):
     token = pair["access_token"]
     assert pair["scope"] == "users.read.self users.write.self"
     assert api.get(SELF, token).json["data"] == is_not_locked()
-    # More bad ones than failed logins lock an account.
+    # More attempts than the number of failed logins that locks an account.
     for password in BAD:
         answer = api.validate(password, token)
         assert answer.status == 400 and answer.error_ids(), password
@@ -37,7 +37,7 @@ def test_first_login_at_the_touchscreen(api, admin):
     assert (answer.status, answer.json["data"]) == (200, is_not_locked())
     assert answer.json["data"]["resetPasswordReason"] == "NONE"
     assert api.login_status("ada") == {"reason": None, "resetPasswordReason": "NONE"}
-    # The session goes on, and so does the user with a new one.
+    # The session continues, and the user can also log in again.
     assert "robot_control.write" in api.introspect(token)["scope"].split()
     again = api.login("ada", GOOD)
     assert "robot_control.write" in again["scope"].split()
@@ -46,7 +46,7 @@ def test_first_login_at_the_touchscreen(api, admin):
 
 
 def test_first_login_through_a_typing_mistake(api, admin):
-    """One failed login more is none that the tries at a new password had counted."""
+    """Trying out a new password does not count as a failed login."""
     temporary = api.create("ada", password=None, token=admin)["temporaryPassword"]
     answer = api.try_login("ada", f"{temporary}x")
     assert answer.json["opentrons_login_attempts_remaining"] == 4
@@ -60,7 +60,7 @@ def test_first_login_through_a_typing_mistake(api, admin):
 
 
 def test_first_login_after_a_reset(api, admin):
-    """A user who forgot the password is shown the same screens."""
+    """A user whose password was reset sees the same screens."""
     api.create("ada", token=admin)
     temporary = api.reset("ada", admin)
     assert api.login_status("ada")["reason"] == "temporaryPassword"

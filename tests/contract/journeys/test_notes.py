@@ -1,4 +1,5 @@
-"""What a user types as the reason, from the apps to the audit server and into the export."""
+"""The reason that a user types, on its way from the apps to the audit server and into the
+export."""
 
 import csv
 import io
@@ -10,7 +11,7 @@ from api import SELF
 from audit_server import AuditServer
 from support import run, wait_for
 
-# As JavaScript's encodeURIComponent has it.
+# As encoded by JavaScript's encodeURIComponent.
 UNRESERVED = "!'()*-._~"
 TYPED = [
     "Because it is due",
@@ -40,6 +41,6 @@ def test_notes_reach_the_audit_server_and_the_export(start, tmp_path, trimmed):
     assert [json.loads(line)["reason"] for line in lines] == [None, None, *TYPED]
     table = list(csv.DictReader(io.StringIO(run(*export, "--format", "csv").stdout, newline="")))
     reasons = [row["reason"] for row in table if row["action"] == "update self"]
-    # Python reads what a subprocess writes with one kind of line end.
+    # Python normalizes line endings in the output of a subprocess.
     assert reasons == [typed.replace("\r\n", "\n") for typed in TYPED]
     audit.close()

@@ -1,5 +1,5 @@
-"""A user who stays logged in while the lab loosens and tightens what users may do. Who asks is
-robot-server: for each protected request whether access control is on, and what the token may do."""
+"""A user stays logged in while the settings that limit users are loosened and tightened. For each
+protected request, robot-server asks whether access control is on and what the token allows."""
 
 import pytest
 from api import SWITCH
@@ -26,12 +26,12 @@ def test_user_stays_logged_in_while_the_lab_loosens_and_tightens(api, admin, rul
     pairs = [api.login("ada")]
     for needs_admin in (True, False, True, False):
         api.settings(admin, **{rule: needs_admin})
-        # Tokens from before the change, and from after it.
+        # Tokens issued before and after the change.
         pairs.append(api.refresh(pairs[-1]["refresh_token"]).json)
         assert (scope in pairs[-1]["scope"].split()) == (not needs_admin)
         for pair in pairs:
             assert robot_server_lets_in(api, pair["access_token"], scope) == (not needs_admin)
-            # The other rules are as tight as they were.
+            # The other settings are unchanged.
             for other in set(RULES.values()) - {scope}:
                 assert not robot_server_lets_in(api, pair["access_token"], other)
             assert robot_server_lets_in(api, pair["access_token"], "robot_control.write")

@@ -14,6 +14,7 @@ use super::form;
 use crate::domain::scopes::Scopes;
 use crate::domain::sessions::Issued;
 use crate::http::auth;
+use crate::http::error::ErrorBody;
 use crate::http::json::PasswordText;
 use crate::http::AppState;
 
@@ -92,6 +93,7 @@ fn required<T>(parameter: Option<T>, name: &str) -> Result<T, OAuthError> {
             `invalid_grant`: the credentials or the refresh token are wrong, or the account is locked; \
             `invalid_scope`: a scope is unknown or not allowed; `unsupported_grant_type`.", body = OAuthErrorBody),
         (status = 401, description = "`invalid_client`: the client is unknown.", body = OAuthErrorBody),
+        (status = 422, description = "`invalidRequest`: the header `Opentrons-User-Notes` is longer than 2,000 characters.", body = ErrorBody),
         (status = 429, description = "`temporarily_unavailable`: too many failed logins of an account that is slowed down instead of locked; see `Retry-After`.", body = OAuthErrorBody),
         (status = 503, description = "`temporarily_unavailable`: too many passwords are waiting to be checked; see `Retry-After`.", body = OAuthErrorBody),
     )
