@@ -3,6 +3,7 @@
 import os
 
 import pytest
+
 from api import Api
 from support import Server
 

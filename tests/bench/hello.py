@@ -9,8 +9,9 @@ import instructions
 from goal import Goal
 from instructions import ROBOTS
 from load import ROUNDS, load, medians
-from nginx import TEMPORARY
 from servers import HELLO, command, memory, running, says_hello
+
+from nginx import TEMPORARY
 from support import FILES, free_port, wait_for
 
 STARTS = 10

@@ -20,9 +20,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from api import CLIENT, FORM, PASSWORD, Api
 from native import shared_library
 from servers import HERE, ROOT, running, says_hello
+
+from api import CLIENT, FORM, PASSWORD, Api
 from support import DATABASE, connection, wait_for
 
 ROBOTS = ROOT / "target/aarch64-unknown-linux-gnu/release/opentrons-auth-server"

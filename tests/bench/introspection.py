@@ -9,11 +9,12 @@ import secrets
 import statistics
 from concurrent.futures import ThreadPoolExecutor
 
-from api import CLIENT, FORM, Api
 from goal import Goal
 from load import CLIENTS, ROUNDS, load, medians
 from native import shared_library
 from servers import WORKERS, memory, serving
+
+from api import CLIENT, FORM, Api
 from support import connection
 
 COUNTS = (10, 1_000, 100_000)

@@ -8,10 +8,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
-from api import CLIENT, FORM, PASSWORD, Api
 from goal import Goal
-from python_state import PASSWORDS, add_users, lay
 from servers import most_memory, serving
+
+from api import CLIENT, FORM, PASSWORD, Api
+from python_state import PASSWORDS, add_users, lay
 
 CLIENTS = 64
 SECONDS = 10

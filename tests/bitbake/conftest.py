@@ -3,8 +3,9 @@
 import tempfile
 from pathlib import Path
 
-import oe_build
 import pytest
+
+import oe_build
 from support import mark_tests
 
 

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from oe_build import MASK, Build, call
 from support import LAYER, as_in_readme, installed, request, wait_for
 

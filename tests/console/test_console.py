@@ -7,6 +7,7 @@ import re
 import subprocess
 
 import pytest
+
 from api import PASSWORD, Api
 from support import BINARY, ENVIRONMENT, commands_of_section, edit_database, run, wait_for
 

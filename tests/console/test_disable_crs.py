@@ -5,6 +5,7 @@ import os
 import subprocess
 
 import pytest
+
 from support import FILES, PATIENCE
 
 SERIAL = "FLXA0000000000001"

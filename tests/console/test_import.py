@@ -6,6 +6,7 @@ import shutil
 import subprocess
 
 import pytest
+
 from api import PASSWORD, Api
 from python_state import FIRST, UPGRADED, edit, lay, newest, theirs
 from support import BINARY, ENVIRONMENT, PATIENCE, commands_of_section, request, run, wait_for

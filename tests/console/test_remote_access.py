@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from support import BINARY, FILES, PATIENCE, run
 
 # Timeout of the check in tests, in whole seconds: the shortest that it accepts.

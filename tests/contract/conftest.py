@@ -1,6 +1,7 @@
 """The server under test, reached over its socket and through nginx."""
 
 import pytest
+
 from api import Api
 from nginx import NGINX, Nginx
 

@@ -7,6 +7,7 @@ can go to one server.
 import re
 
 import pytest
+
 from api import PASSWORD, SELF, SWITCH, Api, Pending, by_name
 from hashes import SLOW
 from support import ROOT, edit_database, run, wait_for

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import aiohttp
 import pytest
+
 from api import CLIENT, PASSWORD, Api
 
 

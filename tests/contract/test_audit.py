@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import suppress
 
 import pytest
+
 from api import SELF, SWITCH, by_name
 from audit_log import journal_of, rows, tamper, verify
 from audit_server import AuditServer

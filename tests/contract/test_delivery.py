@@ -5,6 +5,7 @@ import json
 import re
 
 import pytest
+
 from audit_server import AuditServer
 from support import run, wait_for
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from api import PASSWORD, Api
 from support import ROOT
 

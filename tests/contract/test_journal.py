@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 
 import pytest
+
 from audit_log import tamper, verify
 from support import DATABASE, run
 

@@ -3,6 +3,7 @@
 from urllib.parse import quote
 
 import pytest
+
 from api import PASSWORD, SELF, SWITCH, by_name, error_of
 from audit_log import journal_of, rows
 

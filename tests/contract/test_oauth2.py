@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
 from api import CLIENT, FORM, PASSWORD, SELF, Api
 from hashes import BEYOND_BOUNDS, IMPORTED
 from nginx import NGINX, Nginx

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from api import PASSWORD, SELF, SWITCH, Api, error_of
 from support import edit_database, run
 

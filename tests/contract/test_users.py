@@ -6,6 +6,7 @@ import string
 import unicodedata
 
 import pytest
+
 from api import PASSWORD, SELF, Api, by_name, error_of
 from hashes import BACKTICK, UMLAUT
 from support import edit_database

@@ -10,6 +10,7 @@ import subprocess
 from contextlib import ExitStack, contextmanager
 
 import pytest
+
 from api import Api
 from audit_server import AuditServer
 from python_state import edit, lay

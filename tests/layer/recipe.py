@@ -19,6 +19,7 @@ import bb
 import bb.data
 import bb.fetch2
 import bb.parse
+
 from support import LAYER
 
 RECIPES = LAYER / "recipes-connectivity/opentrons-auth-server"

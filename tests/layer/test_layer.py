@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
 import recipe
 from support import FILES, LAYER, ROOT, installed, run
 

@@ -12,6 +12,7 @@ import urllib.request
 from http.server import BaseHTTPRequestHandler
 
 import pytest
+
 from nginx import FLEX, INCLUDE, NGINX, Nginx, flex
 from support import FILES, PATIENCE, free_port, wait_for
 

@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 
 import pytest
+
 from nginx import NGINX, Nginx
 from support import Answer, connection
 

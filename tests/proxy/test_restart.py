@@ -5,6 +5,7 @@ import socket
 import threading
 
 import pytest
+
 from nginx import NGINX, Nginx
 from support import PATIENCE, connection, wait_for
 

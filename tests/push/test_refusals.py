@@ -13,6 +13,7 @@ import threading
 from contextlib import contextmanager
 
 import pytest
+
 from support import BINARY, LAYER, PATIENCE, ROOT, free_port, wait_for
 
 DROPBEAR = shutil.which("dropbear", path=f"{os.environ['PATH']}:/usr/sbin")

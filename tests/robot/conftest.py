@@ -3,6 +3,7 @@
 import subprocess
 
 import pytest
+
 import virtual_robot
 from support import mark_tests
 

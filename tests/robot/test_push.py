@@ -7,6 +7,7 @@ import threading
 from contextlib import contextmanager, suppress
 
 import pytest
+
 from support import ROOT, as_in_readme, free_port, request, wait_for
 from test_restart import Load
 from virtual_robot import BINARY, UNIT, call

@@ -9,6 +9,7 @@ import subprocess
 from urllib.parse import urlencode
 
 import pytest
+
 import virtual_robot
 from api import FORM, PASSWORD, Api
 from support import PATIENCE, ROOT, Answer, wait_for

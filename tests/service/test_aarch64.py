@@ -6,6 +6,7 @@ import shutil
 import subprocess
 
 import pytest
+
 import support
 from support import ROOT
 

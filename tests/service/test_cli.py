@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from support import BINARY, FILES, free_port, request, run
 
 OPTIONS = {

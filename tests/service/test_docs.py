@@ -6,6 +6,7 @@ import subprocess
 from html import escape
 
 import pytest
+
 from support import BINARY, PATIENCE
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

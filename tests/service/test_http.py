@@ -5,6 +5,7 @@ import re
 import socket
 
 import pytest
+
 from support import Answer, connection, request
 
 

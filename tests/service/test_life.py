@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from support import PATIENCE, request
 
 # Part of the log line about requests that were not finished in time.

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+
 from api import Api, error_of
 from support import BINARY, ENVIRONMENT, PATIENCE, run, wait_for
 

@@ -13,6 +13,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from audit_server import AuditServer
 from python_state import FIRST, LOCKED, PASSWORDS, UPGRADED, add_users, edit, lay, newest, theirs
 from support import BINARY, ENVIRONMENT, PATIENCE, run, wait_for

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 import pytest
+
 from api import Api
 from python_state import lay
 from support import request, run

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 
 import pytest
+
 from api import Api
 from audit_server import AuditServer
 from support import BINARY, DATABASE, installed, read_database, wait_for

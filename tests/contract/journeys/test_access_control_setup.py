@@ -3,6 +3,7 @@ create it again, turn access control on, and log in. The set-up is interrupted a
 repeated."""
 
 import pytest
+
 from api import SELF, SWITCH, by_name
 
 ACCOUNTS = {"admin": "admin", "recovery": "admin", "robot-service": "service"}

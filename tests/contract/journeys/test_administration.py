@@ -1,6 +1,7 @@
 """An administrator changes another user, whose token is checked after each step."""
 
 import pytest
+
 from api import SELF, by_name
 
 

@@ -7,6 +7,7 @@ import json
 from urllib.parse import quote
 
 import pytest
+
 from api import SELF
 from audit_server import AuditServer
 from support import run, wait_for

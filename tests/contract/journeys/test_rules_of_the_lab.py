@@ -2,6 +2,7 @@
 protected request, robot-server asks whether access control is on and what the token allows."""
 
 import pytest
+
 from api import SWITCH
 
 RULES = {
