@@ -1,50 +1,16 @@
 //! The server with misbehaving handlers, which none of the real routes are.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::rt::task::spawn_blocking;
 use actix_web::{web, HttpResponse};
-use auth_server::http::routes;
-use auth_server::http::AppState;
-use auth_server::os::systemd::HandedOver;
-use auth_server::server::Server;
-use auth_server::service::hashing::Hasher;
-use auth_server::service::Service;
-use auth_server::store::Store;
-use tempfile::TempDir;
 
-/// Timeout of each event that a test waits for; only a broken server exceeds it.
-const PATIENCE: Duration = Duration::from_secs(30);
+use common::{start, PATIENCE};
 
-/// Starts a server, and returns it with its address and state directory.
-async fn start(
-    workers: usize,
-    configure: fn(&mut web::ServiceConfig),
-) -> (Server, SocketAddr, TempDir) {
-    let socket = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    socket.set_nonblocking(true).unwrap();
-    let address = socket.local_addr().unwrap();
-    let directory = TempDir::new().unwrap();
-    let store = Arc::new(Store::open(directory.path(), |_, _| {}).unwrap());
-    let service = Service::new(store, Arc::new(Hasher::start().unwrap()));
-    let state = web::Data::new(AppState::new(service));
-    let server = Server::start(
-        vec![HandedOver::Tcp(socket).into()],
-        workers,
-        move |config| {
-            config.app_data(state.clone());
-            configure(config);
-            routes::configure(config);
-        },
-    )
-    .await
-    .unwrap();
-    (server, address, directory)
-}
+mod common;
 
 /// Sends a request on a new connection, and returns the complete response as text.
 async fn get(address: SocketAddr, path: &'static str) -> String {
