@@ -119,8 +119,10 @@ def stopped_thread(number):
     call(PTRACE_SEIZE)
     call(PTRACE_INTERRUPT)
     os.waitpid(number, WALL)
-    yield
-    call(PTRACE_DETACH)
+    try:
+        yield
+    finally:
+        call(PTRACE_DETACH)
 
 
 @pytest.mark.parametrize("worker", [0, 1])
