@@ -35,11 +35,15 @@ class Scene:
         self.stack.callback(server.kill)
         return server.wait_ready()
 
-    def start(self):
+    def start(self, *arguments, state=None):
         """Returns the log of a server that fails to start."""
-        done = run("--persistence-directory", self.state)
+        done = run("--persistence-directory", state or self.state, *arguments)
         assert done.returncode == 1
         return done.stderr
+
+    def listen(self, *arguments):
+        """Returns the log of a server with another state directory that fails to listen."""
+        return self.start(*arguments, state=self.folder / "other")
 
     def restart(self, server):
         assert server.stop() == 0
@@ -57,21 +61,21 @@ class Scene:
 
 def another_server_has_the_socket(scene):
     scene.serve()
-    return run("--uds", scene.socket).stderr
+    return scene.listen("--uds", scene.socket)
 
 
 def file_in_place_of_the_socket(scene):
     scene.socket.touch()
-    return run("--uds", scene.socket).stderr
+    return scene.listen("--uds", scene.socket)
 
 
 def long_socket_path(scene):
-    return run("--uds", scene.folder / ("x" * 107)).stderr
+    return scene.listen("--uds", scene.folder / ("x" * 107))
 
 
-def port_in_use(_scene):
+def port_in_use(scene):
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        return run("--port", taken.getsockname()[1]).stderr
+        return scene.listen("--port", taken.getsockname()[1])
 
 
 def state_directory_that_cannot_be_made(scene):
