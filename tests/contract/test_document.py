@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +24,9 @@ EXCLUDED = "positive_data_acceptance"
 
 @pytest.mark.parametrize("access_control", [False, True])
 def test_schemathesis_finds_no_answer_outside_the_document(serve, tmp_path, access_control):
-    server = serve("--log-level", "warning", "--workers", "2")
+    state = tmp_path / "state"
+    arguments = ("--log-level", "debug", "--workers", "2", "--persistence-directory", state)
+    server = serve(*arguments)
     server.wait_message("READY", "1")
     port = int(server.messages[-1]["STATUS"].rsplit(":", 1)[1])
     api = Api(("127.0.0.1", port))
@@ -32,17 +35,30 @@ def test_schemathesis_finds_no_answer_outside_the_document(serve, tmp_path, acce
     command += ["--max-time", str(SECONDS), "--exclude-checks", EXCLUDED]
     command += ["--continue-on-failure", "--generation-database", "none", "--no-color"]
     command += ["--warnings", "off", "--seed", str(SEED)]
+    environment = {**os.environ}
     if access_control:
         api.create("admin", "admin")
         api.enable_access_control()
-        token = api.login("admin")["access_token"]
-        command += ["-H", f"Authorization: Bearer {token}"]
-    done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
+        here = Path(__file__).parent
+        environment |= {"SCHEMATHESIS_HOOKS": "schemathesis_hooks"}
+        environment |= {"PYTHONPATH": f"{here}:{ROOT / 'tests'}"}
+        environment |= {"AUTH_SERVER_PORT": str(port), "AUTH_SERVER_STATE": str(state)}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, check=False, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout[-6000:]
     assert "Stateful (not applicable)" not in done.stdout
     assert api.get("/auth/hello").status == 200
     # The HTTP library logs malformed response heads as errors of its own.
     assert "ERROR auth_server" not in server.log
+    paths = api.get("/auth/openapi.json").json["paths"]
+    # All operations except the one that returns the document, which schemathesis leaves out.
+    assert f"Tested: {sum(map(len, paths.values())) - 1}\n" in done.stdout
+    if access_control:
+        # Requests that need a token succeeded until the end.
+        statuses = re.findall(r" [A-Z]+ /auth/users(?!\S*loginStatus)\S* (\d{3}) ", server.log)
+        for part in statuses[: len(statuses) // 2], statuses[len(statuses) // 2 :]:
+            assert any(status.startswith("2") for status in part)
 
 
 def test_document_says_what_is_needed_and_what_goes_wrong(serve):
