@@ -59,10 +59,9 @@ class Counter:
 
 
 @contextlib.contextmanager
-def emulated(folder):
+def emulated(plugin, folder):
     """The robot's server with its state in the folder: its socket, and the counter."""
     socket, count = folder / "counted.sock", folder / "count"
-    plugin = shared_library("count", folder)
     command = ["qemu-aarch64", "-plugin", f"{plugin},count={count}", "-L", "/usr/aarch64-linux-gnu"]
     command += [ROBOTS, "--uds", socket, "--persistence-directory", folder / "state"]
     with running([*command, "--workers", 1, "--log-level", "error"], folder):
@@ -143,13 +142,14 @@ def measure(folder):
     folder = folder / "instructions"
     folder.mkdir()
     figures = {}
-    with emulated(folder) as (socket, _):
+    plugin = shared_library("count", folder)
+    with emulated(plugin, folder) as (socket, _):
         api = Api(socket)
         api.settings(idleLogout=86_400)
         api.create("ada")
         assert api.login("ada", PASSWORD)
     tokens = add_tokens(folder, FEW - 1)
-    with emulated(folder) as (socket, counter):
+    with emulated(plugin, folder) as (socket, counter):
         client = Client(socket)
         figures["hello"] = counter.per_request(getting(client, "/auth/hello", 200))
         switch = getting(client, "/auth/settings/accessControlEnabled", 200)
@@ -164,7 +164,7 @@ def measure(folder):
         figures["refresh"] = counter.per_request(refresh, REQUESTS // 10)
         client.close()
     tokens += add_tokens(folder, MANY - FEW)
-    with emulated(folder) as (socket, counter):
+    with emulated(plugin, folder) as (socket, counter):
         client = Client(socket)
         figures[f"introspection, {MANY} tokens"] = counter.per_request(
             introspections(client, tokens)
