@@ -4,13 +4,10 @@ import contextlib
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/proxy")]
-
 from support import PATIENCE, connection, wait_for
 
 SERVER = ROOT / "target/release/opentrons-auth-server"

@@ -140,7 +140,9 @@ def test_nginx_that_looks_otherwise_fails_the_build_that_asks(bench):
             f"do_install:append() {{\n    echo 'server {{ location ~ ^/auth {{ }} }}' > {site}\n}}\n"
         )
     said = build.bitbake("-c", "install", "nginx", check=False)
-    assert re.search(r'default_server:1: "location ~ \^/auth": it matches requests below /auth', said)
+    assert re.search(
+        r'default_server:1: "location ~ \^/auth": it matches requests below /auth', said
+    )
     assert 'set AUTH_SERVER_NGINX = "0"' in said
 
 
