@@ -138,7 +138,8 @@ class Build:
         """Runs a command of BitBake or OE-core and returns its output."""
         prefix = unprivileged()
         if prefix:
-            call("chown", "-R", f"{USER}:{USER}", self.folder, self.checkout)
+            # The server of the last command may still be removing files, which is no failure.
+            call("chown", "-R", f"{USER}:{USER}", self.folder, self.checkout, check=False)
         path = f"{self.bench.tools}:{source('BITBAKE')}/bin:{source('OE_CORE')}/scripts"
         environment = {
             "PATH": f"{path}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
