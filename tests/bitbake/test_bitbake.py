@@ -72,7 +72,8 @@ def test_parses_alone_and_asks_for_systemd(bench):
     """Parsed with OE-core alone, and without systemd: releases differ in what they take unasked."""
     build = Build(bench, "alone", conf='INIT_MANAGER = "sysvinit"')
     assert "0 errors" in build.bitbake("-p")
-    assert "missing required distro feature 'systemd'" in build.bitbake(NAME, check=False)
+    said = build.bitbake(NAME, check=False)
+    assert re.search(r"missing required (distro feature|DISTRO_FEATURES:) 'systemd'", said), said
 
 
 def test_parses_with_the_webserver_layer(bench):
@@ -149,8 +150,11 @@ def test_nginx_that_looks_otherwise_fails_the_build_that_asks(bench):
 @pytest.mark.parametrize("webserver", [False, True], ids=["alone", "webserver"])
 def test_layer_passes_yocto_check_layer(bench, webserver):
     """In particular, the layer changes no signature of another layer's recipe."""
-    mask = 'BBMASK = "/meta-oe/recipes- /meta-webserver/recipes-(?!httpd)"' if webserver else ""
-    build = Build(bench, f"check-{webserver}", conf=mask, ours=False, meta_oe=webserver)
+    # Fetching a loader for prebuilt programs needs the network.
+    conf = 'INHERIT:remove = "uninative"\n'
+    if webserver:
+        conf += 'BBMASK = "/meta-oe/recipes- /meta-webserver/recipes-(?!httpd/nginx)"'
+    build = Build(bench, f"check-{webserver}", conf=conf, ours=False, meta_oe=webserver)
     build.run("yocto-check-layer", "--no-auto-dependency", build.checkout / "meta-auth-server")
 
 
