@@ -6,10 +6,10 @@ import re
 import subprocess
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 from support import PATIENCE, connection, wait_for
 
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 SERVER = ROOT / "target/release/opentrons-auth-server"
 WORKERS = 2
 HELLO = b'{"message":"hello world"}'
