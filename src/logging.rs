@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::config::LogLevel;
 use crate::domain::audit::{hex, ChainedRow, Origin};
+use crate::domain::text::{escape, is_misleading};
 use crate::os::clock::rfc_3339;
 
 /// Log target of audit events.
@@ -48,7 +49,7 @@ pub fn init(level: LogLevel) {
                 out,
                 "<{}>{}",
                 priority(record.level()),
-                one_line(&record.args().to_string())
+                escape(&record.args().to_string())
             )
         });
     } else {
@@ -60,7 +61,7 @@ pub fn init(level: LogLevel) {
                 rfc_3339(),
                 record.level(),
                 record.target(),
-                one_line(&record.args().to_string())
+                escape(&record.args().to_string())
             )
         });
     }
@@ -71,7 +72,7 @@ pub fn init(level: LogLevel) {
 /// Row of the audit log, as serialized in the journal and in an export.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct AuditLine<'a> {
+struct AuditLine<'a> {
     seq: i64,
     time: &'a str,
     action: &'a str,
@@ -87,7 +88,7 @@ pub struct AuditLine<'a> {
 
 impl<'a> AuditLine<'a> {
     /// Creates the line of a row. `chain`: identifier of the row's chain, to include it.
-    pub fn new(ChainedRow { row, hash }: &'a ChainedRow, chain: Option<&'a str>) -> Self {
+    fn new(ChainedRow { row, hash }: &'a ChainedRow, chain: Option<&'a str>) -> Self {
         let event = &row.event;
         Self {
             seq: row.seq,
@@ -112,21 +113,33 @@ pub fn audit(row: &ChainedRow, chain: &str) {
 
 /// Formats the message that [`audit`] logs.
 pub(crate) fn audit_message(row: &ChainedRow, chain: &str) -> String {
-    let json = serde_json::to_string(&AuditLine::new(row, Some(chain)))
+    format!("audit {}", json_line(row, Some(chain)))
+}
+
+/// Formats a row of the audit log as one line of JSON. `chain`: identifier of the row's chain, to
+/// include it.
+pub fn json_line(row: &ChainedRow, chain: Option<&str>) -> String {
+    let json = serde_json::to_string(&AuditLine::new(row, chain))
         .expect("an audit row has string keys only");
-    let message = format!("audit {json}");
-    if !message.contains(char::is_control) {
-        return message;
+    escape_json(json)
+}
+
+/// Escapes the misleading characters in JSON that the serializer leaves as they are, such as DEL, the
+/// C1 controls and bidirectional formatting (RFC 8259 §7). A parser reads the same values.
+pub fn escape_json(json: String) -> String {
+    let misleads = |c| c != '\n' && is_misleading(c);
+    if !json.contains(misleads) {
+        return json;
     }
-    // JSON does not escape DEL and the C1 controls (RFC 8259 §7); `one_line` would escape them in a
-    // way that is not JSON.
-    message
-        .chars()
-        .map(|c| match c {
-            c if c.is_control() => format!("\\u{:04x}", u32::from(c)),
-            c => c.to_string(),
-        })
-        .collect()
+    let mut escaped = String::with_capacity(json.len() + 8);
+    for c in json.chars() {
+        if misleads(c) {
+            write!(escaped, "\\u{:04x}", u32::from(c)).expect("writing to a string does not fail");
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
 }
 
 /// Formats an error and its causes as one line: `outer: inner: innermost`.
@@ -162,20 +175,4 @@ fn priority(level: Level) -> u8 {
         Level::Info => 6,
         Level::Debug | Level::Trace => 7,
     }
-}
-
-/// Escapes the control characters of a message, so that it stays one line and text sent by a client
-/// cannot forge another.
-fn one_line(message: &str) -> String {
-    if !message.contains(char::is_control) {
-        return message.to_owned();
-    }
-    message
-        .chars()
-        .flat_map(|c| {
-            let escaped = c.is_control().then(|| c.escape_default());
-            let plain = (!c.is_control()).then_some(c);
-            escaped.into_iter().flatten().chain(plain)
-        })
-        .collect()
 }

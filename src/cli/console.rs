@@ -4,9 +4,11 @@
 #![allow(missing_docs)]
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::domain::audit::{from_hex, ChainHash};
 use crate::domain::users::AccountType;
 
 /// Default state directory: the `StateDirectory=` of the service's unit.
@@ -191,6 +193,9 @@ pub enum AuditCommand {
         /// - is standard input.
         #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
         journal: Option<Option<PathBuf>>,
+        /// Also check that a row still has the hash that an earlier verification printed for it.
+        #[arg(long, value_name = "ROW:HASH")]
+        noted: Vec<NotedRow>,
         #[command(flatten)]
         common: Common,
     },
@@ -212,6 +217,30 @@ pub enum AuditCommand {
         #[command(flatten)]
         common: Common,
     },
+}
+
+/// Row of the audit log as noted at an earlier verification.
+#[derive(Clone, Debug)]
+pub struct NotedRow {
+    /// Number of the row.
+    pub seq: i64,
+    /// Hash of the row.
+    pub hash: ChainHash,
+}
+
+impl FromStr for NotedRow {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.split_once(':')
+            .and_then(|(seq, hash)| {
+                Some(Self {
+                    seq: seq.parse().ok()?,
+                    hash: from_hex(hash)?,
+                })
+            })
+            .ok_or("must be a row number, a colon and the 64 hexadecimal digits of its hash")
+    }
 }
 
 /// Format of an exported audit log.

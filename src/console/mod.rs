@@ -4,11 +4,13 @@
 //! directory: the running service, which is sent a request, or, if none is running, this process.
 //! A command that only reads the audit log opens the database beside the service.
 
+mod export;
 mod import;
 pub mod journal;
 pub mod protocol;
 pub mod remote_access;
 pub mod socket;
+mod verify;
 
 use std::error::Error as StdError;
 use std::io::{self, IsTerminal, Write};
@@ -27,14 +29,14 @@ use crate::cli::console::{
     AccessControlCommand, AuditCommand, Common, ConsoleCommand, ExportFormat, GivePassword, Sure,
     UserCommand,
 };
-use crate::domain::audit::{hex, ChainedRow, Origin};
+use crate::domain::text::escape;
 use crate::http::views::{ResetPasswordReason, UserView};
-use crate::logging::{self, AuditLine};
+use crate::logging::{self, escape_json};
 use crate::os::files;
 use crate::os::state_dir::{StateDir, StateDirError};
 use crate::service::hashing::Hasher;
 use crate::service::Service;
-use crate::store::{self, AuditLog, DeliveryStatus, Store, StoreError, Verified};
+use crate::store::{self, AuditLog, DeliveryStatus, Store, StoreError};
 
 /// Maximum time to wait for a service that is starting or stopping.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -136,10 +138,9 @@ pub fn run(command: &ConsoleCommand) -> Done {
             again: *again,
             sure,
         }),
-        ConsoleCommand::Audit(AuditCommand::Verify { journal, .. }) => match journal {
-            None => console.verify(),
-            Some(file) => console.verify_by_journal(file.as_deref()),
-        },
+        ConsoleCommand::Audit(AuditCommand::Verify { journal, noted, .. }) => {
+            console.verify(journal.as_ref().map(Option::as_deref), noted)
+        }
         ConsoleCommand::Audit(AuditCommand::Status { .. }) => console.audit_status(),
         ConsoleCommand::Audit(AuditCommand::Resend { .. }) => console.resend(),
         ConsoleCommand::Audit(AuditCommand::Export { format, .. }) => console.export(*format),
@@ -194,7 +195,7 @@ impl Console<'_> {
             UserCommand::Delete { username, sure, .. } => {
                 confirm(sure, &format!("Delete the user {username:?}?"))?;
                 let username = username.clone();
-                let said = format!("deleted {}\n", printable(&username));
+                let said = format!("deleted {}\n", escape(&username));
                 self.request(ConsoleRequest::DeleteUser { username })?;
                 self.print_either(&json!({}), &said)
             }
@@ -207,7 +208,7 @@ impl Console<'_> {
             return Err(unexpected());
         };
         let mut value = json!(user);
-        let mut said = format!("{done} {}\n", printable(&user.username));
+        let mut said = format!("{done} {}\n", escape(&user.username));
         if let Some(password) = temporary {
             said += &format!("temporary password: {password}\n");
             value["temporaryPassword"] = password.into();
@@ -277,81 +278,6 @@ impl Console<'_> {
         self.print_either(&value, &said)
     }
 
-    fn verify(&self) -> Done {
-        let (value, said) = self.verify_chain(&AuditLog::open(self.directory())?)?;
-        self.print_either(&value, &said)
-    }
-
-    /// Verifies the hash chain; returns the result to print if it is intact, as JSON and as text.
-    fn verify_chain(&self, log: &AuditLog) -> Done<(Value, String)> {
-        match log.verify()? {
-            Verified::Whole { rows, hash } => {
-                let hash = hex(&hash);
-                let said =
-                    format!("the audit log is intact: {rows} rows, hash of the last row: {hash}\n");
-                let value = json!({ "whole": true, "rows": rows, "hash": hash });
-                Ok((value, said))
-            }
-            Verified::Broken { seq, what } => self.broken(seq, what),
-        }
-    }
-
-    /// Reports the first faulty row.
-    fn broken<T>(&self, seq: i64, what: &'static str) -> Done<T> {
-        if self.common.json {
-            self.print_json(&json!({ "whole": false, "row": seq, "what": what }))?;
-        }
-        Err(ConsoleError::Broken { seq, what })
-    }
-
-    fn verify_by_journal(&self, file: Option<&Path>) -> Done {
-        // A row is written to the table before its line to the journal, so the journal is read first.
-        let mut journal = journal::read(file)?;
-        let log = AuditLog::open(self.directory())?;
-        let (mut value, mut said) = self.verify_chain(&log)?;
-        let chain = log.chain()?;
-        let lines = journal.remove(&chain).unwrap_or_default();
-        let mut confirmed: Vec<i64> = Vec::new();
-        let mut left = lines.iter().peekable();
-        let mut rows = 0;
-        let compared = log.each(|ChainedRow { row, hash }| {
-            rows = row.seq;
-            while let Some((seq, journal_hash)) = left.next_if(|(seq, _)| *seq <= row.seq) {
-                if *seq < row.seq {
-                    return Err((*seq, "is in the journal but not in the table"));
-                }
-                if *journal_hash != hash {
-                    return Err((*seq, "has a different hash in the journal"));
-                }
-                confirmed.push(*seq);
-            }
-            Ok(())
-        })?;
-        if let Err((seq, what)) = compared {
-            return self.broken(seq, what);
-        }
-        if let Some((seq, _)) = left.next() {
-            return self.broken(*seq, "is in the journal but not in the table");
-        }
-        if confirmed.is_empty() && rows > 0 {
-            if self.common.json {
-                let what = "the journal has no line for any row";
-                self.print_json(&json!({ "whole": false, "what": what }))?;
-            }
-            return Err(ConsoleError::NotInJournal { rows, chain });
-        }
-        let (first, last) = (confirmed.first(), confirmed.last());
-        value["journal"] = json!({ "vouchedFor": confirmed.len(), "first": first, "last": last });
-        said += &match (first, last) {
-            (Some(first), Some(last)) => format!(
-                "the journal confirms {} of them, from row {first} to row {last}\n",
-                confirmed.len()
-            ),
-            _ => "there are no rows for the journal to confirm\n".to_owned(),
-        };
-        self.print_either(&value, &said)
-    }
-
     fn audit_status(&self) -> Done {
         let status = AuditLog::open(self.directory())?.delivery_status()?;
         let DeliveryStatus {
@@ -403,11 +329,7 @@ impl Console<'_> {
 
     fn export(&self, format: ExportFormat) -> Done {
         let log = AuditLog::open(self.directory())?;
-        let out = io::BufWriter::new(io::stdout().lock());
-        let rows = match format {
-            ExportFormat::Jsonl => export_jsonl(&log, out)?,
-            ExportFormat::Csv => export_csv(&log, out)?,
-        };
+        let rows = export::write(&log, format, io::BufWriter::new(io::stdout().lock()))?;
         drop(log);
         self.request(ConsoleRequest::Note {
             action: NotedAction::Export,
@@ -465,7 +387,7 @@ impl Console<'_> {
     }
 
     fn print_json(&self, value: &Value) -> Done {
-        self.print(&format!("{value:#}\n"))
+        self.print(&format!("{}\n", escape_json(format!("{value:#}"))))
     }
 
     fn print(&self, text: &str) -> Done {
@@ -596,13 +518,6 @@ fn count_and_rows(numbers: &[i64]) -> String {
     format!("{} (rows {})", numbers.len(), runs.join(", "))
 }
 
-/// Replaces control characters, which a terminal would interpret.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
-}
-
 /// Formats users as a table, one user per line below a header.
 fn table(users: &[UserView]) -> String {
     let mut table = Table::new();
@@ -615,8 +530,8 @@ fn table(users: &[UserView]) -> String {
     ]);
     for user in users {
         table.add_row([
-            printable(&user.username),
-            printable(&user.full_name),
+            escape(&user.username).into_owned(),
+            escape(&user.full_name).into_owned(),
             crate::domain::users::AccountType::from(user.account_type)
                 .name()
                 .to_owned(),
@@ -642,58 +557,22 @@ fn reason(user: &UserView) -> String {
     .to_owned()
 }
 
-/// Writes the log as one JSON object per line; returns the number of the last row.
-fn export_jsonl(log: &AuditLog, mut out: impl Write) -> Done<i64> {
-    let mut rows = 0;
-    log.each(|row| {
-        rows = row.row.seq;
-        serde_json::to_writer(&mut out, &AuditLine::new(&row, None))?;
-        writeln!(out)
-    })?
-    .and_then(|()| out.flush())
-    .map_err(io_error("write to standard output"))?;
-    Ok(rows)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Writes the log as CSV with a header line (RFC 4180); returns the number of the last row.
-fn export_csv(log: &AuditLog, out: impl Write) -> Done<i64> {
-    let mut rows = 0;
-    let mut csv = csv::Writer::from_writer(out);
-    let written = csv
-        .write_record([
-            "seq",
-            "time",
-            "action",
-            "accountName",
-            "legalName",
-            "message",
-            "reason",
-            "hash",
-            "origin",
-        ])
-        .map_err(io_error("write to standard output"));
-    written?;
-    log.each(|found| {
-        rows = found.row.seq;
-        csv.write_record(record(found))
-    })?
-    .map_err(io_error("write to standard output"))?;
-    csv.flush().map_err(io_error("write to standard output"))?;
-    Ok(rows)
-}
-
-/// Returns the CSV fields of a row.
-fn record(ChainedRow { row, hash }: ChainedRow) -> [String; 9] {
-    let event = row.event;
-    [
-        row.seq.to_string(),
-        row.time,
-        event.action,
-        event.account_name,
-        event.legal_name,
-        event.message,
-        event.reason.unwrap_or_default(),
-        hex(&hash),
-        event.origin.map(Origin::name).unwrap_or_default().into(),
-    ]
+    #[test]
+    fn table_shows_misleading_characters() {
+        let user = serde_json::from_value(json!({
+            "username": "ada\u{1b}[2J",
+            "fullName": "A\u{202e}da\u{9b}",
+            "accountType": "user",
+            "locked": false,
+            "resetPassword": false,
+            "resetPasswordReason": "NONE",
+        }));
+        let table = table(&[user.expect("a user as the service sends it")]);
+        assert!(table.contains("ada\\u{1b}[2J"), "{table}");
+        assert!(table.contains("A\\u{202e}da\\u{9b}"), "{table}");
+    }
 }

@@ -19,6 +19,7 @@ pub mod scopes;
 pub mod sessions;
 pub mod settings;
 pub mod state;
+pub mod text;
 pub mod time;
 pub mod tokens;
 pub mod users;

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use rusqlite::types::Type;
-use rusqlite::{params, Connection, OpenFlags, Row, Transaction};
+use rusqlite::{params, Connection, OpenFlags, OptionalExtension, Row, Transaction};
 
 use super::database::{check_version, connect, DATABASE};
 use super::error::StoreError;
@@ -304,6 +304,19 @@ impl AuditLog {
     /// [`StoreError::Sqlite`] or [`StoreError::Damaged`] if it cannot be read.
     pub fn chain(&self) -> Result<String, StoreError> {
         chain(&self.connection).map_err(|source| StoreError::of(&self.path, "read", source))
+    }
+
+    /// Returns the hash of a row; `None` if there is no such row.
+    ///
+    /// # Errors
+    /// [`StoreError::Sqlite`] or [`StoreError::Damaged`] if it cannot be read.
+    pub fn hash_of(&self, seq: i64) -> Result<Option<ChainHash>, StoreError> {
+        self.connection
+            .query_row("SELECT hash FROM audit_log WHERE seq = ?", [seq], |row| {
+                row.get(0)
+            })
+            .optional()
+            .map_err(|source| StoreError::of(&self.path, "read", source))
     }
 
     /// Returns the status of the delivery to the audit server.

@@ -242,3 +242,37 @@ def test_journal_is_asked_without_a_file(journaled, tmp_path):
     assert code == 1 and "cannot run journalctl" in said
     code, said = compare(tmp_path, tmp_path / "none")
     assert code == 1 and str(tmp_path / "none") in said
+
+
+def test_noted_hash_shows_that_a_chain_was_rewritten(start, tmp_path):
+    server, api = start()
+    for name in "abc":
+        api.create(name)
+    noted = json.loads(verify(tmp_path, "--json")[1])
+    argument = f"--noted={noted['rows']}:{noted['hash']}"
+    api.create("d")
+    server.stop()
+    assert verify(tmp_path, argument)[0] == 0
+    # Another history of the same length, with a chain that fits it.
+    shutil.rmtree(tmp_path / "state")
+    server, api = start()
+    for name in "abcd":
+        api.create(name, "auditor")
+    server.stop()
+    assert verify(tmp_path)[0] == 0
+    code, said = verify(tmp_path, argument)
+    assert code == 1
+    assert "row 3 has a different hash than noted" in said
+    # A history that is shorter.
+    shutil.rmtree(tmp_path / "state")
+    start()[0].stop()
+    code, said = verify(tmp_path, argument)
+    assert code == 1
+    assert "row 3 is missing" in said
+
+
+@pytest.mark.parametrize("noted", ["3", "x:" + "0" * 64, "3:12", ""])
+def test_malformed_noted_hash_is_refused(noted, tmp_path):
+    code, said = verify(tmp_path, f"--noted={noted}")
+    assert code == 2
+    assert "64 hexadecimal digits" in said
