@@ -1205,6 +1205,41 @@ fn many_faults_are_counted_and_the_first_ones_listed() {
 }
 
 #[test]
+fn skipped_rows_are_warned_of() {
+    let warned = warnings(|| {
+        let row = user_row("1", &[]) + &user_row("2", &[("username", "''")]);
+        assert_eq!(Imported::from(&row).summary.users, 1);
+    });
+    assert_eq!(warned.len(), 1);
+    assert!(
+        warned[0].starts_with("skipped during the import: "),
+        "{warned:?}"
+    );
+    assert!(
+        warned[0].ends_with("id 2, column username: is empty"),
+        "{warned:?}"
+    );
+}
+
+#[test]
+fn table_with_too_many_rows_is_read_in_part() {
+    let root = TempDir::new().unwrap();
+    python(
+        root.path(),
+        "INSERT INTO user (id)
+             WITH RECURSIVE each (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM each LIMIT 100001)
+             SELECT id FROM each;",
+    );
+    // Each row is faulty: a hundred thousand of them, and one fault for the others.
+    let faults = read(root.path()).summary().faults;
+    assert_eq!(faults[200], "and 99801 more");
+    let run_in = |sql: &str| run(&root.path().join(NEWEST).join(FILE), sql);
+    run_in("DELETE FROM user WHERE id = 100001;");
+    let faults = read(root.path()).summary().faults;
+    assert_eq!(faults[200], "and 99800 more");
+}
+
+#[test]
 fn failed_import_leaves_no_database() {
     let root = TempDir::new().unwrap();
     python(root.path(), &user_row("1", &[]));

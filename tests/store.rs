@@ -900,6 +900,10 @@ fn rows_are_told_to_the_observer_and_read_back_with_all_their_fields() {
         }
     }
     assert_eq!(found[3].row.event.action, "noted");
+    for row in &found {
+        assert_eq!(log.hash_of(row.row.seq).unwrap(), Some(row.hash));
+    }
+    assert_eq!(log.hash_of(5).unwrap(), None);
     // Reading ends at the first error.
     let mut count = 0;
     let ended = log.each(|_| {

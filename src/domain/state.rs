@@ -326,3 +326,45 @@ impl State {
         shrink(&mut self.refresh_tokens);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns a state that had `most` sessions, of which `left` are left.
+    fn with_sessions(most: i64, left: i64) -> State {
+        let mut state = State::default();
+        for id in 0..most {
+            state.apply(Change::PutSession(Session {
+                id: SessionId(id),
+                user: UserId(1),
+                grant: Scopes::NONE,
+                expires: Moment(0),
+            }));
+        }
+        for id in left..most {
+            state.apply(Change::EndSession(SessionId(id)));
+        }
+        state
+    }
+
+    #[test]
+    fn memory_is_released_when_little_of_much_is_used() {
+        let mut state = with_sessions(10_000, 10);
+        assert!(state.sessions.capacity() >= 10_000);
+        state.shrink();
+        // There is room for as many again.
+        assert!((20..100).contains(&state.sessions.capacity()));
+        assert_eq!(state.sessions.len(), 10);
+    }
+
+    #[test]
+    fn memory_stays_when_much_of_it_is_used_or_it_is_not_much() {
+        for (most, left) in [(2_000, 2_000), (2_000, 1_500), (500, 0), (500, 500)] {
+            let mut state = with_sessions(most, left);
+            let before = state.sessions.capacity();
+            state.shrink();
+            assert_eq!(state.sessions.capacity(), before, "{left} of {most}");
+        }
+    }
+}
