@@ -206,7 +206,7 @@ fn hash_that_cannot_be_verified_matches_no_password() {
 fn logins_that_are_too_many_are_sent_away_and_the_others_answered() {
     let _alone = alone();
     let robot = Robot::new();
-    let logins = (0..40).map(|number| {
+    let logins = (0..200).map(|number| {
         let by = Request::open(None, None);
         let password = Password::new(format!("wrong {number}"));
         let service = robot.service.clone();
@@ -223,7 +223,8 @@ fn logins_that_are_too_many_are_sent_away_and_the_others_answered() {
             other => panic!("{other:?}"),
         }
     }
-    assert!((1..=8).contains(&busy), "{busy}");
+    // At most 32 wait, and some were answered meanwhile.
+    assert!((1..=168).contains(&busy), "{busy}");
 }
 
 #[test]
