@@ -1227,14 +1227,14 @@ fn table_with_too_many_rows_is_read_in_part() {
     python(
         root.path(),
         "INSERT INTO user (id)
-             WITH RECURSIVE each (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM each LIMIT 100001)
+             WITH RECURSIVE each (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM each LIMIT 100002)
              SELECT id FROM each;",
     );
     // Each row is faulty: a hundred thousand of them, and one fault for the others.
     let faults = read(root.path()).summary().faults;
     assert_eq!(faults[200], "and 99801 more");
     let run_in = |sql: &str| run(&root.path().join(NEWEST).join(FILE), sql);
-    run_in("DELETE FROM user WHERE id = 100001;");
+    run_in("DELETE FROM user WHERE id > 100000;");
     let faults = read(root.path()).summary().faults;
     assert_eq!(faults[200], "and 99800 more");
 }

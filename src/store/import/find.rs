@@ -433,3 +433,35 @@ pub fn remove_left_stages(directory: &Path) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    #[test]
+    fn stamp_of_a_file_changes_with_each_nanosecond() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = File::create(directory.path().join("file")).unwrap();
+        for (seconds, nanos) in [(5, 0), (5, 1), (6, 0), (1_700_000_000, 999_999_999)] {
+            let time = UNIX_EPOCH + Duration::new(seconds, nanos);
+            file.set_modified(time).unwrap();
+            let Stamp([_, _, size, modified, _]) = Stamp::of(&fstat(&file).unwrap());
+            let expected = i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+            assert_eq!((size, modified), (0, expected));
+        }
+    }
+
+    #[test]
+    fn database_that_is_removed_after_it_was_found_is_a_fault() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join(Schema::ALL[0].directory());
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join(FILE), "").unwrap();
+        let source = find(root.path()).source.unwrap();
+        fs::remove_file(path.join(FILE)).unwrap();
+        let fault = source.digest().unwrap_err();
+        assert_eq!(fault, Fault::new(&path.join(FILE), "is missing"));
+    }
+}
