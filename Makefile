@@ -76,6 +76,12 @@ mutants: ## change the code in small ways and print the changes that no Rust tes
 	@$(NEED) cc cargo-mutants
 	cargo mutants --output target --no-shuffle $(MUTANTS)
 
+.PHONY: soak
+soak: $(VENV)/.stamp ## run the server behind nginx for MINUTES=10 with clients, attacks and faults; needs root
+	@$(NEED) cc nginx
+	cargo build --locked
+	PYTHONPATH=tests:tests/proxy $(VENV)/bin/python tests/soak/soak.py $(or $(MINUTES),10)
+
 .PHONY: robot
 robot: $(VENV)/.stamp ## boot a virtual robot and keep it running until Ctrl-C
 	@$(NEED) $(ROBOT_TOOLS)
