@@ -35,7 +35,9 @@ fn user(id: i64, salt: u32) -> User {
         username: format!("user{id}{}", if salt % 2 == 0 { "" } else { "x" }),
         full_name: format!("Full Name {salt}"),
         account_type: AccountType::ALL[salt as usize % 4],
-        password: PasswordHash::from_phc(format!("$argon2id${salt}")),
+        password: PasswordHash::from_phc(format!(
+            "$argon2id$v=19$m=8,t=1,p=1${salt:0>12}$AAAAAAAAAAAAAAAAAAAAAA"
+        )),
         password_set_at: Moment(i64::from(salt)),
         temporary_password: salt % 3 == 0,
         stored_reason: reasons[salt as usize % 3],

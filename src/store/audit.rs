@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use rusqlite::types::Type;
-use rusqlite::{params, Connection, OpenFlags, OptionalExtension, Row, Transaction};
+use rusqlite::{params, Connection, OptionalExtension, Row, Transaction};
 
-use super::database::{check_version, connect, DATABASE};
+use super::database::{open_for_reading, DATABASE};
 use super::error::StoreError;
 use crate::domain::audit::{AuditRow, ChainHash, ChainedRow, Event, Origin, CHAIN_START};
 use crate::os::clock::rfc_3339;
@@ -266,8 +266,7 @@ impl AuditLog {
     /// - [`StoreError::Newer`] if its schema version is newer than this program supports.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         let path = directory.join(DATABASE);
-        check_version(&path)?;
-        let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let connection = open_for_reading(&path)?;
         connection
             .execute_batch("BEGIN")
             .map_err(|source| StoreError::of(&path, "read", source))?;

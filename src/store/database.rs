@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
+use super::check::{self, Extent};
 use super::error::StoreError;
+use super::values;
 use crate::os::files::{own_as_directory, sync_directory};
 
 /// Name of the database in the state directory.
@@ -17,7 +19,7 @@ pub const DATABASE: &str = "auth-server.sqlite";
 /// File mode of the database.
 const MODE: u32 = 0o600;
 /// Value of `PRAGMA application_id` that marks our databases: "OTAS" in ASCII.
-const APPLICATION_ID: u32 = 0x4f54_4153;
+pub const APPLICATION_ID: u32 = 0x4f54_4153;
 /// All migrations, in order. The schema version (`PRAGMA user_version`) is the number of migrations
 /// applied. A released migration must never be changed.
 const MIGRATIONS: [&str; 2] = [
@@ -26,16 +28,8 @@ const MIGRATIONS: [&str; 2] = [
 ];
 /// How long to wait for a lock held by another process, such as the console reading the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Tables whose integrity is checked before use. All of them are small.
-const CHECKED: [&str; 7] = [
-    "clock_mark",
-    "setting",
-    "user",
-    "former_username",
-    "session",
-    "access_token",
-    "refresh_token",
-];
+/// Current schema version.
+pub const VERSION: u32 = MIGRATIONS.len() as u32;
 
 /// Opens the database at `path` for reading and writing, and migrates it to the current schema
 /// version. Creates it if it does not exist.
@@ -52,27 +46,53 @@ pub fn open(path: &Path) -> Result<Connection, StoreError> {
         doing,
         source,
     };
-    match fs::metadata(path) {
+    match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => create(path, |_| Ok(()))?,
         Err(error) => return Err(io("read", error)),
         // A new database gets its name only when it is complete, so it is never empty.
-        Ok(found) if found.len() == 0 => {
+        Ok(found) if found.is_file() && found.len() == 0 => {
             return Err(StoreError::Damaged {
                 path: path.to_owned(),
                 source: "the file is empty".into(),
             })
         }
-        Ok(_) => check_version(path)?,
+        Ok(_) => check::files(path, path)?,
     }
-    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let failed = |source| StoreError::of(path, "open", source);
+    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // Until the check has passed, closing the connection must not change the file.
     keep_log(&connection, true).map_err(failed)?;
-    check(&connection, path)?;
     configure(&connection).map_err(failed)?;
-    migrate(&mut connection).map_err(failed)?;
+    check_and_migrate(&mut connection, path, Extent::WithoutLog)?;
+    use_log(&connection).map_err(failed)?;
     keep_log(&connection, false).map_err(failed)?;
     Ok(connection)
+}
+
+/// Checks everything in a database that may come from elsewhere, and migrates it to the current
+/// schema version. `named`: the path to name in errors.
+///
+/// # Errors
+/// The database is unchanged after an error.
+/// - [`StoreError::Damaged`] if its schema, a value or its structure is not what this program
+///   writes.
+/// - [`StoreError::Foreign`] or [`StoreError::Newer`] if it is not a database of ours and of a
+///   supported version.
+/// - [`StoreError::Sqlite`] if it cannot be read or written.
+pub fn check_and_migrate(
+    connection: &mut Connection,
+    named: &Path,
+    extent: Extent,
+) -> Result<(), StoreError> {
+    check::within_limits(connection, named, |connection| {
+        let failed = |source| StoreError::of(named, "check", source);
+        let transaction = connection.transaction().map_err(failed)?;
+        check::schema(&transaction, named)?;
+        apply_migrations(&transaction).map_err(failed)?;
+        values::check(&transaction, named, extent)?;
+        check::integrity(&transaction, named, extent)?;
+        transaction.commit().map_err(failed)
+    })
 }
 
 /// Creates a database of the current schema version at `path`, where none exists, and returns what
@@ -118,6 +138,7 @@ pub fn create<T>(
             .execute_batch("PRAGMA auto_vacuum = INCREMENTAL")
             .map_err(failed)?;
         configure(&connection).map_err(failed)?;
+        use_log(&connection).map_err(failed)?;
         migrate(&mut connection).map_err(failed)?;
         let value = fill(&mut connection).map_err(failed)?;
         // Closing the connection does this as well, but does not report errors such as a full disk.
@@ -150,32 +171,19 @@ fn remove_new(new: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Checks, without changing the file, that it is a database of ours and of a supported version.
+/// Opens a database for reading only, after checking that it is ours and of a supported version.
+/// Its schema may differ: what somebody did to the audit log must be possible to look into.
 ///
 /// # Errors
-/// - [`StoreError::Damaged`] if the file is not a valid SQLite database.
+/// - [`StoreError::Damaged`] if the file is not a regular file or not a valid SQLite database.
 /// - [`StoreError::Foreign`] if the file is not a database of the auth server.
 /// - [`StoreError::Newer`] if its schema version is newer than this program supports.
-/// - [`StoreError::Sqlite`] if it cannot be opened or read.
-pub fn check_version(path: &Path) -> Result<(), StoreError> {
+/// - [`StoreError::Sqlite`] or [`StoreError::Io`] if it cannot be opened or read.
+pub fn open_for_reading(path: &Path) -> Result<Connection, StoreError> {
+    check::files(path, path)?;
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let failed = |source| StoreError::of(path, "read", source);
-    let application: u32 = pragma(&connection, "application_id").map_err(failed)?;
-    if application != APPLICATION_ID {
-        return Err(StoreError::Foreign {
-            path: path.to_owned(),
-        });
-    }
-    let found: u32 = pragma(&connection, "user_version").map_err(failed)?;
-    let known = MIGRATIONS.len() as u32;
-    if found > known {
-        return Err(StoreError::Newer {
-            path: path.to_owned(),
-            found,
-            known,
-        });
-    }
-    Ok(())
+    check::version(&connection, path)?;
+    Ok(connection)
 }
 
 /// Opens a connection to an existing database file.
@@ -187,6 +195,7 @@ pub fn connect(path: &Path, mode: OpenFlags) -> Result<Connection, StoreError> {
     let failed = |source| StoreError::of(path, "open", source);
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    check::guard(&connection).map_err(failed)?;
     Ok(connection)
 }
 
@@ -199,7 +208,10 @@ fn keep_log(connection: &Connection, keep: bool) -> rusqlite::Result<()> {
 }
 
 /// Returns the value of a pragma.
-fn pragma<T: rusqlite::types::FromSql>(connection: &Connection, name: &str) -> rusqlite::Result<T> {
+pub fn pragma<T: rusqlite::types::FromSql>(
+    connection: &Connection,
+    name: &str,
+) -> rusqlite::Result<T> {
     connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))
 }
 
@@ -207,8 +219,7 @@ fn pragma<T: rusqlite::types::FromSql>(connection: &Connection, name: &str) -> r
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     // Reads are served from the state in memory, so a page cache of 512 KiB is enough.
     connection.execute_batch(
-        "PRAGMA journal_mode = WAL;
-         PRAGMA synchronous = FULL;
+        "PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON;
          PRAGMA trusted_schema = OFF;
          PRAGMA secure_delete = FAST;
@@ -218,44 +229,45 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     )
 }
 
+/// Makes SQLite use a write-ahead log, which changes the file if it did not before.
+fn use_log(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("PRAGMA journal_mode = WAL")
+}
+
+/// Returns an empty database in memory with the schema of this version.
+///
+/// # Errors
+/// The SQLite error if the schema cannot be made.
+pub fn make_schema(version: u32) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_in_memory()?;
+    for migration in MIGRATIONS.iter().take(version as usize) {
+        connection.execute_batch(migration)?;
+    }
+    Ok(connection)
+}
+
 /// Migrates the schema to the current version, in one transaction.
 ///
 /// # Errors
 /// The SQLite error if a migration fails; the schema is unchanged then.
-pub fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let version: u32 = pragma(&transaction, "user_version")?;
-    let missing = MIGRATIONS.iter().skip(version as usize);
-    if missing.len() == 0 {
-        return Ok(());
-    }
-    for migration in missing {
-        transaction.execute_batch(migration)?;
-    }
-    transaction.execute_batch(&format!(
-        "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {}",
-        MIGRATIONS.len()
-    ))?;
+    apply_migrations(&transaction)?;
     transaction.commit()
 }
 
-/// Checks the integrity of the tables that are read at startup. The audit log can be large, so only
-/// `audit verify` checks it.
-fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    for table in CHECKED {
-        let said: String = connection
-            .query_row(&format!("PRAGMA quick_check('{table}')"), [], |row| {
-                row.get(0)
-            })
-            .map_err(|source| StoreError::of(path, "check", source))?;
-        if said != "ok" {
-            return Err(StoreError::Damaged {
-                path: path.to_owned(),
-                source: said.into(),
-            });
-        }
+/// Applies the migrations that a database does not have yet.
+fn apply_migrations(transaction: &Transaction) -> rusqlite::Result<()> {
+    let version: u32 = pragma(transaction, "user_version")?;
+    if version == VERSION {
+        return Ok(());
     }
-    Ok(())
+    for migration in MIGRATIONS.iter().skip(version as usize) {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.execute_batch(&format!(
+        "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}"
+    ))
 }
 
 /// Returns whether an error means that the file is unusable and must be replaced.
@@ -310,7 +322,7 @@ pub fn copy(source: &Path, target: &Path) -> Result<(), StoreError> {
         doing: "write",
         source,
     };
-    check_version(source)?;
+    let connection = open_for_reading(source)?;
     // Create the file first, to fail if it exists and to set its mode before it has any content.
     OpenOptions::new()
         .write(true)
@@ -318,11 +330,9 @@ pub fn copy(source: &Path, target: &Path) -> Result<(), StoreError> {
         .mode(MODE)
         .open(target)
         .map_err(io)?;
-    let copied = connect(source, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|connection| {
-        connection
-            .execute("VACUUM INTO ?1", [target.to_string_lossy()])
-            .map_err(|source| StoreError::of(target, "write", source))
-    });
+    let copied = connection
+        .execute("VACUUM INTO ?1", [target.to_string_lossy()])
+        .map_err(|source| StoreError::of(target, "write", source));
     let kept = copied.and_then(|_| {
         File::open(target)
             .and_then(|file| file.sync_all())

@@ -7,15 +7,18 @@
 //! while it applies changes.
 
 mod audit;
+mod check;
 mod clock;
 mod database;
 mod error;
+mod hash;
 mod import;
 mod place;
 mod restore;
 mod sessions;
 mod settings;
 mod users;
+mod values;
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::{Path, PathBuf};

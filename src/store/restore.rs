@@ -7,9 +7,10 @@ use std::path::Path;
 
 use rusqlite::{params, Connection, OpenFlags, TransactionBehavior};
 
-use super::database::{check_version, connect, migrate};
+use super::check::{self, Extent};
+use super::database::{check_and_migrate, connect, open_for_reading, VERSION};
 use super::error::StoreError;
-use super::{audit, clock, load, write_lock, Writer};
+use super::{audit, clock, load, values, write_lock, Writer};
 use crate::domain::audit::hex;
 use crate::domain::authority::Caller;
 
@@ -22,25 +23,23 @@ pub struct Restored {
     pub with_audit_log: bool,
 }
 
-/// Checks that a file is an intact backup of the current or an older schema version.
+/// Checks that a file is an intact backup of the current or an older schema version, as far as that
+/// can be seen without migrating it. [`Writer::restore`] checks its private copy completely.
 ///
 /// # Errors
-/// - [`StoreError::Damaged`] if the file is not an intact SQLite database.
+/// - [`StoreError::Damaged`] if the file is not a regular file, not an intact SQLite database, or
+///   its schema differs from the one of its version.
 /// - [`StoreError::Foreign`] if the file is not a database of the auth server.
 /// - [`StoreError::Newer`] if its schema version is newer than this program supports.
-/// - [`StoreError::Sqlite`] if it cannot be opened or read.
+/// - [`StoreError::Sqlite`] or [`StoreError::Io`] if it cannot be opened or read.
 pub fn check_backup(path: &Path) -> Result<(), StoreError> {
-    check_version(path)?;
-    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let said: String = connection
-        .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
-        .map_err(|source| StoreError::of(path, "check", source))?;
-    if said == "ok" {
-        return Ok(());
-    }
-    Err(StoreError::Damaged {
-        path: path.to_owned(),
-        source: said.into(),
+    let mut connection = open_for_reading(path)?;
+    check::within_limits(&mut connection, path, |connection| {
+        check::schema(connection, path)?;
+        if check::version(connection, path)? == VERSION {
+            values::check(connection, path, Extent::Whole)?;
+        }
+        check::integrity(connection, path, Extent::Whole)
     })
 }
 
@@ -48,10 +47,10 @@ impl Writer {
     /// Restores accounts and settings from the backup at `path`, a private copy, which is migrated
     /// to the current schema version in place.
     pub(super) fn restore(&mut self, path: &Path, caller: &Caller) -> Result<Restored, StoreError> {
-        check_backup(path)?;
+        check::files(path, path)?;
         let of_backup = |source| StoreError::of(path, "read", source);
         let mut backup = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        migrate(&mut backup).map_err(of_backup)?;
+        check_and_migrate(&mut backup, path, Extent::Whole)?;
         let log_end = audit::head(&backup).map_err(of_backup)?;
         // Offset of our timeline relative to the backup's, in milliseconds, assuming that both wall
         // clocks were right.

@@ -4,26 +4,19 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use argon2::password_hash;
 use serde_json::Value as Json;
 use time::{Date, Month, PrimitiveDateTime, Time, UtcOffset};
 
-use crate::domain::passwords::{
-    PasswordHash, MAX_HASH_LANES, MAX_HASH_MEMORY_KIB, MAX_HASH_PASSES,
-};
+use crate::domain::passwords::PasswordHash;
 use crate::domain::settings::{Kind, Setting, Settings, Value};
 use crate::domain::time::{Mark, Moment};
 use crate::domain::users::{AccountType, ResetPasswordReason, User, UserId};
+use crate::store::hash;
+use crate::store::values::MAX_ID;
 
-/// Maximum id of a user: the largest integer that is interoperable in JSON (RFC 8259 §6).
-const MAX_ID: i64 = (1 << 53) - 1;
 /// Maximum length of a username or full name, in characters; generous, as existing names stay
 /// valid.
 const MAX_NAME: usize = 1024;
-/// Accepted lengths of a hash's salt, in bytes.
-const SALT: std::ops::RangeInclusive<usize> = 8..=48;
-/// Accepted lengths of a hash's output, in bytes.
-const OUTPUT: std::ops::RangeInclusive<usize> = 16..=64;
 
 /// Value of a column. As it may be a password hash, it does not implement `Debug`.
 #[derive(Clone, PartialEq)]
@@ -140,8 +133,9 @@ impl Plan {
                 "is not one of admin, user, auditor, service",
             )
         })?;
-        let own = hash(&row.hashed_password).map_err(|what| wrong("hashed_password", what))?;
-        let temporary = hash(&row.temporary_hashed_password)
+        let own =
+            stored_hash(&row.hashed_password).map_err(|what| wrong("hashed_password", what))?;
+        let temporary = stored_hash(&row.temporary_hashed_password)
             .map_err(|what| wrong("temporary_hashed_password", what))?;
         let must_reset =
             boolean(&row.reset_password).map_err(|what| wrong("reset_password", what))?;
@@ -307,41 +301,13 @@ fn boolean(cell: &Cell) -> Result<bool, &'static str> {
 
 /// Returns a password hash, if it can be verified within the server's limits on memory and time;
 /// `None` for NULL.
-fn hash(cell: &Cell) -> Result<Option<PasswordHash>, &'static str> {
+fn stored_hash(cell: &Cell) -> Result<Option<PasswordHash>, &'static str> {
     let text = match cell {
         Cell::Null => return Ok(None),
         Cell::Text(text) => text,
         _ => return Err("is not text"),
     };
-    let hash = password_hash::PasswordHash::new(text).map_err(|_| "is not a PHC string")?;
-    if !["argon2id", "argon2i", "argon2d"].contains(&hash.algorithm.as_str()) {
-        return Err("is not an Argon2 hash");
-    }
-    // A hash without a version would wrongly be verified as one of the current version.
-    if !matches!(hash.version, Some(0x10 | 0x13)) {
-        return Err("does not state a known version of Argon2");
-    }
-    let cost = |name| hash.params.get_decimal(name);
-    let (Some(memory), Some(passes), Some(lanes)) = (cost("m"), cost("t"), cost("p")) else {
-        return Err("does not state its memory, passes and lanes");
-    };
-    if hash.params.iter().count() != 3 {
-        return Err("has unknown parameters");
-    }
-    if memory > MAX_HASH_MEMORY_KIB || passes > MAX_HASH_PASSES || lanes > MAX_HASH_LANES {
-        return Err("requires more than m=262144 (256 MiB), t=16, p=16");
-    }
-    if passes < 1 || lanes < 1 || memory < 8 * lanes {
-        return Err("requires less than the minimum of Argon2");
-    }
-    let mut bytes = [0; *SALT.end()];
-    let salt = hash.salt.and_then(|salt| salt.decode_b64(&mut bytes).ok());
-    if !salt.is_some_and(|salt| SALT.contains(&salt.len())) {
-        return Err("does not have a salt of 8 to 48 bytes");
-    }
-    if !hash.hash.is_some_and(|hash| OUTPUT.contains(&hash.len())) {
-        return Err("does not have a hash of 16 to 64 bytes");
-    }
+    hash::check(text)?;
     Ok(Some(PasswordHash::from_phc(text.clone())))
 }
 
