@@ -557,13 +557,17 @@ _opentrons-auth-server() {
             return 0
             ;;
         opentrons__auth__server__audit__verify)
-            opts="-h --journal --persistence-directory --json --help"
+            opts="-h --journal --noted --persistence-directory --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --noted)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

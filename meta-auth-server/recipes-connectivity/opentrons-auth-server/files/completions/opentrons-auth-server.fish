@@ -129,6 +129,7 @@ complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcomm
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and not __fish_seen_subcommand_from verify status resend export help" -f -a "export" -d 'Export the whole audit log to standard output'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and not __fish_seen_subcommand_from verify status resend export help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from verify" -l journal -d 'Also compare the rows with their lines in the system\'s journal, or with those in FILE; - is standard input' -r -F
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from verify" -l noted -d 'Also check that a row still has the hash that an earlier verification printed for it' -r
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from verify" -l persistence-directory -d 'State directory of the server' -r -F
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from verify" -l json -d 'Print the result as JSON'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
