@@ -128,6 +128,16 @@ def test_sandbox_forbids_what_it_should(robot):
     assert [name for name in FORBIDDEN if sandboxed[name] == "done"] == []
 
 
+def test_memory_is_bounded_by_the_kernel(robot):
+    """The limits of the unit are those of its control group and of its process."""
+    group = f"/sys/fs/cgroup{robot.show(UNIT, 'ControlGroup')}"
+    assert robot(f"cat {group}/memory.max") == str(320 << 20)
+    # Without swap, the kernel may not have this file.
+    assert robot(f"cat {group}/memory.swap.max 2>&1", check=False).startswith(("0", "cat: "))
+    limits = robot(f"cat /proc/{robot.show(UNIT, 'MainPID')}/limits")
+    assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE), limits
+
+
 def test_recovers_from_kill(robot):
     pid = main_pid(robot)
     robot(f"kill -9 {pid}")
