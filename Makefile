@@ -89,8 +89,8 @@ robot: $(VENV)/.stamp ## boot a virtual robot and keep it running until Ctrl-C
 	ROBOT_BINARY="$(ROBOT_BINARY)" exec $(VENV)/bin/python tests/robot/virtual_robot.py
 
 .PHONY: lint
-lint: $(VENV)/.stamp ## check formatting, lints, versions, units, configuration files and workflows
-	@$(NEED) cc nginx systemd-analyze shellcheck cargo-clippy rustfmt debian-archive-keyring libsqlite3.so libcurl.so.4 libxml2.so.2 libz3.so.4
+lint: $(VENV)/.stamp ## check formatting, lints, crates, units, configuration files and workflows; ADVISORIES=DIR
+	@$(NEED) cc nginx systemd-analyze shellcheck cargo-clippy cargo-deny rustfmt debian-archive-keyring libsqlite3.so libcurl.so.4 libxml2.so.2 libz3.so.4
 	cargo fmt --check
 	rustfmt --check --edition 2021 tests/robot/*.rs
 	cargo clippy --locked --all-targets -- --deny warnings
@@ -100,6 +100,9 @@ lint: $(VENV)/.stamp ## check formatting, lints, versions, units, configuration 
 	$(VENV)/bin/ruff check --target-version py38 $(INCLUDE)
 	shellcheck $$(git grep -lE '^#!.*(/| )(ba)?sh$$')
 	$(LAYER)/scripts/crates-inc --check
+	cargo fetch --locked
+	cargo deny --offline --locked --config .cargo/deny.toml check licenses bans sources
+	$(if $(ADVISORIES),.ci/advisories "$(ADVISORIES)",@echo "lint: skipped: advisories: pass ADVISORIES=DIR, a clone of the RustSec advisory database")
 	$(VENV)/bin/python .ci/rust-1.75
 	OELINT_CONFIG=.ci/oelint.cfg $(VENV)/bin/oelint-adv --quiet --constantmods=+oelint-constants.json $(LAYER)/recipes-*/*/*.bb $(LAYER)/dynamic-layers/*/recipes-*/*/*.bbappend
 	$(VENV)/bin/zizmor --quiet --offline .github/workflows
