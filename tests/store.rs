@@ -567,6 +567,8 @@ fn expired_sessions_and_tokens_are_removed_from_memory_and_disk() {
         count("refresh_token"),
     ];
     assert_eq!(left, [1, 1, 0]);
+    // Their space is returned to the file system.
+    assert_eq!(ask::<u32>(&path, "PRAGMA freelist_count"), 0);
 }
 
 // A file that is lost while the store is open.

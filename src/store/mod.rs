@@ -234,9 +234,7 @@ impl Store {
                 .await??;
         }
         self.run(|writer| {
-            let compacted = writer.connection.execute_batch(&format!(
-                "PRAGMA incremental_vacuum({VACUUM_PAGES}); PRAGMA optimize;"
-            ));
+            let compacted = compact(&writer.connection);
             write_lock(&writer.shared).shrink();
             compacted.map_err(|source| StoreError::of(&writer.shared.path, "compact", source))
         })
@@ -660,6 +658,16 @@ impl Writer {
             self.shared.events.notify_one();
         }
     }
+}
+
+/// Returns free pages to the file system, and updates the statistics of the query planner.
+fn compact(connection: &Connection) -> rusqlite::Result<()> {
+    // SQLite frees one page each time that the statement is stepped.
+    let vacuum = format!("PRAGMA incremental_vacuum({VACUUM_PAGES})");
+    let mut statement = connection.prepare(&vacuum)?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {}
+    connection.execute_batch("PRAGMA optimize")
 }
 
 /// Writes a change to the database.
