@@ -6,8 +6,11 @@ use std::process::ExitCode;
 
 use auth_server::cli::{Action, Cli};
 use auth_server::console::{self, remote_access};
-use auth_server::os::allocator;
+use auth_server::os::allocator::{self, WipingAllocator};
 use auth_server::{daemon, logging};
+
+#[global_allocator]
+static ALLOCATOR: WipingAllocator = WipingAllocator;
 
 fn main() -> ExitCode {
     allocator::release_large_blocks();
