@@ -76,6 +76,11 @@ mutants: ## change the code in small ways and print the changes that no Rust tes
 	@$(NEED) cc cargo-mutants
 	cargo mutants --output target --no-shuffle $(MUTANTS)
 
+.PHONY: fuzz
+fuzz: $(VENV)/.stamp ## fuzz each target for SECONDS=60, or TARGETS="NAME..." alone
+	@$(NEED) cc c++ cargo-fuzz nginx
+	tests/fuzz/run $(or $(SECONDS),60) $(TARGETS)
+
 .PHONY: soak
 soak: $(VENV)/.stamp ## run the server behind nginx for MINUTES=10 with clients, attacks and faults; needs root
 	@$(NEED) cc nginx
@@ -92,7 +97,7 @@ robot: $(VENV)/.stamp ## boot a virtual robot and keep it running until Ctrl-C
 lint: $(VENV)/.stamp ## check formatting, lints, crates, units, configuration files and workflows; ADVISORIES=DIR
 	@$(NEED) cc nginx systemd-analyze shellcheck cargo-clippy cargo-deny rustfmt debian-archive-keyring libsqlite3.so libcurl.so.4 libxml2.so.2 libz3.so.4
 	cargo fmt --check
-	rustfmt --check --edition 2021 tests/robot/*.rs
+	rustfmt --check --edition 2021 tests/robot/*.rs tests/fuzz/src/lib.rs tests/fuzz/fuzz_targets/*.rs
 	cargo clippy --locked --all-targets -- --deny warnings
 	cargo clippy --locked --no-default-features -- --deny warnings # the recipe's features
 	$(VENV)/bin/ruff format --check $(PYTHON_FILES)
@@ -118,7 +123,7 @@ lint: $(VENV)/.stamp ## check formatting, lints, crates, units, configuration fi
 format: $(VENV)/.stamp ## format Rust and Python
 	@$(NEED) rustfmt
 	cargo fmt
-	rustfmt --edition 2021 tests/robot/*.rs
+	rustfmt --edition 2021 tests/robot/*.rs tests/fuzz/src/lib.rs tests/fuzz/fuzz_targets/*.rs
 	$(VENV)/bin/ruff format $(PYTHON_FILES)
 
 .PHONY: build
@@ -178,7 +183,7 @@ endif
 
 .PHONY: clean
 clean: ## remove build output, virtual environments and local state
-	rm -rf target $(VENV) .state .pytest_cache
+	rm -rf target $(VENV) .state .pytest_cache tests/fuzz/artifacts
 	find tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/peer/.stamp: tests/bench/requirements.txt $(VENV)/.stamp
