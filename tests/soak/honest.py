@@ -83,19 +83,20 @@ class Person(Client):
         super().__init__(robot, number, faults)
         self.user = name
         self.pair = None
-        self.used = 0
+        self.issued = 0
 
     def login(self):
-        """Logs in if necessary, and refreshes after some requests. Returns the access token."""
-        self.used += 1
+        """Logs in or refreshes if necessary, in time before the session ends. Returns the access
+        token."""
+        began = time.monotonic()
         if self.pair is None:
             answer = self.ask("login", lambda: self.api.try_login(self.user), 200)
-            self.pair, self.used = answer.json, 0
-        elif self.used >= 10:
+            self.pair, self.issued = answer.json, began
+        elif began - self.issued > min(3, self.pair["expires_in"] / 4):
             # If the response is lost, only a login helps.
             old, self.pair = self.pair, None
             answer = self.ask("refresh", lambda: self.api.refresh(old["refresh_token"]), 200)
-            self.pair, self.used = answer.json, 0
+            self.pair, self.issued = answer.json, began
         return self.pair["access_token"]
 
 

@@ -26,7 +26,7 @@ QUIET, WARM = 0.4, 0.5
 # Maximum growth of memory after that: by this factor, or this many kB.
 FACTOR, SLACK = 1.15, 3_000
 # Lifetime of tokens, in seconds: short, so that sessions end during the run.
-IDLE_LOGOUT = 60
+IDLE_LOGOUT = 120
 # Time for the audit server to get all events that wait for it, in seconds.
 DELIVERY = 120
 
