@@ -171,7 +171,12 @@ pub enum AccessControlCommand {
         common: Common,
     },
     /// Turn access control on: protected requests need a token.
+    ///
+    /// Ends all sessions. Lists all accounts first, because each of them can be used afterwards, and
+    /// asks for confirmation.
     Enable {
+        #[command(flatten)]
+        sure: Sure,
         #[command(flatten)]
         common: Common,
     },
@@ -278,7 +283,7 @@ impl ConsoleCommand {
             )
             | Self::AccessControl(
                 AccessControlCommand::Status { common }
-                | AccessControlCommand::Enable { common }
+                | AccessControlCommand::Enable { common, .. }
                 | AccessControlCommand::Disable { common, .. },
             )
             | Self::Audit(

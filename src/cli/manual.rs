@@ -20,7 +20,7 @@ const ADMINISTRATION: &[(&str, &str, &[&str])] = &[
         "Turning it on requires an administrator who can log in. It can be turned off only at the \
          console, never over the network.",
         &[
-            "opentrons-auth-server access-control enable",
+            "opentrons-auth-server access-control enable --yes",
             "opentrons-auth-server access-control status",
             "opentrons-auth-server access-control disable --yes",
         ],

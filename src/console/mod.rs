@@ -219,7 +219,11 @@ impl Console<'_> {
     fn access_control(&self, command: &AccessControlCommand) -> Done {
         let request = match command {
             AccessControlCommand::Status { .. } => ConsoleRequest::AccessControl,
-            AccessControlCommand::Enable { .. } => ConsoleRequest::SetAccessControl(true),
+            AccessControlCommand::Enable { sure, .. } => {
+                self.warn_of_accounts()?;
+                confirm(sure, "Turn access control on?")?;
+                ConsoleRequest::SetAccessControl(true)
+            }
             AccessControlCommand::Disable { sure, .. } => {
                 confirm(
                     sure,
@@ -233,6 +237,23 @@ impl Console<'_> {
         };
         let said = format!("access control is {}\n", if on { "on" } else { "off" });
         self.print_either(&json!({ "accessControlEnabled": on }), &said)
+    }
+
+    /// Lists what was prepared while anyone could do everything: accounts, which stay, and their
+    /// sessions, which end.
+    fn warn_of_accounts(&self) -> Done {
+        let ConsoleResponse::Accounts(accounts) = self.request(ConsoleRequest::ListAccounts)?
+        else {
+            return Err(unexpected());
+        };
+        let sessions: usize = accounts.iter().map(|(_, sessions)| sessions).sum();
+        eprint!("{}", account_table(&accounts));
+        eprintln!(
+            "While access control is off, anyone can create accounts. Each account above can be used \
+             after it is turned on: delete those that nobody knows first. All sessions end \
+             ({sessions} now)."
+        );
+        Ok(())
     }
 
     fn backup(&self, file: &Path) -> Done {
@@ -537,6 +558,28 @@ fn table(users: &[UserView]) -> String {
                 .to_owned(),
             if user.locked { "yes" } else { "no" }.to_owned(),
             reason(user),
+        ]);
+    }
+    table
+        .lines()
+        .map(|line| format!("{}\n", line.trim()))
+        .collect()
+}
+
+/// Formats accounts and their numbers of sessions as a table, one account per line below a header.
+fn account_table(accounts: &[(UserView, usize)]) -> String {
+    let mut table = Table::new();
+    table
+        .load_preset(presets::NOTHING)
+        .set_header(["USERNAME", "FULL NAME", "TYPE", "SESSIONS"]);
+    for (user, sessions) in accounts {
+        table.add_row([
+            escape(&user.username).into_owned(),
+            escape(&user.full_name).into_owned(),
+            crate::domain::users::AccountType::from(user.account_type)
+                .name()
+                .to_owned(),
+            sessions.to_string(),
         ]);
     }
     table

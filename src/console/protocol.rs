@@ -27,6 +27,8 @@ pub struct Envelope {
 pub enum ConsoleRequest {
     /// List all users.
     ListUsers,
+    /// List all users, each with the number of sessions.
+    ListAccounts,
     /// Create a user.
     AddUser {
         /// Username of the account.
@@ -93,6 +95,8 @@ pub enum NotedAction {
 pub enum ConsoleResponse {
     /// All users.
     Users(Vec<UserView>),
+    /// All users, each with the number of sessions.
+    Accounts(Vec<(UserView, usize)>),
     /// Changed user, and the temporary password if one was generated.
     User(UserView, Option<String>),
     /// Whether access control is on.
@@ -129,6 +133,14 @@ async fn carry_out_by(
             let (users, _) = service.users(&by, 0, usize::MAX)?;
             Ok(ConsoleResponse::Users(
                 users.into_iter().map(UserView::from).collect(),
+            ))
+        }
+        ConsoleRequest::ListAccounts => {
+            let accounts = service.accounts(&by)?.into_iter();
+            Ok(ConsoleResponse::Accounts(
+                accounts
+                    .map(|(user, sessions)| (user.into(), sessions))
+                    .collect(),
             ))
         }
         ConsoleRequest::AddUser {

@@ -86,6 +86,14 @@ impl State {
         self.refresh_tokens.get(digest)
     }
 
+    /// Returns the number of sessions of a user that have not expired.
+    pub fn session_count(&self, user: UserId, now: Moment) -> usize {
+        self.sessions
+            .values()
+            .filter(|session| session.user == user && session.expires > now)
+            .count()
+    }
+
     /// Returns the number of stored tokens of both kinds.
     pub fn token_count(&self) -> usize {
         self.access_tokens.len() + self.refresh_tokens.len()

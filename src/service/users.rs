@@ -41,6 +41,21 @@ impl Service {
         })
     }
 
+    /// Returns all users, sorted by username, each with the number of sessions that have not ended.
+    ///
+    /// # Errors
+    /// [`RuleError::Unauthorized`] if the token is missing, invalid or lacks a required scope.
+    pub fn accounts(&self, request: &Request) -> Result<Vec<(Profile, usize)>, RuleError> {
+        self.read(request, |state, now, _| {
+            let policy = state.lock_policy();
+            let accounts = state.users().map(|user| {
+                let profile = Profile::of(user, state, &policy, now);
+                (profile, state.session_count(user.id, now))
+            });
+            Ok(accounts.collect())
+        })
+    }
+
     /// Returns the user with this username.
     ///
     /// # Errors

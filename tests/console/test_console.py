@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from api import PASSWORD, Api
-from support import BINARY, ENVIRONMENT, commands_of_section, edit_database, run, wait_for
+from support import BINARY, ENVIRONMENT, PATIENCE, commands_of_section, edit_database, run, wait_for
 
 NAME = "opentrons-auth-server"
 
@@ -100,7 +100,7 @@ def test_service_account_is_deleted_whether_access_control_is_on_or_off(robot):
     assert robot.json(*add)["fullName"] == "Service Account"
     assert robot.json("user", "delete", "robot", "--yes") == {}
     robot.json(*add)
-    assert robot.json("access-control", "enable") == {"accessControlEnabled": True}
+    assert robot.json("access-control", "enable", "--yes") == {"accessControlEnabled": True}
     assert robot.json("user", "delete", "robot", "--yes") == {}
     assert [user["username"] for user in robot.json("user", "list")] == ["ada", "bob"]
 
@@ -120,7 +120,7 @@ def test_full_name_and_username_rules_hold_at_the_console(robot):
 
 
 def test_username_belongs_to_a_person_at_the_console_too(robot):
-    robot.console("access-control", "enable")
+    robot.console("access-control", "enable", "--yes")
     robot.console("user", "delete", "bob", "--yes")
     done = robot.console("user", "add", "bob", "--full-name", "Another")
     assert done.returncode == 1 and "bob" in done.stderr
@@ -129,7 +129,7 @@ def test_username_belongs_to_a_person_at_the_console_too(robot):
 
 def test_access_control(robot):
     assert robot.json("access-control", "status") == {"accessControlEnabled": False}
-    assert robot.json("access-control", "enable") == {"accessControlEnabled": True}
+    assert robot.json("access-control", "enable", "--yes") == {"accessControlEnabled": True}
     done = robot.console("access-control", "disable", stdin=subprocess.DEVNULL)
     assert done.returncode == 1
     assert robot.console("access-control", "status").stdout == "access control is on\n"
@@ -138,10 +138,56 @@ def test_access_control(robot):
     assert robot.json("access-control", "disable", "--yes") == {"accessControlEnabled": False}
 
 
+def test_enabling_access_control_lists_accounts_and_asks(robot):
+    """Anyone could prepare accounts and sessions while access control was off."""
+    add = ("user", "add", "planted", "--full-name", "x", "--account-type", "service")
+    robot.console(*add)
+    token = robot.api.login("bob")["access_token"] if robot.server.process.poll() is None else None
+    done = robot.console("access-control", "enable", stdin=subprocess.DEVNULL)
+    assert done.returncode == 1 and done.stdout == "" and "--yes" in done.stderr
+    rows = [line.split() for line in done.stderr.splitlines()]
+    assert rows[0] == ["USERNAME", "FULL", "NAME", "TYPE", "SESSIONS"]
+    sessions = "1" if token else "0"
+    assert [(row[0], *row[-2:]) for row in rows[1:4]] == [
+        ("ada", "admin", "0"),
+        ("bob", "user", sessions),
+        ("planted", "service", "0"),
+    ]
+    assert f"All sessions end ({sessions} now)" in done.stderr
+    assert robot.json("access-control", "status") == {"accessControlEnabled": False}
+    if token:
+        assert robot.api.active(token)
+    done = robot.console("access-control", "enable", "--yes")
+    assert done.returncode == 0 and done.stdout == "access control is on\n"
+    assert "planted" in done.stderr
+    if token:
+        assert not robot.api.active(token)
+
+
+def test_terminal_is_asked_before_access_control_is_enabled(robot):
+    for answer, is_on in (("n", False), ("y", True)):
+        parent, child = pty.openpty()
+        process = subprocess.Popen(
+            [BINARY, "access-control", "enable", "--persistence-directory", robot.state],
+            stdin=child,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=ENVIRONMENT,
+            text=True,
+        )
+        os.write(parent, f"{answer}\n".encode())
+        _, said = process.communicate(timeout=PATIENCE)
+        os.close(parent)
+        os.close(child)
+        assert "Turn access control on? [y/N]" in said
+        assert (process.returncode == 0) is is_on
+        assert robot.json("access-control", "status") == {"accessControlEnabled": is_on}
+
+
 def test_commands_are_audited_with_the_invoking_user(robot, tmp_path):
     robot.console("user", "unlock", "bob")
     robot.console("user", "reset-password", "bob")
-    robot.console("access-control", "enable")
+    robot.console("access-control", "enable", "--yes")
     robot.console("backup", tmp_path / "copy")
     environment = {**ENVIRONMENT, "SUDO_USER": "scientist"}
     command = [BINARY, "user", "delete", "bob", "--yes", "--persistence-directory", robot.state]
@@ -227,7 +273,7 @@ def test_running_service_sees_it_at_once(serve, tmp_path):
     robot.console("user", "add", "bob", "--full-name", "Bob", "--password", input=PASSWORD)
     assert api.login("bob")
     robot.console("backup", tmp_path / "copy")
-    robot.console("access-control", "enable")
+    robot.console("access-control", "enable", "--yes")
     assert api.get("/auth/users").status == 401
     # It ends all sessions, because the request came from none of them.
     assert not api.active(token)

@@ -295,7 +295,7 @@ _opentrons-auth-server() {
             return 0
             ;;
         opentrons__auth__server__access__control__enable)
-            opts="-h --persistence-directory --json --help"
+            opts="-h --yes --persistence-directory --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

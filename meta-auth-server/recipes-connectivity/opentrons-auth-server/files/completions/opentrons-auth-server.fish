@@ -98,8 +98,9 @@ complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcomm
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand access-control; and __fish_seen_subcommand_from status" -l json -d 'Print the result as JSON'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand access-control; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand access-control; and __fish_seen_subcommand_from enable" -l persistence-directory -d 'State directory of the server' -r -F
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand access-control; and __fish_seen_subcommand_from enable" -l yes -d 'Do not ask for confirmation'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand access-control; and __fish_seen_subcommand_from enable" -l json -d 'Print the result as JSON'
-complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand access-control; and __fish_seen_subcommand_from enable" -s h -l help -d 'Print help'
+complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand access-control; and __fish_seen_subcommand_from enable" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand access-control; and __fish_seen_subcommand_from disable" -l persistence-directory -d 'State directory of the server' -r -F
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand access-control; and __fish_seen_subcommand_from disable" -l yes -d 'Do not ask for confirmation'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand access-control; and __fish_seen_subcommand_from disable" -l json -d 'Print the result as JSON'
