@@ -8,7 +8,6 @@ use rusqlite::Connection;
 
 use super::check::{damaged, Extent};
 use super::error::StoreError;
-use super::hash;
 use crate::domain::settings::{Kind, SETTINGS};
 use crate::domain::users::AccountType;
 
@@ -37,7 +36,7 @@ enum Rule {
     OneOf(&'static [&'static str]),
     /// Name of an account type.
     AccountType,
-    /// Password hash that can be verified within the limits on memory and time.
+    /// Password hash. Its limits on memory and time are checked at each login.
     Hash,
     /// Blob of 32 bytes.
     Digest,
@@ -312,7 +311,7 @@ impl Rule {
                 Some(_) => Ok(()),
                 None => wrong("is not one of admin, user, auditor, service"),
             },
-            (Self::Hash, _) => hash::check(text()?).map_err(str::to_owned),
+            (Self::Hash, _) => text().map(|_| ()),
         }
     }
 }
