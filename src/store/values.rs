@@ -311,7 +311,7 @@ impl Rule {
                 Some(_) => Ok(()),
                 None => wrong("is not one of admin, user, auditor, service"),
             },
-            (Self::Hash, _) => text().map(|_| ()),
+            (Self::Hash, _) => text().map(drop).map_err(str::to_owned),
         }
     }
 }
