@@ -8,6 +8,7 @@ use rusqlite::Connection;
 
 use super::check::{damaged, Extent};
 use super::error::StoreError;
+use super::hash;
 use crate::domain::settings::{Kind, SETTINGS};
 use crate::domain::users::AccountType;
 
@@ -36,7 +37,8 @@ enum Rule {
     OneOf(&'static [&'static str]),
     /// Name of an account type.
     AccountType,
-    /// Password hash. Its limits on memory and time are checked at each login.
+    /// Password hash that can be verified within the limits on memory and time. At the start it need
+    /// only be text: a login checks the limits, and refuses one user instead of the whole robot.
     Hash,
     /// Blob of 32 bytes.
     Digest,
@@ -311,6 +313,9 @@ impl Rule {
                 Some(_) => Ok(()),
                 None => wrong("is not one of admin, user, auditor, service"),
             },
+            (Self::Hash, _) if extent == Extent::Whole => {
+                hash::check(text()?).map_err(str::to_owned)
+            }
             (Self::Hash, _) => text().map(drop).map_err(str::to_owned),
         }
     }

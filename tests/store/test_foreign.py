@@ -102,8 +102,11 @@ VALUES = {
     "log-end-far": (["UPDATE audit_state SET last_seq = 1 << 62"], ["audit_state", "last_seq"]),
     "log-no-end": (["DELETE FROM audit_state"], ["audit_state", "exactly one row"]),
 }
-# Only when restored: the server's own ids may go on, and the audit log is not read at the start.
+# Only when restored: the server's own ids may go on, a hash that cannot be verified keeps one user out
+# and not all, and the audit log is not read at the start.
 LOG = {
+    "memory": ([USER.format(f"password_hash = '{WEAK}'")], ["user", "id 1", "password_hash"]),
+    "hash": ([USER.format("password_hash = 'secret-words'")], ["user", "id 1", "password_hash"]),
     "id-room": ([f"UPDATE user SET id = {ROOM + 1} WHERE id = 1"], ["user", "column id"]),
     "log-time": (
         [
