@@ -30,6 +30,7 @@ use crate::cli::console::{
     UserCommand,
 };
 use crate::domain::text::escape;
+use crate::domain::users::AccountType;
 use crate::http::views::{ResetPasswordReason, UserView};
 use crate::logging::{self, escape_json};
 use crate::os::files;
@@ -541,51 +542,45 @@ fn count_and_rows(numbers: &[i64]) -> String {
 
 /// Formats users as a table, one user per line below a header.
 fn table(users: &[UserView]) -> String {
+    lines(
+        ["USERNAME", "FULL NAME", "TYPE", "LOCKED", "PASSWORD CHANGE"],
+        users.iter().map(|user| {
+            let [username, full_name, account_type] = identity(user);
+            let locked = if user.locked { "yes" } else { "no" }.to_owned();
+            [username, full_name, account_type, locked, reason(user)]
+        }),
+    )
+}
+
+/// Formats accounts and their numbers of sessions as a table, one account per line below a header.
+fn account_table(accounts: &[(UserView, usize)]) -> String {
+    lines(
+        ["USERNAME", "FULL NAME", "TYPE", "SESSIONS"],
+        accounts.iter().map(|(user, sessions)| {
+            let [username, full_name, account_type] = identity(user);
+            [username, full_name, account_type, sessions.to_string()]
+        }),
+    )
+}
+
+/// Formats a table without borders.
+fn lines<const N: usize>(header: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header([
-        "USERNAME",
-        "FULL NAME",
-        "TYPE",
-        "LOCKED",
-        "PASSWORD CHANGE",
-    ]);
-    for user in users {
-        table.add_row([
-            escape(&user.username).into_owned(),
-            escape(&user.full_name).into_owned(),
-            crate::domain::users::AccountType::from(user.account_type)
-                .name()
-                .to_owned(),
-            if user.locked { "yes" } else { "no" }.to_owned(),
-            reason(user),
-        ]);
-    }
+    table.load_preset(presets::NOTHING).set_header(header);
+    table.add_rows(rows);
     table
         .lines()
         .map(|line| format!("{}\n", line.trim()))
         .collect()
 }
 
-/// Formats accounts and their numbers of sessions as a table, one account per line below a header.
-fn account_table(accounts: &[(UserView, usize)]) -> String {
-    let mut table = Table::new();
-    table
-        .load_preset(presets::NOTHING)
-        .set_header(["USERNAME", "FULL NAME", "TYPE", "SESSIONS"]);
-    for (user, sessions) in accounts {
-        table.add_row([
-            escape(&user.username).into_owned(),
-            escape(&user.full_name).into_owned(),
-            crate::domain::users::AccountType::from(user.account_type)
-                .name()
-                .to_owned(),
-            sessions.to_string(),
-        ]);
-    }
-    table
-        .lines()
-        .map(|line| format!("{}\n", line.trim()))
-        .collect()
+/// Returns the username, full name and account type of a user, for a table.
+fn identity(user: &UserView) -> [String; 3] {
+    [
+        escape(&user.username).into_owned(),
+        escape(&user.full_name).into_owned(),
+        AccountType::from(user.account_type).name().to_owned(),
+    ]
 }
 
 /// Returns whether and why a user must change the password, for the table.
