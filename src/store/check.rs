@@ -34,13 +34,14 @@ const AT_START: [&str; 8] = [
 /// Tables whose rows refer to other tables.
 const REFERRING: [&str; 3] = ["session", "access_token", "refresh_token"];
 
-/// How much of a database to check.
+/// Where a database comes from, which decides how much of it is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extent {
-    /// Everything except the rows of the audit log, which `audit verify` checks.
-    WithoutLog,
-    /// Everything, as for a backup.
-    Whole,
+pub enum Provenance {
+    /// The server's own, at its start. The rows of the audit log are left to `audit verify`, and the
+    /// limits of a password hash to the login, which refuses one user instead of the whole robot.
+    Own,
+    /// Elsewhere, as a backup: everything is checked.
+    Elsewhere,
 }
 
 /// Checks, without opening them, that the files of the database at `path` are regular files, not
@@ -216,14 +217,18 @@ fn objects(connection: &Connection) -> rusqlite::Result<Vec<Object>> {
 ///
 /// # Errors
 /// [`StoreError::Damaged`] if the check fails, [`StoreError::Sqlite`] if it cannot be carried out.
-pub fn integrity(connection: &Connection, named: &Path, extent: Extent) -> Result<(), StoreError> {
+pub fn integrity(
+    connection: &Connection,
+    named: &Path,
+    provenance: Provenance,
+) -> Result<(), StoreError> {
     let failed = |source| StoreError::of(named, "check", source);
-    let checks = match extent {
-        Extent::WithoutLog => AT_START
+    let checks = match provenance {
+        Provenance::Own => AT_START
             .iter()
             .map(|table| format!("PRAGMA integrity_check('{table}')"))
             .collect(),
-        Extent::Whole => vec!["PRAGMA integrity_check(1)".to_owned()],
+        Provenance::Elsewhere => vec!["PRAGMA integrity_check(1)".to_owned()],
     };
     for check in checks {
         let said: String = connection

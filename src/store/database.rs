@@ -9,7 +9,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
-use super::check::{self, Extent};
+use super::check::{self, Provenance};
 use super::error::StoreError;
 use super::values;
 use crate::os::files::{own_as_directory, sync_directory};
@@ -63,7 +63,7 @@ pub fn open(path: &Path) -> Result<Connection, StoreError> {
     // Until the check has passed, closing the connection must not change the file.
     keep_log(&connection, true).map_err(failed)?;
     configure(&connection).map_err(failed)?;
-    check_and_migrate(&mut connection, path, Extent::WithoutLog)?;
+    check_and_migrate(&mut connection, path, Provenance::Own)?;
     use_log(&connection).map_err(failed)?;
     keep_log(&connection, false).map_err(failed)?;
     Ok(connection)
@@ -82,15 +82,15 @@ pub fn open(path: &Path) -> Result<Connection, StoreError> {
 pub fn check_and_migrate(
     connection: &mut Connection,
     named: &Path,
-    extent: Extent,
+    provenance: Provenance,
 ) -> Result<(), StoreError> {
     check::within_limits(connection, named, |connection| {
         let failed = |source| StoreError::of(named, "check", source);
         let transaction = connection.transaction().map_err(failed)?;
         check::schema(&transaction, named)?;
         apply_migrations(&transaction).map_err(failed)?;
-        values::check(&transaction, named, extent)?;
-        check::integrity(&transaction, named, extent)?;
+        values::check(&transaction, named, provenance)?;
+        check::integrity(&transaction, named, provenance)?;
         transaction.commit().map_err(failed)
     })
 }

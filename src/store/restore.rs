@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rusqlite::{params, Connection, OpenFlags, TransactionBehavior};
 
-use super::check::{self, Extent};
+use super::check::{self, Provenance};
 use super::database::{check_and_migrate, connect, open_for_reading, VERSION};
 use super::error::StoreError;
 use super::{audit, clock, load, values, write_lock, Writer};
@@ -37,9 +37,9 @@ pub fn check_backup(path: &Path) -> Result<(), StoreError> {
     check::within_limits(&mut connection, path, |connection| {
         check::schema(connection, path)?;
         if check::version(connection, path)? == VERSION {
-            values::check(connection, path, Extent::Whole)?;
+            values::check(connection, path, Provenance::Elsewhere)?;
         }
-        check::integrity(connection, path, Extent::Whole)
+        check::integrity(connection, path, Provenance::Elsewhere)
     })
 }
 
@@ -50,7 +50,7 @@ impl Writer {
         check::files(path, path)?;
         let of_backup = |source| StoreError::of(path, "read", source);
         let mut backup = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        check_and_migrate(&mut backup, path, Extent::Whole)?;
+        check_and_migrate(&mut backup, path, Provenance::Elsewhere)?;
         let log_end = audit::head(&backup).map_err(of_backup)?;
         // Offset of our timeline relative to the backup's, in milliseconds, assuming that both wall
         // clocks were right.

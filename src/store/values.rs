@@ -6,7 +6,7 @@ use std::path::Path;
 use rusqlite::types::ValueRef;
 use rusqlite::Connection;
 
-use super::check::{damaged, Extent};
+use super::check::{damaged, Provenance};
 use super::error::StoreError;
 use super::hash;
 use crate::domain::settings::{Kind, SETTINGS};
@@ -37,8 +37,8 @@ enum Rule {
     OneOf(&'static [&'static str]),
     /// Name of an account type.
     AccountType,
-    /// Password hash that can be verified within the limits on memory and time. At the start it need
-    /// only be text: a login checks the limits, and refuses one user instead of the whole robot.
+    /// Password hash that can be verified within the limits on memory and time; any text in the server's
+    /// own database.
     Hash,
     /// Blob of 32 bytes.
     Digest,
@@ -193,7 +193,11 @@ const AUDIT_LOG: Table = Table {
 /// - [`StoreError::Damaged`] names the table, row and column of the first value that breaks a rule,
 ///   but never the value.
 /// - [`StoreError::Sqlite`] if a table cannot be read.
-pub fn check(connection: &Connection, named: &Path, extent: Extent) -> Result<(), StoreError> {
+pub fn check(
+    connection: &Connection,
+    named: &Path,
+    provenance: Provenance,
+) -> Result<(), StoreError> {
     let settings: Vec<Column> = SETTINGS
         .iter()
         .map(|setting| {
@@ -206,13 +210,13 @@ pub fn check(connection: &Connection, named: &Path, extent: Extent) -> Result<()
         })
         .collect();
     for table in &TABLES {
-        rows(connection, named, table, table.columns, extent)?;
+        rows(connection, named, table, table.columns, provenance)?;
         if table.name == "setting" {
-            rows(connection, named, table, &settings, extent)?;
+            rows(connection, named, table, &settings, provenance)?;
         }
     }
-    if extent == Extent::Whole {
-        rows(connection, named, &AUDIT_LOG, AUDIT_LOG.columns, extent)?;
+    if provenance == Provenance::Elsewhere {
+        rows(connection, named, &AUDIT_LOG, AUDIT_LOG.columns, provenance)?;
     }
     log_end(connection, named)
 }
@@ -223,7 +227,7 @@ fn rows(
     named: &Path,
     table: &Table,
     columns: &[Column],
-    extent: Extent,
+    provenance: Provenance,
 ) -> Result<(), StoreError> {
     let failed = |source| StoreError::of(named, "read", source);
     let names: Vec<_> = columns.iter().map(|(name, ..)| *name).collect();
@@ -238,7 +242,7 @@ fn rows(
     while let Some(row) = rows.next().map_err(failed)? {
         for (position, (column, rule, nullable)) in columns.iter().enumerate() {
             let value = row.get_ref(position).map_err(failed)?;
-            if let Err(what) = rule.check(value, *nullable, extent) {
+            if let Err(what) = rule.check(value, *nullable, provenance) {
                 let key = match row.get_ref(columns.len()).map_err(failed)? {
                     ValueRef::Integer(key) => key.to_string(),
                     _ => "(not an integer)".into(),
@@ -276,7 +280,7 @@ fn log_end(connection: &Connection, named: &Path) -> Result<(), StoreError> {
 
 impl Rule {
     /// Checks a value. The error describes what is wrong with it, as a verb phrase.
-    fn check(self, value: ValueRef, nullable: bool, extent: Extent) -> Result<(), String> {
+    fn check(self, value: ValueRef, nullable: bool, provenance: Provenance) -> Result<(), String> {
         let wrong = |what: &str| Err(what.to_owned());
         let text = || match value {
             ValueRef::Text(bytes) if bytes.len() > MAX_TEXT => Err("is longer than 1 MiB"),
@@ -286,11 +290,11 @@ impl Rule {
         match (self, value) {
             (_, ValueRef::Null) if nullable => Ok(()),
             (Id, _) => {
-                let most = match extent {
-                    Extent::WithoutLog => MAX_OWN_ID,
-                    Extent::Whole => MAX_ID,
+                let most = match provenance {
+                    Provenance::Own => MAX_OWN_ID,
+                    Provenance::Elsewhere => MAX_ID,
                 };
-                Integer(1, most).check(value, false, extent)
+                Integer(1, most).check(value, false, provenance)
             }
             (Integer(least, most), ValueRef::Integer(number))
                 if (least..=most).contains(&number) =>
@@ -313,7 +317,7 @@ impl Rule {
                 Some(_) => Ok(()),
                 None => wrong("is not one of admin, user, auditor, service"),
             },
-            (Self::Hash, _) if extent == Extent::Whole => {
+            (Self::Hash, _) if provenance == Provenance::Elsewhere => {
                 hash::check(text()?).map_err(str::to_owned)
             }
             (Self::Hash, _) => text().map(drop).map_err(str::to_owned),
