@@ -44,7 +44,7 @@ test: $(VENV)/.stamp ## run all tests except those of the virtual robot and BitB
 	cargo fetch --locked
 	cargo build --locked
 	cargo test --locked
-	$(VENV)/bin/pytest -c tests/pytest.ini -m "not robot and not bitbake" $(PYTEST_ARGS)
+	$(VENV)/bin/pytest -c tests/pytest.ini -m "not robot and not bitbake" -n auto --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: test-robot
 test-robot: $(VENV)/.stamp ## boot a virtual robot and test the server and push-ot3 on it

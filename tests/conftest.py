@@ -63,6 +63,18 @@ def figures():
     return _figures.append
 
 
+def pytest_sessionfinish(session):
+    """Sends the figures of a worker process to the one that prints them."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["figures"] = _figures
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """Receives the figures of a worker process that has ended."""
+    _figures.extend(getattr(node, "workeroutput", {}).get("figures", []))
+
+
 def pytest_terminal_summary(terminalreporter):
     if _figures:
         terminalreporter.section("figures")
