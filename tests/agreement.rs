@@ -13,7 +13,9 @@ use auth_server::domain::scopes::Scopes;
 use auth_server::domain::settings::{Settings, SettingsPatch, Value, SETTINGS};
 use auth_server::domain::state::State;
 use auth_server::domain::time::Moment;
-use auth_server::domain::tokens::{AccessToken, RefreshToken, Session, SessionId, TokenDigest};
+use auth_server::domain::tokens::{
+    AccessToken, HandleDigest, RefreshToken, Session, SessionId, TokenDigest,
+};
 use auth_server::domain::users::{AccountType, FormerUsername, ResetPasswordReason, User, UserId};
 use auth_server::store::Store;
 use proptest::prelude::*;
@@ -143,6 +145,7 @@ fn change(state: &State, (kind, id, other, salt): Seed) -> Option<Change> {
         },
         11 => Some(Change::ForgetAccessTokens(vec![digest(salt)])),
         12 => Some(Change::ForgetRefreshTokens(vec![digest(salt)])),
+        13 => has_session.then_some(Change::PutHandle(HandleDigest(digest(salt)), session)),
         _ => Some(Change::PutFormerUsername(FormerUsername::of(&user(
             id, salt,
         )))),
@@ -152,7 +155,7 @@ fn change(state: &State, (kind, id, other, salt): Seed) -> Option<Change> {
 /// Returns kinds of changes: those that add something are more frequent, so that there is something
 /// to remove.
 fn kind() -> impl Strategy<Value = u8> {
-    prop_oneof![3 => Just(0_u8), 6 => Just(4), 4 => Just(9), 8 => Just(10), 14 => 0..14_u8]
+    prop_oneof![3 => Just(0_u8), 6 => Just(4), 4 => Just(9), 8 => Just(10), 14 => 0..15_u8]
 }
 
 /// Applies the changes of `seeds` to a store, and compares its state, before and after reopening it,
@@ -210,5 +213,5 @@ fn reopened_store_has_the_same_state() {
         Ok(())
     });
     outcome.unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(made.into_inner(), (0..14).collect());
+    assert_eq!(made.into_inner(), (0..15).collect());
 }

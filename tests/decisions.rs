@@ -9,17 +9,20 @@ use auth_server::domain::authority::{Caller, Credential, Need, PrincipalId, Requ
 use auth_server::domain::change::Change;
 use auth_server::domain::decision::{Context, Decision};
 use auth_server::domain::error::{Field, RuleError, TokenFault, Unauthorized};
+use auth_server::domain::issue::{Issued, MAX_TOKENS, REFRESH_GRACE};
 use auth_server::domain::passwords::{Comparison, NewPassword, Password, PasswordHash};
 use auth_server::domain::random::Random;
 use auth_server::domain::refusals::Refusals;
 use auth_server::domain::scopes::{Scope, Scopes};
 use auth_server::domain::sessions::{
-    log_in, refresh, revoke, Attempt, LoginOutcome, RefreshOutcome, REFRESH_GRACE,
+    log_in, refresh, revoke, Attempt, LoginOutcome, RefreshOutcome,
 };
 use auth_server::domain::settings::{self, Setting, Settings, SettingsPatch, Value};
 use auth_server::domain::state::State;
 use auth_server::domain::time::{whole_seconds, Moment};
-use auth_server::domain::tokens::{AccessToken, RefreshToken, Session, SessionId, TokenDigest};
+use auth_server::domain::tokens::{
+    AccessToken, HandleDigest, Presented, RefreshToken, Session, SessionId, Token, TokenDigest,
+};
 use auth_server::domain::users::profile::Profile;
 use auth_server::domain::users::rules::{self, NewUser, UserPatch};
 use auth_server::domain::users::{
@@ -847,8 +850,9 @@ fn login_begins_a_session_and_is_recorded() {
     assert_eq!(issued.scopes, AccountType::User.scopes(state.settings()));
     assert_ne!(issued.access.expose(), issued.refresh.expose());
     assert_eq!(issued.access.expose().len(), 43);
+    assert_eq!(issued.refresh.expose().len(), 67);
     let expires = after(180_000);
-    let [Change::PutSession(session), Change::PutAccessToken(access, token), Change::PutRefreshToken(refresh, other)] =
+    let [Change::PutSession(session), Change::PutHandle(handle, named), Change::PutAccessToken(access, token), Change::PutRefreshToken(refresh, other)] =
         &decision.changes[..]
     else {
         panic!("{:?}", decision.changes)
@@ -865,6 +869,11 @@ fn login_begins_a_session_and_is_recorded() {
     assert_eq!(
         (*access, *refresh),
         (issued.access.digest(), issued.refresh.digest())
+    );
+    let begin = &issued.refresh.expose()[..24];
+    assert_eq!(
+        (*handle, *named),
+        (HandleDigest(TokenDigest::of(begin)), session.id)
     );
     assert_eq!(
         *token,
@@ -1179,20 +1188,26 @@ fn last_administrator_is_never_locked_out() {
 
 // Refreshing and revoking.
 
-/// Returns a state in which `ada` is logged in since [`NOW`] for 180 seconds, with the digests of
-/// the tokens.
-fn logged_in(asked: Option<Scopes>) -> (State, TokenDigest, TokenDigest) {
+/// Returns a state in which `ada` is logged in since [`NOW`] for 180 seconds, with the tokens.
+fn with_login(asked: Option<Scopes>) -> (State, Presented, Presented) {
     let mut state = usual();
     let decision = try_login(&state, &attempt(&state, "ada", true), NOW, asked);
     let LoginOutcome::Granted(issued) = apply(&mut state, decision) else {
         panic!("not granted")
     };
-    (state, issued.access.digest(), issued.refresh.digest())
+    let presented = |token: &Token| Presented::of(token.expose());
+    (state, presented(&issued.access), presented(&issued.refresh))
+}
+
+/// As [`with_login`], but with the digests of the tokens.
+fn logged_in(asked: Option<Scopes>) -> (State, TokenDigest, TokenDigest) {
+    let (state, access, refresh) = with_login(asked);
+    (state, access.digest, refresh.digest)
 }
 
 fn try_refresh(
     state: &State,
-    digest: &TokenDigest,
+    presented: &Presented,
     now: Moment,
     asked: Option<Scopes>,
 ) -> Decision<RefreshOutcome> {
@@ -1201,30 +1216,30 @@ fn try_refresh(
         now,
         random: &mut random,
     };
-    refresh(state, &mut context, &caller(), digest, asked)
+    refresh(state, &mut context, &caller(), presented, asked)
 }
 
 #[test]
 fn refresh_continues_the_session_and_uses_up_the_token() {
-    let (mut state, access, digest) = logged_in(None);
-    let decision = try_refresh(&state, &digest, after(100_000), None);
+    let (mut state, access, presented) = with_login(None);
+    let decision = try_refresh(&state, &presented, after(100_000), None);
     assert!(decision.events.is_empty());
     assert!(matches!(decision.reply, RefreshOutcome::Granted(_)));
     apply(&mut state, decision);
     let expires = state.session(SessionId(1)).unwrap().expires;
     assert_eq!(expires, after(280_000));
-    let superseded = |state: &State| state.refresh_token(&digest).unwrap().superseded;
+    let superseded = |state: &State| state.refresh_token(&presented.digest).unwrap().superseded;
     assert_eq!(superseded(&state), Some(after(100_000)));
     // The access token of before goes on.
-    assert!(state.authenticate(&access, after(101_000)).is_some());
+    assert!(state.authenticate(&access.digest, after(101_000)).is_some());
     // Within the grace period, a second time; the period does not begin anew.
     let grace = i64::try_from(REFRESH_GRACE.as_millis()).unwrap();
-    let decision = try_refresh(&state, &digest, after(100_000 + grace - 1), None);
+    let decision = try_refresh(&state, &presented, after(100_000 + grace - 1), None);
     assert!(matches!(decision.reply, RefreshOutcome::Granted(_)));
     apply(&mut state, decision);
     assert_eq!(superseded(&state), Some(after(100_000)));
     // After that, the session ends.
-    let decision = try_refresh(&state, &digest, after(100_000 + grace), None);
+    let decision = try_refresh(&state, &presented, after(100_000 + grace), None);
     assert!(matches!(decision.reply, RefreshOutcome::Refused));
     assert_eq!(
         said(&decision.events),
@@ -1244,10 +1259,10 @@ fn refresh_continues_the_session_and_uses_up_the_token() {
 
 #[test]
 fn session_is_not_shortened_by_a_setting_that_shortens_new_ones() {
-    let (mut state, _, digest) = logged_in(None);
+    let (mut state, _, presented) = with_login(None);
     let one = Value::Duration(Duration::from_secs(1));
     set(&mut state, "idleLogout", one);
-    let decision = try_refresh(&state, &digest, NOW, None);
+    let decision = try_refresh(&state, &presented, NOW, None);
     let RefreshOutcome::Granted(issued) = apply(&mut state, decision) else {
         panic!("not granted")
     };
@@ -1260,28 +1275,30 @@ fn session_is_not_shortened_by_a_setting_that_shortens_new_ones() {
 #[test]
 fn refresh_is_refused_without_a_trace() {
     let read = Scopes::of(&[Scope::UsersReadSelf]);
-    let (state, access, digest) = logged_in(Some(read));
-    let unknown = TokenDigest::of("unknown");
+    let (state, access, presented) = with_login(Some(read));
+    let unknown = Presented::of("unknown");
+    let guess = Presented::of(&"x".repeat(67));
     let mut locked = logged_in(None).0;
     change(&mut locked, "ada", |ada| ada.locked_by_admin = true);
     let mut ended = logged_in(None).0;
     ended.apply(Change::EndSession(SessionId(1)));
-    for (state, digest, now) in [
+    for (state, presented, now) in [
         (&state, &unknown, NOW),
+        (&state, &guess, NOW),
         (&state, &access, NOW),
-        (&state, &digest, after(180_000)),
-        (&locked, &digest, NOW),
-        (&ended, &digest, NOW),
+        (&state, &presented, after(180_000)),
+        (&locked, &presented, NOW),
+        (&ended, &presented, NOW),
     ] {
-        let decision = try_refresh(state, digest, now, None);
+        let decision = try_refresh(state, presented, now, None);
         assert!(matches!(decision.reply, RefreshOutcome::Refused));
         assert!(decision.changes.is_empty() && decision.events.is_empty());
     }
-    let last = try_refresh(&state, &digest, after(179_999), None);
+    let last = try_refresh(&state, &presented, after(179_999), None);
     assert!(matches!(last.reply, RefreshOutcome::Granted(_)));
     // Beyond the session's ceiling, or what the account may have.
     for asked in [Scope::UsersWriteSelf, Scope::UsersWrite] {
-        let decision = try_refresh(&state, &digest, NOW, Some(Scopes::of(&[asked])));
+        let decision = try_refresh(&state, &presented, NOW, Some(Scopes::of(&[asked])));
         assert!(matches!(decision.reply, RefreshOutcome::ExcessiveScope));
         assert!(decision.changes.is_empty() && decision.events.is_empty());
     }
@@ -1289,9 +1306,9 @@ fn refresh_is_refused_without_a_trace() {
 
 #[test]
 fn logout_ends_the_session_by_either_token() {
-    let (state, access, digest) = logged_in(None);
-    for token in [access, digest] {
-        let decision = revoke(&state, &caller(), &token);
+    let (state, access, refresh) = with_login(None);
+    for token in [&access, &refresh] {
+        let decision = revoke(&state, &caller(), token);
         assert_eq!(
             said(&decision.events),
             ("logout", "\"ada\" (\"ada L\") logged out.")
@@ -1302,12 +1319,199 @@ fn logout_ends_the_session_by_either_token() {
             [Change::EndSession(SessionId(1))]
         ));
     }
-    let decision = revoke(&state, &caller(), &TokenDigest::of("unknown"));
+    let decision = revoke(&state, &caller(), &Presented::of("unknown"));
     assert!(decision.changes.is_empty() && decision.events.is_empty());
     let mut ended = state;
     ended.apply(Change::EndSession(SessionId(1)));
     let decision = revoke(&ended, &caller(), &access);
     assert!(decision.changes.is_empty() && decision.events.is_empty());
+}
+
+// What a session keeps of its tokens.
+
+/// Refreshes at `now`, applies the decision, and returns the new tokens. `random`: the source.
+fn go_on(
+    state: &mut State,
+    token: &Presented,
+    now: Moment,
+    random: &mut dyn Random,
+) -> (Presented, Presented) {
+    let mut context = Context { now, random };
+    let decision = refresh(state, &mut context, &caller(), token, None);
+    let RefreshOutcome::Granted(Issued {
+        access, refresh, ..
+    }) = apply(state, decision)
+    else {
+        panic!("not granted")
+    };
+    let presented = |token: &Token| Presented::of(token.expose());
+    (presented(&access), presented(&refresh))
+}
+
+/// Source of bytes that do not repeat.
+struct Numbers(u64);
+
+impl Random for Numbers {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        self.0 += 1;
+        bytes.fill(0);
+        bytes[..8].copy_from_slice(&self.0.to_le_bytes());
+    }
+}
+
+/// Moments between refreshes, in milliseconds: at once, and later than the grace period.
+const PACES: [i64; 2] = [0, 11_000];
+
+#[test]
+fn session_keeps_few_tokens_however_often_it_is_refreshed() {
+    for pace in PACES {
+        let (mut state, first_access, first) = with_login(None);
+        let mut random = Numbers(0);
+        let mut now = NOW;
+        let (mut access, mut token) = (first_access.clone(), first.clone());
+        for number in 0..5000 {
+            now = Moment(now.0 + pace);
+            (access, token) = go_on(&mut state, &token, now, &mut random);
+            assert!(state.token_count() <= 3 * MAX_TOKENS, "{number}");
+        }
+        assert!(state.authenticate(&access.digest, now).is_some());
+        assert!(state.authenticate(&first_access.digest, now).is_none());
+        // The very first token is still known to have been used.
+        let decision = try_refresh(&state, &first, now, None);
+        assert!(matches!(decision.reply, RefreshOutcome::Refused));
+        assert_eq!(
+            decision.events[0].refusal,
+            Some(RefusalKind::ReusedRefreshToken)
+        );
+        apply(&mut state, decision);
+        assert!(state.session(SessionId(1)).is_none());
+        let decision = try_refresh(&state, &token, now, None);
+        assert!(matches!(decision.reply, RefreshOutcome::Refused));
+        assert!(decision.events.is_empty());
+    }
+}
+
+#[test]
+fn one_token_that_is_refreshed_again_and_again_in_its_grace_period_fills_nothing() {
+    let (mut state, _, token) = with_login(None);
+    let mut random = Numbers(0);
+    let mut last = token.clone();
+    for _ in 0..1000 {
+        last = go_on(&mut state, &token, after(9_999), &mut random).1;
+        assert!(state.token_count() <= 3 * MAX_TOKENS);
+    }
+    go_on(&mut state, &last, after(10_000), &mut random);
+}
+
+#[test]
+fn newest_access_tokens_live_on_and_the_oldest_end_early() {
+    let (mut state, access, mut token) = with_login(None);
+    let mut random = Numbers(0);
+    let mut all = vec![access];
+    for _ in 1..MAX_TOKENS {
+        let issued = go_on(&mut state, &token, NOW, &mut random);
+        all.push(issued.0);
+        token = issued.1;
+    }
+    let live = |state: &State| {
+        let live = |token: &&Presented| state.authenticate(&token.digest, NOW).is_some();
+        all.iter().filter(live).count()
+    };
+    assert_eq!(live(&state), MAX_TOKENS);
+    go_on(&mut state, &token, NOW, &mut random);
+    assert_eq!(live(&state), MAX_TOKENS - 1);
+    assert!(state.authenticate(&all[0].digest, NOW).is_none());
+    assert!(state.authenticate(&all[1].digest, NOW).is_some());
+}
+
+/// Two windows of an app with the same stored token refresh at once, each time: one of the two new
+/// tokens is never used.
+#[test]
+fn two_windows_that_refresh_at_once_are_never_logged_out() {
+    let (mut state, _, mut token) = with_login(None);
+    let mut random = Numbers(0);
+    for round in 1..200 {
+        let now = after(round * 60_000);
+        go_on(&mut state, &token, now, &mut random);
+        token = go_on(&mut state, &token, now, &mut random).1;
+    }
+}
+
+/// A window that was asleep wakes up with a refresh token that has expired, not one that was used.
+#[test]
+fn expired_token_ends_no_session_that_another_window_goes_on_with() {
+    let (mut state, _, token) = with_login(None);
+    let mut random = Numbers(0);
+    let asleep = go_on(&mut state, &token, NOW, &mut random).1;
+    let mut awake = go_on(&mut state, &token, NOW, &mut random).1;
+    for round in 1..100 {
+        awake = go_on(&mut state, &awake, after(round * 60_000), &mut random).1;
+    }
+    let now = after(99 * 60_000);
+    let decision = try_refresh(&state, &asleep, now, None);
+    assert!(matches!(decision.reply, RefreshOutcome::Refused));
+    assert!(decision.changes.is_empty() && decision.events.is_empty());
+    go_on(&mut state, &awake, now, &mut random);
+}
+
+#[test]
+fn used_token_still_ends_the_session_when_it_is_revoked() {
+    let (mut state, _, first) = with_login(None);
+    let mut random = Numbers(0);
+    let second = go_on(&mut state, &first, NOW, &mut random).1;
+    go_on(&mut state, &second, after(11_000), &mut random);
+    assert!(state.refresh_token(&first.digest).is_none());
+    let decision = revoke(&state, &caller(), &first);
+    assert!(matches!(
+        decision.changes[..],
+        [Change::EndSession(SessionId(1))]
+    ));
+}
+
+/// Who knows another session's handle, but none of its tokens, is somebody who has had one.
+#[test]
+fn handle_of_one_session_says_nothing_about_another() {
+    let (mut state, _, ada) = with_login(None);
+    let decision = try_login(&state, &attempt(&state, "root", true), NOW, None);
+    apply(&mut state, decision);
+    let forged = Presented {
+        digest: TokenDigest::of("forged"),
+        ..ada
+    };
+    let decision = try_refresh(&state, &forged, NOW, None);
+    assert!(matches!(
+        decision.changes[..],
+        [Change::EndSession(SessionId(1))]
+    ));
+}
+
+/// Tokens that an earlier version issued have no handle: each names its session itself.
+#[test]
+fn token_without_a_handle_goes_on_and_its_reuse_is_recognized() {
+    let (mut state, _, _) = with_login(None);
+    let old = Presented::of(&"o".repeat(43));
+    state.apply(Change::PutHandle(old.handle, SessionId(1)));
+    let kept = RefreshToken {
+        session: SessionId(1),
+        expires: after(180_000),
+        superseded: None,
+    };
+    state.apply(Change::PutRefreshToken(old.digest, kept));
+    let mut random = Numbers(0);
+    let mut token = old.clone();
+    for round in 0..1000 {
+        token = go_on(&mut state, &token, after(round * 11_000), &mut random).1;
+    }
+    assert!(state.refresh_token(&old.digest).is_none());
+    let decision = try_refresh(&state, &old, after(11_000_000), None);
+    assert!(matches!(
+        decision.changes[..],
+        [Change::EndSession(SessionId(1))]
+    ));
+    assert_eq!(
+        decision.events[0].refusal,
+        Some(RefusalKind::ReusedRefreshToken)
+    );
 }
 
 // Users.
@@ -1902,6 +2106,7 @@ fn states_that_differ_in_one_thing_are_not_the_same() {
             expires: after(1),
             ..same.session(SessionId(1)).unwrap().clone()
         }),
+        Change::PutHandle(HandleDigest(access), SessionId(1)),
         Change::PutAccessToken(access, narrowed),
         Change::PutRefreshToken(refresh, superseded),
         Change::ForgetAccessTokens(vec![access]),

@@ -10,16 +10,17 @@ use auth_server::domain::access_control;
 use auth_server::domain::audit::Origin;
 use auth_server::domain::authority::Caller;
 use auth_server::domain::decision::{Context, Decision};
+use auth_server::domain::issue::{Issued, REFRESH_GRACE};
 use auth_server::domain::passwords::{NewPassword, Password, PasswordHash};
 use auth_server::domain::random::Random;
 use auth_server::domain::scopes::{Scope, Scopes};
 use auth_server::domain::sessions::{
-    log_in, refresh, revoke, Attempt, Issued, LoginOutcome, RefreshOutcome, REFRESH_GRACE,
+    log_in, refresh, revoke, Attempt, LoginOutcome, RefreshOutcome,
 };
 use auth_server::domain::settings::{self, Setting, SettingsPatch, Value};
 use auth_server::domain::state::State;
 use auth_server::domain::time::{Moment, Reading, Timeline};
-use auth_server::domain::tokens::TokenDigest;
+use auth_server::domain::tokens::{Handle, Presented, Token};
 use auth_server::domain::users::rules::{self, NewUser, UserPatch};
 use auth_server::domain::users::{AccountType, UserId};
 use proptest::prelude::*;
@@ -111,8 +112,8 @@ struct Known {
     user: UserId,
     grant: Scopes,
     ended: bool,
-    access: Vec<(TokenDigest, Moment)>,
-    refresh: Vec<(TokenDigest, Moment, Option<Moment>)>,
+    access: Vec<(Presented, Moment)>,
+    refresh: Vec<(Presented, Moment, Option<Moment>)>,
 }
 
 /// State under test, and what the test expects of it.
@@ -284,8 +285,11 @@ impl World {
     fn issued(&mut self, login: usize, issued: &Issued) {
         let expires = self.now + issued.lifetime;
         let known = &mut self.logins[login];
-        known.access.push((issued.access.digest(), expires));
-        known.refresh.push((issued.refresh.digest(), expires, None));
+        let presented = |token: &Token| Presented::of(token.expose());
+        known.access.push((presented(&issued.access), expires));
+        known
+            .refresh
+            .push((presented(&issued.refresh), expires, None));
         assert!(
             issued.scopes.is_subset(known.grant),
             "the issued scopes exceed the ceiling"
@@ -482,12 +486,12 @@ impl World {
             return;
         }
         let (login, each) = all[token % all.len()];
-        let (digest, expires, used) = self.logins[login].refresh[each];
+        let (presented, expires, used) = self.logins[login].refresh[each].clone();
         let was_alive = self.is_alive(login);
         let user = self.state.user(self.logins[login].user);
         let is_locked = user.map_or(true, |user| user.locked_by_admin);
         let outcome =
-            self.decide(|state, context| refresh(state, context, &caller(), &digest, asked));
+            self.decide(|state, context| refresh(state, context, &caller(), &presented, asked));
         match outcome {
             RefreshOutcome::Granted(issued) => {
                 assert!(was_alive, "an ended session was refreshed");
@@ -534,10 +538,10 @@ impl World {
             return;
         }
         let login = token % self.logins.len();
-        let digest = self.logins[login].access[0].0;
-        let known = self.state.access_token(&digest).is_some();
+        let presented = self.logins[login].access[0].0.clone();
+        let known = self.state.access_token(&presented.digest).is_some();
         let was_alive = self.is_alive(login);
-        self.decide(|state, _| revoke(state, &caller(), &digest));
+        self.decide(|state, _| revoke(state, &caller(), &presented));
         if known {
             self.logins[login].ended = true;
             assert!(!self.is_alive(login), "the session was not ended");
@@ -553,9 +557,13 @@ impl World {
         let ids: HashSet<_> = known
             .access
             .iter()
-            .filter_map(|(digest, _)| self.state.access_token(digest).map(|token| token.session))
-            .chain(known.refresh.iter().filter_map(|(digest, ..)| {
-                self.state.refresh_token(digest).map(|token| token.session)
+            .filter_map(|(presented, _)| {
+                let token = self.state.access_token(&presented.digest);
+                token.map(|token| token.session)
+            })
+            .chain(known.refresh.iter().filter_map(|(presented, ..)| {
+                let token = self.state.refresh_token(&presented.digest);
+                token.map(|token| token.session)
             }))
             .collect();
         ids.into_iter().any(|id| self.state.session(id).is_some())
@@ -570,8 +578,8 @@ impl World {
             );
         }
         for known in &self.logins {
-            for (digest, expires) in &known.access {
-                let Some(principal) = self.state.authenticate(digest, self.now) else {
+            for (presented, expires) in &known.access {
+                let Some(principal) = self.state.authenticate(&presented.digest, self.now) else {
                     continue;
                 };
                 let user = principal.user;
@@ -742,10 +750,13 @@ fn failures_of_two_administrators_in_one_instant_say_who_is_locked() {
 fn secrets_are_hidden_from_debug_output() {
     let password = Password::new("very-secret".into());
     let hash = PasswordHash::from_phc("$argon2id$secret".into());
-    let token = auth_server::domain::tokens::Token::generate(&mut Counter(7));
+    let token = Token::access(&mut Counter(7));
     let shown = format!("{password:?} {hash:?} {token:?} {:?}", token.digest());
     assert_eq!(shown.matches("hidden").count(), 2, "{shown}");
     assert_eq!(shown.matches("REDACTED").count(), 2, "{shown}");
+    let refresh = Token::refresh(&Handle::generate(&mut Counter(8)), &mut Counter(9));
+    let presented = format!("{:?}", Presented::of(refresh.expose()));
+    assert!(!presented.contains(&refresh.expose()[..24]), "{presented}");
     let digest = auth_server::domain::audit::hex(&token.digest().0);
     for secret in ["very-secret", "$argon2id", token.expose(), &digest] {
         assert!(!shown.contains(secret), "{shown}");

@@ -19,7 +19,9 @@ use auth_server::domain::passwords::PasswordHash;
 use auth_server::domain::scopes::Scopes;
 use auth_server::domain::settings::Settings;
 use auth_server::domain::time::Moment;
-use auth_server::domain::tokens::{AccessToken, RefreshToken, Session, SessionId, TokenDigest};
+use auth_server::domain::tokens::{
+    AccessToken, HandleDigest, RefreshToken, Session, SessionId, TokenDigest,
+};
 use auth_server::domain::users::{AccountType, ResetPasswordReason, User, UserId};
 use auth_server::store::{
     backup, check_backup, is_damaged, move_aside, AuditLog, DeliveryStatus, Store, StoreError,
@@ -528,6 +530,55 @@ fn settled_database_has_everything_in_its_file() {
     wait(store.settle()).unwrap();
     assert_eq!(fs::metadata(&log).unwrap().len(), 0);
     assert_eq!(messages(directory.path()), ["1"]);
+}
+
+#[test]
+fn session_goes_on_after_a_restart_with_its_handles_and_the_order_of_its_tokens() {
+    let (directory, _) = made();
+    let handle = HandleDigest(TokenDigest::of("handle"));
+    let tokens: Vec<_> = (0..9_i64)
+        .map(|number| TokenDigest::of(&number.to_string()))
+        .collect();
+    let mut changes = vec![
+        Change::PutUser(user(1, "ada")),
+        Change::PutSession(session(1, 1, FAR)),
+        Change::PutHandle(handle, SessionId(1)),
+    ];
+    for (number, digest) in (0..).zip(&tokens) {
+        let issued = AccessToken {
+            issued: Moment(number),
+            ..access(1, FAR)
+        };
+        changes.push(Change::PutAccessToken(*digest, issued));
+        let token = RefreshToken {
+            session: SessionId(1),
+            expires: Moment(FAR + number),
+            superseded: None,
+        };
+        changes.push(Change::PutRefreshToken(*digest, token));
+    }
+    let store = open(directory.path());
+    commit(&store, changes, Vec::new()).unwrap();
+    drop(store);
+    let store = open(directory.path());
+    store.read(|state, _| {
+        assert_eq!(state.session_named(&handle).unwrap().id, SessionId(1));
+        let access = state.access_tokens_of(SessionId(1));
+        assert_eq!(access.map(|(digest, _)| digest).collect::<Vec<_>>(), tokens);
+        let refresh = state.refresh_tokens_of(SessionId(1));
+        assert_eq!(
+            refresh.map(|(digest, _)| digest).collect::<Vec<_>>(),
+            tokens
+        );
+    });
+    // Nothing is left of a session that ends.
+    commit(&store, vec![Change::EndSession(SessionId(1))], Vec::new()).unwrap();
+    store.read(|state, _| {
+        assert!(state.session_named(&handle).is_none());
+        assert_eq!(state.refresh_tokens_of(SessionId(1)).count(), 0);
+    });
+    let path = directory.path().join(DATABASE);
+    assert_eq!(ask::<u32>(&path, "SELECT count(*) FROM session_handle"), 0);
 }
 
 #[test]

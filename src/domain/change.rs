@@ -1,7 +1,7 @@
 //! Changes to the state.
 
 use super::settings::Settings;
-use super::tokens::{AccessToken, RefreshToken, Session, SessionId, TokenDigest};
+use super::tokens::{AccessToken, HandleDigest, RefreshToken, Session, SessionId, TokenDigest};
 use super::users::{FormerUsername, User, UserId};
 
 /// A single change to the state. The store commits it to disk before the state applies it.
@@ -33,12 +33,15 @@ pub enum Change {
     },
     /// Records who held a username that is no longer in use.
     PutFormerUsername(FormerUsername),
+    /// Adds a handle of a session; does nothing if it is known.
+    PutHandle(HandleDigest, SessionId),
     /// Adds an access token.
     PutAccessToken(TokenDigest, AccessToken),
     /// Adds a refresh token, or replaces the one with the same digest.
     PutRefreshToken(TokenDigest, RefreshToken),
-    /// Removes access tokens that have expired or whose session has ended.
+    /// Removes access tokens that have expired, whose session has ended, or that are too many.
     ForgetAccessTokens(Vec<TokenDigest>),
-    /// Removes refresh tokens whose session has expired or ended.
+    /// Removes refresh tokens that were used, whose session has expired or ended, or that are too
+    /// many.
     ForgetRefreshTokens(Vec<TokenDigest>),
 }

@@ -1,36 +1,18 @@
 //! Sessions: logging in, refreshing tokens and logging out (RFC 6749 §4.3 and §6, RFC 7009).
 
-use std::time::Duration;
-
 use super::audit::{Actor, RefusalKind, LOGIN_FAILED, SESSION_ENDED};
 use super::authority::Caller;
 use super::change::Change;
 use super::decision::{Context, Decision};
+use super::issue::{issue, make_room, Issued};
 use super::passwords::PasswordHash;
 use super::scopes::Scopes;
 use super::state::State;
 use super::time::Moment;
-use super::tokens::{AccessToken, RefreshToken, Session, SessionId, Token, TokenDigest};
+use super::tokens::{Handle, Presented, RefreshToken, Session};
 use super::users::{User, UserId};
 
-/// How long a refresh token stays valid after its first use, because two windows of an app may
-/// refresh at the same time.
-pub const REFRESH_GRACE: Duration = Duration::from_secs(10);
-
 const SUCCEEDED: &str = "login succeeded";
-
-/// Newly issued access and refresh token.
-#[derive(Debug)]
-pub struct Issued {
-    /// Access token.
-    pub access: Token,
-    /// Refresh token.
-    pub refresh: Token,
-    /// Effective scopes of the access token at the time of issue.
-    pub scopes: Scopes,
-    /// Lifetime of both tokens.
-    pub lifetime: Duration,
-}
 
 /// Login attempt with a password, together with the result of the password check.
 #[derive(Clone, Debug)]
@@ -160,7 +142,8 @@ pub fn log_in(
         grant,
         expires: context.now,
     };
-    let (mut changes, issued) = issue(state, context, user, session, grant);
+    let handle = Handle::generate(context.random);
+    let (mut changes, issued) = issue(state, context, user, session, grant, &handle);
     if user.failed_logins > 0 || attempt.rehashed.is_some() {
         changes.push(Change::PutUser(User {
             failed_logins: 0,
@@ -202,26 +185,27 @@ pub enum RefreshOutcome {
 /// Exchanges a refresh token for a new pair of tokens (RFC 6749 §6). `asked` narrows the scopes of
 /// the new access token, but not those of the session.
 ///
-/// If the refresh token was first used [`REFRESH_GRACE`] or longer ago, then it or its successor
-/// may have been stolen, so the session ends (RFC 9700 §4.14.2).
+/// If the refresh token was first used [`REFRESH_GRACE`] or longer ago, or names a session that does
+/// not keep it, then it or its successor may have been stolen, so the session ends (RFC 9700
+/// §4.14.2).
 pub fn refresh(
     state: &State,
     context: &mut Context,
     caller: &Caller,
-    digest: &TokenDigest,
+    presented: &Presented,
     asked: Option<Scopes>,
 ) -> Decision<RefreshOutcome> {
-    let found = state.refresh_token(digest).and_then(|token| {
-        let session = state.session(token.session)?;
-        Some((token, session, state.user(session.user)?))
-    });
-    let Some((token, session, user)) = found else {
+    let token = state.refresh_token(&presented.digest);
+    let found = match token {
+        Some(token) => state.session(token.session),
+        None => state.session_named(&presented.handle),
+    }
+    .and_then(|session| Some((session, state.user(session.user)?)));
+    let Some((session, user)) = found else {
         return Decision::reply(RefreshOutcome::Refused);
     };
-    if token
-        .superseded
-        .is_some_and(|used| used + REFRESH_GRACE <= context.now)
-    {
+    let usable = token.filter(|token| !token.is_used_up(context.now));
+    let Some(token) = usable else {
         let message = format!("A refresh token of {user} was reused: its session was ended.");
         return Decision {
             changes: vec![Change::EndSession(session.id)],
@@ -230,7 +214,7 @@ pub fn refresh(
                 .refused(RefusalKind::ReusedRefreshToken)],
             reply: RefreshOutcome::Refused,
         };
-    }
+    };
     if token.expires <= context.now || user.locked_by_admin {
         return Decision::reply(RefreshOutcome::Refused);
     }
@@ -241,14 +225,17 @@ pub fn refresh(
         return Decision::reply(RefreshOutcome::ExcessiveScope);
     }
     let scopes = asked.unwrap_or(session.grant);
-    let (mut changes, issued) = issue(state, context, user, session.clone(), scopes);
+    let mut changes = make_room(state, session.id, &presented.digest, context.now);
     if token.superseded.is_none() {
-        let superseded = RefreshToken {
+        let used = RefreshToken {
             superseded: Some(context.now),
             ..*token
         };
-        changes.push(Change::PutRefreshToken(*digest, superseded));
+        changes.push(Change::PutRefreshToken(presented.digest, used));
     }
+    let session = session.clone();
+    let (issuing, issued) = issue(state, context, user, session, scopes, &presented.next);
+    changes.extend(issuing);
     Decision {
         changes,
         events: Vec::new(),
@@ -256,14 +243,18 @@ pub fn refresh(
     }
 }
 
-/// Ends the session of an access or refresh token (RFC 7009 §2.1). Does nothing if the token is
-/// unknown.
-pub fn revoke(state: &State, caller: &Caller, digest: &TokenDigest) -> Decision<()> {
+/// Ends the session of an access or refresh token, used or not (RFC 7009 §2.1). Does nothing if the
+/// token is unknown.
+pub fn revoke(state: &State, caller: &Caller, presented: &Presented) -> Decision<()> {
     let found = state
-        .access_token(digest)
+        .access_token(&presented.digest)
         .map(|token| token.session)
-        .or_else(|| state.refresh_token(digest).map(|token| token.session))
+        .or_else(|| {
+            let token = state.refresh_token(&presented.digest);
+            token.map(|token| token.session)
+        })
         .and_then(|session| state.session(session))
+        .or_else(|| state.session_named(&presented.handle))
         .and_then(|session| Some((session, state.user(session.user)?)));
     let Some((session, user)) = found else {
         return Decision::reply(());
@@ -291,50 +282,4 @@ fn with_failed_login(user: &User, now: Moment) -> User {
         last_failed_login: Some(now),
         ..user.clone()
     }
-}
-
-/// Issues a pair of tokens for `session`, with `scopes` for the access token, and extends the
-/// session to their lifetime.
-fn issue(
-    state: &State,
-    context: &mut Context,
-    user: &User,
-    session: Session,
-    scopes: Scopes,
-) -> (Vec<Change>, Issued) {
-    let settings = state.settings();
-    let expires = context.now + settings.idle_logout;
-    let access = Token::generate(context.random);
-    let refresh = Token::generate(context.random);
-    let id: SessionId = session.id;
-    let changes = vec![
-        Change::PutSession(Session {
-            expires: session.expires.max(expires),
-            ..session
-        }),
-        Change::PutAccessToken(
-            access.digest(),
-            AccessToken {
-                session: id,
-                scopes,
-                issued: context.now,
-                expires,
-            },
-        ),
-        Change::PutRefreshToken(
-            refresh.digest(),
-            RefreshToken {
-                session: id,
-                expires,
-                superseded: None,
-            },
-        ),
-    ];
-    let issued = Issued {
-        access,
-        refresh,
-        scopes: scopes.and(user.scopes(settings, context.now)),
-        lifetime: settings.idle_logout,
-    };
-    (changes, issued)
 }

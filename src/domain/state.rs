@@ -1,12 +1,12 @@
 //! All accounts, sessions, tokens and settings in memory, from which every request is answered.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::change::Change;
 use super::scopes::Scopes;
 use super::settings::Settings;
 use super::time::Moment;
-use super::tokens::{AccessToken, RefreshToken, Session, SessionId, TokenDigest};
+use super::tokens::{AccessToken, HandleDigest, RefreshToken, Session, SessionId, TokenDigest};
 use super::users::fold;
 use super::users::{AccountType, FormerUsername, LockPolicy, User, UserId};
 
@@ -21,6 +21,14 @@ pub struct Principal<'a> {
     pub scopes: Scopes,
 }
 
+/// What belongs to a session, in the order of issue.
+#[derive(Debug, Default)]
+struct Held {
+    access: Vec<TokenDigest>,
+    refresh: Vec<TokenDigest>,
+    handles: Vec<HandleDigest>,
+}
+
 /// State of the server, without the audit log.
 #[derive(Debug, Default)]
 pub struct State {
@@ -32,6 +40,9 @@ pub struct State {
     /// Former usernames by their key ([`fold`]).
     former_usernames: HashMap<String, FormerUsername>,
     sessions: HashMap<SessionId, Session>,
+    /// What belongs to each session; derived from the fields below.
+    held: HashMap<SessionId, Held>,
+    handles: HashMap<HandleDigest, SessionId>,
     access_tokens: HashMap<TokenDigest, AccessToken>,
     refresh_tokens: HashMap<TokenDigest, RefreshToken>,
     last_user: i64,
@@ -84,6 +95,35 @@ impl State {
     /// Returns the refresh token with this digest, usable or not.
     pub fn refresh_token(&self, digest: &TokenDigest) -> Option<&RefreshToken> {
         self.refresh_tokens.get(digest)
+    }
+
+    /// Returns the session that a handle names, unless it has ended.
+    pub fn session_named(&self, handle: &HandleDigest) -> Option<&Session> {
+        self.handles
+            .get(handle)
+            .and_then(|id| self.sessions.get(id))
+    }
+
+    /// Returns the access tokens of a session that has not ended, in the order of issue.
+    pub fn access_tokens_of(
+        &self,
+        id: SessionId,
+    ) -> impl Iterator<Item = (TokenDigest, &AccessToken)> {
+        let digests = self.held.get(&id).into_iter().flat_map(|held| &held.access);
+        digests.filter_map(|digest| Some((*digest, self.access_tokens.get(digest)?)))
+    }
+
+    /// Returns the refresh tokens of a session that has not ended, in the order of issue.
+    pub fn refresh_tokens_of(
+        &self,
+        id: SessionId,
+    ) -> impl Iterator<Item = (TokenDigest, &RefreshToken)> {
+        let digests = self
+            .held
+            .get(&id)
+            .into_iter()
+            .flat_map(|held| &held.refresh);
+        digests.filter_map(|digest| Some((*digest, self.refresh_tokens.get(digest)?)))
     }
 
     /// Returns the number of sessions of a user that have not expired.
@@ -213,6 +253,7 @@ impl State {
             }
             Change::EndSession(id) => {
                 self.sessions.remove(&id);
+                self.release(id);
             }
             Change::EndSessionsOf { user, except } => {
                 self.end_sessions(|session| session.user == user && Some(session.id) != except);
@@ -223,35 +264,72 @@ impl State {
             Change::PutFormerUsername(former) => {
                 self.former_usernames.insert(former.key.clone(), former);
             }
+            Change::PutHandle(digest, id) => {
+                if self.sessions.contains_key(&id) && !self.handles.contains_key(&digest) {
+                    self.handles.insert(digest, id);
+                    self.hold(id, |held| held.handles.push(digest));
+                }
+            }
             Change::PutAccessToken(digest, token) => {
-                self.access_tokens.insert(digest, token);
+                if self.access_tokens.insert(digest, token).is_none() {
+                    self.hold(token.session, |held| held.access.push(digest));
+                }
             }
             Change::PutRefreshToken(digest, token) => {
-                self.refresh_tokens.insert(digest, token);
+                if self.refresh_tokens.insert(digest, token).is_none() {
+                    self.hold(token.session, |held| held.refresh.push(digest));
+                }
             }
             Change::ForgetAccessTokens(digests) => {
-                for digest in digests {
-                    self.access_tokens.remove(&digest);
+                let sessions = forget(&mut self.access_tokens, &digests, |token| token.session);
+                for id in sessions {
+                    if let Some(held) = self.held.get_mut(&id) {
+                        held.access
+                            .retain(|digest| self.access_tokens.contains_key(digest));
+                    }
                 }
             }
             Change::ForgetRefreshTokens(digests) => {
-                for digest in digests {
-                    self.refresh_tokens.remove(&digest);
+                let sessions = forget(&mut self.refresh_tokens, &digests, |token| token.session);
+                for id in sessions {
+                    if let Some(held) = self.held.get_mut(&id) {
+                        held.refresh
+                            .retain(|digest| self.refresh_tokens.contains_key(digest));
+                    }
                 }
             }
         }
     }
 
+    /// Adds to what a session holds, unless the session has ended.
+    fn hold(&mut self, id: SessionId, add: impl FnOnce(&mut Held)) {
+        if self.sessions.contains_key(&id) {
+            add(self.held.entry(id).or_default());
+        }
+    }
+
+    /// Removes what belongs to an ended session, except the tokens.
+    fn release(&mut self, id: SessionId) {
+        for handle in self.held.remove(&id).unwrap_or_default().handles {
+            self.handles.remove(&handle);
+        }
+    }
+
     /// Ends sessions. That makes their tokens inactive; [`State::expired`] finds them for removal.
     fn end_sessions(&mut self, ends: impl Fn(&Session) -> bool) {
-        self.sessions.retain(|_, session| !ends(session));
+        let ending = self.sessions.values().filter(|session| ends(session));
+        let ids: Vec<_> = ending.map(|session| session.id).collect();
+        for id in ids {
+            self.sessions.remove(&id);
+            self.release(id);
+        }
     }
 
     /// Returns batches of changes, with at most `most` items each, that remove expired sessions,
     /// expired access tokens and all tokens whose session has expired or ended.
     ///
-    /// Refresh tokens are kept as long as their session, even when used or expired, because reuse
-    /// of one ends the session (RFC 9700 §4.14.2).
+    /// Expired refresh tokens of a session are kept, because one that is not is taken for a used one,
+    /// which ends the session (RFC 9700 §4.14.2).
     pub fn expired(&self, now: Moment, most: usize) -> Vec<Vec<Change>> {
         let sessions: Vec<_> = self
             .sessions
@@ -311,6 +389,7 @@ impl State {
             && self.usernames == other.usernames
             && self.former_usernames == other.former_usernames
             && self.sessions == other.sessions
+            && self.handles == other.handles
             && access(self) == access(other)
             && refresh(self) == refresh(other)
     }
@@ -330,9 +409,21 @@ impl State {
             }
         }
         shrink(&mut self.sessions);
+        shrink(&mut self.held);
+        shrink(&mut self.handles);
         shrink(&mut self.access_tokens);
         shrink(&mut self.refresh_tokens);
     }
+}
+
+/// Removes tokens, and returns the sessions that they belong to.
+fn forget<T>(
+    tokens: &mut HashMap<TokenDigest, T>,
+    digests: &[TokenDigest],
+    session: impl Fn(&T) -> SessionId,
+) -> BTreeSet<SessionId> {
+    let removed = digests.iter().filter_map(|digest| tokens.remove(digest));
+    removed.map(|token| session(&token)).collect()
 }
 
 #[cfg(test)]

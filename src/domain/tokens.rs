@@ -1,5 +1,10 @@
 //! Access and refresh tokens: opaque, with 256 bits from the system's random number generator
 //! (RFC 6749 §10.10), and stored only as a hash.
+//!
+//! A refresh token begins with a [`Handle`], a further secret that is the same in all refresh tokens
+//! that follow one another and that names their session. So the used ones need not be kept to
+//! recognize their reuse (RFC 9700 §4.14.2): a token that names a session and is not one of those
+//! kept is a used one.
 
 use std::fmt;
 
@@ -16,6 +21,14 @@ use super::users::UserId;
 
 /// Number of random bytes in a token.
 const TOKEN_BYTES: usize = 32;
+/// Number of random bytes in a handle.
+const HANDLE_BYTES: usize = 18;
+/// Length of a handle, in characters.
+const HANDLE_LENGTH: usize = 24;
+/// Length of a refresh token, in characters.
+const REFRESH_TOKEN_LENGTH: usize = HANDLE_LENGTH + 43;
+/// Text that the handle of a token without one is derived with, to differ from the token's digest.
+const DERIVATION: &str = "handle of a refresh token without one: ";
 
 /// Token in clear text, as it is sent to the client. It is wiped from memory when dropped, and
 /// hidden from `Debug` output.
@@ -23,14 +36,23 @@ const TOKEN_BYTES: usize = 32;
 pub struct Token(SecretString);
 
 impl Token {
-    /// Generates a new token.
-    pub fn generate(random: &mut dyn Random) -> Self {
+    /// Generates a new access token: 43 characters of unpadded base64url (RFC 4648 §5).
+    pub fn access(random: &mut dyn Random) -> Self {
         let mut bytes = Zeroizing::new([0; TOKEN_BYTES]);
         random.fill(&mut *bytes);
         Self(URL_SAFE_NO_PAD.encode(*bytes).into())
     }
 
-    /// Returns the token in clear text: 43 characters of unpadded base64url (RFC 4648 §5).
+    /// Generates a new refresh token: the handle, and 43 characters as in an access token.
+    pub fn refresh(handle: &Handle, random: &mut dyn Random) -> Self {
+        let secret = Self::access(random);
+        let mut text = Zeroizing::new(String::with_capacity(REFRESH_TOKEN_LENGTH));
+        text.push_str(handle.0.expose_secret());
+        text.push_str(secret.expose());
+        Self(text.as_str().into())
+    }
+
+    /// Returns the token in clear text.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
@@ -56,6 +78,75 @@ impl TokenDigest {
 impl fmt::Debug for TokenDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TokenDigest(hidden)")
+    }
+}
+
+/// First part of a refresh token in clear text: 24 characters of unpadded base64url, with 144 random
+/// bits. It is wiped from memory when dropped, and hidden from `Debug` output.
+#[derive(Clone, Debug)]
+pub struct Handle(SecretString);
+
+impl Handle {
+    /// Generates a new handle.
+    pub fn generate(random: &mut dyn Random) -> Self {
+        let mut bytes = Zeroizing::new([0; HANDLE_BYTES]);
+        random.fill(&mut *bytes);
+        Self(URL_SAFE_NO_PAD.encode(*bytes).into())
+    }
+
+    /// Returns the digest under which the handle is stored.
+    pub fn digest(&self) -> HandleDigest {
+        HandleDigest(TokenDigest::of(self.0.expose_secret()))
+    }
+}
+
+/// SHA-256 digest of a handle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct HandleDigest(pub TokenDigest);
+
+/// Token that a client presents in order to refresh or revoke it.
+#[derive(Clone, Debug)]
+pub struct Presented {
+    /// Digest of the token.
+    pub digest: TokenDigest,
+    /// Digest of the handle in the token. A refresh token that an earlier version issued has none,
+    /// and is its own handle.
+    pub handle: HandleDigest,
+    /// Handle of the refresh token that is issued in exchange.
+    pub next: Handle,
+}
+
+impl Presented {
+    /// Takes a token apart.
+    pub fn of(token: &str) -> Self {
+        let digest = TokenDigest::of(token);
+        let handle = match token.len() {
+            REFRESH_TOKEN_LENGTH => token.get(..HANDLE_LENGTH),
+            _ => None,
+        };
+        match handle {
+            Some(handle) => {
+                let next = Handle(handle.into());
+                Self {
+                    digest,
+                    handle: next.digest(),
+                    next,
+                }
+            }
+            None => {
+                // Always the same one, so that a token which is presented again and again does not
+                // give its session more and more handles.
+                let hash = Sha256::new()
+                    .chain_update(DERIVATION)
+                    .chain_update(token)
+                    .finalize();
+                Self {
+                    digest,
+                    handle: HandleDigest(digest),
+                    next: Handle(URL_SAFE_NO_PAD.encode(&hash[..HANDLE_BYTES]).into()),
+                }
+            }
+        }
     }
 }
 

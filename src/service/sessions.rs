@@ -6,7 +6,7 @@ use crate::domain::authority::{Request, Source};
 use crate::domain::passwords::Password;
 use crate::domain::scopes::Scopes;
 use crate::domain::sessions::{self, Attempt, LoginOutcome, RefreshOutcome};
-use crate::domain::tokens::TokenDigest;
+use crate::domain::tokens::{Presented, TokenDigest};
 use crate::domain::users::AccountType;
 
 /// Properties of an active access token (RFC 7662 §2.2).
@@ -72,11 +72,11 @@ impl Service {
     pub async fn refresh(
         &self,
         request: Request,
-        digest: TokenDigest,
+        presented: Presented,
         asked: Option<Scopes>,
     ) -> Done<RefreshOutcome> {
         self.write(request, move |state, context, caller| {
-            Ok(sessions::refresh(state, context, caller, &digest, asked))
+            Ok(sessions::refresh(state, context, caller, &presented, asked))
         })
         .await
     }
@@ -86,9 +86,9 @@ impl Service {
     ///
     /// # Errors
     /// [`StoreError`](crate::store::StoreError) if the change cannot be committed.
-    pub async fn revoke(&self, request: Request, digest: TokenDigest) -> Done<()> {
+    pub async fn revoke(&self, request: Request, presented: Presented) -> Done<()> {
         self.write(request, move |state, _, caller| {
-            Ok(sessions::revoke(state, caller, &digest))
+            Ok(sessions::revoke(state, caller, &presented))
         })
         .await
     }

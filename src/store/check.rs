@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::database::{beside, make_schema, pragma, APPLICATION_ID, VERSION};
 use super::error::StoreError;
@@ -21,18 +21,19 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// Files that SQLite uses as parts of a database (<https://sqlite.org/tempfiles.html>).
 const PARTS: [&str; 4] = ["", "-wal", "-journal", "-shm"];
 /// Tables that are read at the start. All of them are small.
-const AT_START: [&str; 8] = [
+const AT_START: [&str; 9] = [
     "clock_mark",
     "setting",
     "user",
     "former_username",
     "session",
+    "session_handle",
     "access_token",
     "refresh_token",
     "python_import",
 ];
 /// Tables whose rows refer to other tables.
-const REFERRING: [&str; 3] = ["session", "access_token", "refresh_token"];
+const REFERRING: [&str; 4] = ["session", "session_handle", "access_token", "refresh_token"];
 
 /// Where a database comes from, which decides how much of it is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -238,11 +239,20 @@ pub fn integrity(
             return Err(damaged(named, said));
         }
     }
-    for table in REFERRING {
-        let mut statement = connection
-            .prepare(&format!("PRAGMA foreign_key_check('{table}')"))
+    let checks = match provenance {
+        Provenance::Own => REFERRING
+            .iter()
+            .map(|table| format!("PRAGMA foreign_key_check('{table}')"))
+            .collect(),
+        // All tables, whatever they are called in an earlier version.
+        Provenance::Elsewhere => vec!["PRAGMA foreign_key_check".to_owned()],
+    };
+    for check in checks {
+        let table: Option<String> = connection
+            .query_row(&check, [], |row| row.get(0))
+            .optional()
             .map_err(failed)?;
-        if statement.exists([]).map_err(failed)? {
+        if let Some(table) = table {
             let what = format!("table {table}: a row refers to a row that does not exist");
             return Err(damaged(named, what));
         }

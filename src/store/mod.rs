@@ -682,6 +682,7 @@ fn write_change(transaction: &Transaction, change: &Change) -> rusqlite::Result<
         Change::EndSessionsOf { user, except } => sessions::end_of(transaction, *user, *except),
         Change::EndAllSessions { except } => sessions::end_all(transaction, *except),
         Change::PutFormerUsername(former) => users::put_former(transaction, former),
+        Change::PutHandle(handle, session) => sessions::put_handle(transaction, handle, *session),
         Change::PutAccessToken(digest, token) => sessions::put_access(transaction, digest, token),
         Change::PutRefreshToken(digest, token) => sessions::put_refresh(transaction, digest, token),
         Change::ForgetAccessTokens(digests) => sessions::forget_access(transaction, digests),

@@ -1,5 +1,5 @@
-//! Tables `session`, `access_token` and `refresh_token`. Deleting a session deletes its tokens
-//! (`ON DELETE CASCADE`).
+//! Tables `session`, `session_handle`, `access_token` and `refresh_token`. Deleting a session deletes
+//! what belongs to it (`ON DELETE CASCADE`).
 
 use rusqlite::{params, Connection, Transaction};
 
@@ -7,7 +7,9 @@ use crate::domain::change::Change;
 use crate::domain::scopes::Scopes;
 use crate::domain::state::State;
 use crate::domain::time::Moment;
-use crate::domain::tokens::{AccessToken, RefreshToken, Session, SessionId, TokenDigest};
+use crate::domain::tokens::{
+    AccessToken, HandleDigest, RefreshToken, Session, SessionId, TokenDigest,
+};
 use crate::domain::users::UserId;
 
 /// Loads all sessions and tokens into `state`.
@@ -25,8 +27,15 @@ pub fn load(connection: &Connection, state: &mut State) -> rusqlite::Result<()> 
             expires: Moment(row.get(3)?),
         }));
     }
-    let mut statement = connection
-        .prepare("SELECT digest, session_id, scopes, issued, expires FROM access_token")?;
+    let mut statement = connection.prepare("SELECT digest, session_id FROM session_handle")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let handle = HandleDigest(TokenDigest(row.get(0)?));
+        state.apply(Change::PutHandle(handle, SessionId(row.get(1)?)));
+    }
+    let mut statement = connection.prepare(
+        "SELECT digest, session_id, scopes, issued, expires FROM access_token ORDER BY issued",
+    )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let token = AccessToken {
@@ -37,8 +46,10 @@ pub fn load(connection: &Connection, state: &mut State) -> rusqlite::Result<()> 
         };
         state.apply(Change::PutAccessToken(TokenDigest(row.get(0)?), token));
     }
-    let mut statement =
-        connection.prepare("SELECT digest, session_id, expires, superseded FROM refresh_token")?;
+    // Without a column for it, this is the order of issue as far as it is known.
+    let mut statement = connection.prepare(
+        "SELECT digest, session_id, expires, superseded FROM refresh_token ORDER BY expires",
+    )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let token = RefreshToken {
@@ -105,6 +116,21 @@ pub fn end_all(transaction: &Transaction, except: Option<SessionId>) -> rusqlite
         "DELETE FROM session WHERE id IS NOT ?",
         [except.map(|session| session.0)],
     )?;
+    Ok(())
+}
+
+/// Inserts a handle of a session, unless it is known.
+///
+/// # Errors
+/// The SQLite error if the statement fails.
+pub fn put_handle(
+    transaction: &Transaction,
+    handle: &HandleDigest,
+    session: SessionId,
+) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("INSERT INTO session_handle VALUES (?, ?) ON CONFLICT (digest) DO NOTHING")?
+        .execute(params![handle.0 .0, session.0])?;
     Ok(())
 }
 

@@ -63,7 +63,7 @@ struct Table {
     columns: &'static [Column],
 }
 
-const TABLES: [Table; 10] = [
+const TABLES: [Table; 11] = [
     Table {
         name: "clock_mark",
         key: "id",
@@ -119,6 +119,11 @@ const TABLES: [Table; 10] = [
             ("scopes", SCOPES, false),
             ("expires", MOMENT, false),
         ],
+    },
+    Table {
+        name: "session_handle",
+        key: "session_id",
+        columns: &[("digest", Digest, false), ("session_id", Id, false)],
     },
     Table {
         name: "access_token",

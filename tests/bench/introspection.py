@@ -19,8 +19,10 @@ from support import connection
 
 COUNTS = (10, 1_000, 100_000)
 FEW, SOME, MANY = COUNTS
-# Maximum number of sessions that the tokens belong to, and of threads that refresh them.
+# Minimum number of sessions that many tokens belong to; maximum number of access tokens that one
+# session keeps; number of threads that refresh them.
 LOGINS = 100
+PER_SESSION = 32
 THREADS = 8
 # Number of prepared requests in each case, however few tokens there are.
 READY = 100_000
@@ -38,7 +40,7 @@ def fill(socket, count):
     api = Api(socket)
     api.settings(idleLogout=86_400)
     api.create("ada")
-    logins = min(LOGINS, count)
+    logins = max(min(LOGINS, count), count // PER_SESSION)
 
     def refresh(issued):
         """Refreshes one session, and returns its share of the access tokens."""
@@ -52,8 +54,8 @@ def fill(socket, count):
         session.close()
         return tokens
 
-    issued = [api.login("ada") for _ in range(logins)]
     with ThreadPoolExecutor(THREADS) as threads:
+        issued = list(threads.map(lambda _: api.login("ada"), range(logins)))
         tokens = list(itertools.chain.from_iterable(threads.map(refresh, issued)))
     assert len(set(tokens)) == count
     return tokens

@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 
 use auth_server::domain::audit::Origin;
 use auth_server::domain::authority::Caller;
+use auth_server::domain::issue::Issued;
 use auth_server::domain::passwords::{NewPassword, Password, PasswordHash};
 use auth_server::domain::sessions::{
-    log_in, refresh, revoke, Attempt, Issued, LoginOutcome, RefreshOutcome,
+    log_in, refresh, revoke, Attempt, LoginOutcome, RefreshOutcome,
 };
 use auth_server::domain::settings::{self, Setting, SettingsPatch, Value};
+use auth_server::domain::tokens::Presented;
 use auth_server::domain::users::rules::{self, NewUser};
 use auth_server::domain::users::AccountType;
 use auth_server::store::{AuditLog, Store, Verified, DATABASE};
@@ -94,9 +96,9 @@ async fn login(store: &Store, attempt: Attempt) -> Option<Issued> {
 
 /// Refreshes a session.
 async fn go_on(store: &Store, issued: &Issued) -> Option<Issued> {
-    let digest = issued.refresh.digest();
+    let presented = Presented::of(issued.refresh.expose());
     let outcome = store
-        .write(move |state, context| Ok(refresh(state, context, &caller(), &digest, None)))
+        .write(move |state, context| Ok(refresh(state, context, &caller(), &presented, None)))
         .await;
     match never(outcome.unwrap()) {
         RefreshOutcome::Granted(issued) => Some(issued),
@@ -129,9 +131,9 @@ async fn serve(store: &Store, attempts: &[Attempt]) {
 }
 
 async fn log_out(store: &Store, issued: &Issued) {
-    let digest = issued.access.digest();
+    let presented = Presented::of(issued.access.expose());
     let done = store
-        .write(move |state, _| Ok(revoke(state, &caller(), &digest)))
+        .write(move |state, _| Ok(revoke(state, &caller(), &presented)))
         .await;
     never(done.unwrap());
 }

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::error::{OAuthError, OAuthErrorBody};
 use super::form;
 use super::introspect::AboutToken;
-use crate::domain::tokens::TokenDigest;
+use crate::domain::tokens::Presented;
 use crate::http::auth;
 use crate::http::error::ErrorBody;
 use crate::http::{nothing, AppState, Empty};
@@ -30,7 +30,7 @@ pub async fn post(
     body: Bytes,
 ) -> Result<HttpResponse, OAuthError> {
     let parameters: AboutToken = form::parameters(&request, &body)?;
-    let digest = TokenDigest::of(&parameters.token);
-    app.service.revoke(auth::open(&request)?, digest).await?;
+    let presented = Presented::of(&parameters.token);
+    app.service.revoke(auth::open(&request)?, presented).await?;
     Ok(nothing())
 }

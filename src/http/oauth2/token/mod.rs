@@ -11,8 +11,8 @@ use utoipa::ToSchema;
 
 use super::error::{OAuthError, OAuthErrorBody};
 use super::form;
+use crate::domain::issue::Issued;
 use crate::domain::scopes::Scopes;
-use crate::domain::sessions::Issued;
 use crate::http::auth;
 use crate::http::error::ErrorBody;
 use crate::http::json::PasswordText;

@@ -2,7 +2,8 @@
 
 use super::{required, TokenRequest};
 use crate::domain::authority::Request;
-use crate::domain::sessions::{Issued, LoginOutcome};
+use crate::domain::issue::Issued;
+use crate::domain::sessions::LoginOutcome;
 use crate::http::oauth2::error::OAuthError;
 use crate::service::Service;
 

@@ -2,8 +2,9 @@
 
 use super::{required, TokenRequest};
 use crate::domain::authority::Request;
-use crate::domain::sessions::{Issued, RefreshOutcome};
-use crate::domain::tokens::TokenDigest;
+use crate::domain::issue::Issued;
+use crate::domain::sessions::RefreshOutcome;
+use crate::domain::tokens::Presented;
 use crate::http::oauth2::error::OAuthError;
 use crate::service::Service;
 
@@ -22,8 +23,8 @@ pub async fn grant(
     parameters: TokenRequest,
 ) -> Result<Issued, OAuthError> {
     let asked = parameters.scopes();
-    let digest = TokenDigest::of(&required(parameters.refresh_token, "refresh_token")?);
-    match service.refresh(by, digest, asked?).await? {
+    let presented = Presented::of(&required(parameters.refresh_token, "refresh_token")?);
+    match service.refresh(by, presented, asked?).await? {
         RefreshOutcome::Granted(issued) => Ok(issued),
         RefreshOutcome::Refused => Err(OAuthError::InvalidRefreshToken),
         RefreshOutcome::ExcessiveScope => Err(OAuthError::InvalidScope),
