@@ -70,6 +70,7 @@ pub struct State {
     closing: Cell<bool>,
     ended: Cell<bool>,
     refused: Cell<bool>,
+    last: Cell<bool>,
     abandoned: Cell<bool>,
     internal: bool,
 }
@@ -108,6 +109,17 @@ impl State {
     /// Returns whether [`State::refuse`] was called.
     pub fn is_refused(&self) -> bool {
         self.refused.get()
+    }
+
+    /// Records that the current request is the last one: the client asked for the connection to be
+    /// closed after it.
+    pub fn set_last(&self) {
+        self.last.set(true);
+    }
+
+    /// Returns whether [`State::set_last`] was called.
+    pub fn is_last(&self) -> bool {
+        self.last.get()
     }
 
     /// Makes the connection close once the data that was already written has been sent.
@@ -178,6 +190,7 @@ impl Connection {
                 closing: Cell::new(false),
                 ended: Cell::new(false),
                 refused: Cell::new(false),
+                last: Cell::new(false),
                 abandoned: Cell::new(false),
                 internal,
             }),
