@@ -25,6 +25,7 @@ use auth_server::domain::tokens::{
 };
 use auth_server::domain::users::profile::Profile;
 use auth_server::domain::users::rules::{self, NewUser, UserPatch};
+use auth_server::domain::users::Failed;
 use auth_server::domain::users::{
     check_username, readable_full_name, AccountType, FormerUsername, ResetPasswordReason, User,
     UserId,
@@ -816,6 +817,7 @@ fn attempt(state: &State, name: &str, right: bool) -> Attempt {
         }),
         right,
         rehashed: None,
+        failed: user.map_or_else(Failed::default, Failed::to),
     }
 }
 
@@ -1086,13 +1088,20 @@ fn account_that_is_never_locked_is_slowed_down() {
             app.last_failed_login = Some(NOW);
         });
         let (app, policy) = (state.user_named("app").unwrap(), state.lock_policy());
-        assert_eq!(policy.must_wait(app, NOW), seconds, "{failures}");
+        assert_eq!(
+            policy.must_wait(app, Failed::to(app), NOW),
+            seconds,
+            "{failures}"
+        );
         assert!(!policy.is_locked(app));
         assert_eq!(policy.attempts_remaining(app), None);
         if let Some(seconds) = seconds {
             let over = 1000 * i64::try_from(seconds).unwrap();
-            assert_eq!(policy.must_wait(app, after(over - 1)), Some(1));
-            assert_eq!(policy.must_wait(app, after(over)), None);
+            assert_eq!(
+                policy.must_wait(app, Failed::to(app), after(over - 1)),
+                Some(1)
+            );
+            assert_eq!(policy.must_wait(app, Failed::to(app), after(over)), None);
         }
     }
     change(&mut state, "root", |root| {
@@ -1100,7 +1109,10 @@ fn account_that_is_never_locked_is_slowed_down() {
         root.last_failed_login = Some(NOW);
     });
     let root = state.user_named("root").unwrap();
-    assert_eq!(state.lock_policy().must_wait(root, NOW), None);
+    assert_eq!(
+        state.lock_policy().must_wait(root, Failed::to(root), NOW),
+        None
+    );
     assert!(state.lock_policy().is_locked(root));
 }
 

@@ -22,6 +22,7 @@ use auth_server::domain::state::State;
 use auth_server::domain::time::{Moment, Reading, Timeline};
 use auth_server::domain::tokens::{Handle, Presented, Token};
 use auth_server::domain::users::rules::{self, NewUser, UserPatch};
+use auth_server::domain::users::Failed;
 use auth_server::domain::users::{AccountType, UserId};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -240,6 +241,7 @@ impl World {
             ),
             right,
             rehashed: None,
+            failed: found.map_or_else(Failed::default, Failed::to),
         }
     }
 
@@ -398,9 +400,13 @@ impl World {
     }
 
     fn waits(&self, user: usize) -> bool {
-        self.state
-            .user_named(Self::name(user))
-            .is_some_and(|user| self.state.lock_policy().must_wait(user, self.now).is_some())
+        self.state.user_named(Self::name(user)).is_some_and(|user| {
+            let failed = Failed::to(user);
+            self.state
+                .lock_policy()
+                .must_wait(user, failed, self.now)
+                .is_some()
+        })
     }
 
     /// Compares the number of failed logins with the expected one.

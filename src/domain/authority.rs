@@ -4,7 +4,7 @@
 //! A request is authorized in the same transaction that decides on it. A user who was deleted,
 //! locked, logged out or given another account type while the request waited can change nothing.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::audit::{Actor, Event, Origin};
 use super::error::{TokenFault, Unauthorized};
@@ -40,9 +40,21 @@ pub enum Need {
     OwnScope(Scope),
 }
 
-/// IP address that a request came from, if known. Requests from one source share one quota of the
-/// hashing queue.
+/// Network that a request came from ([`network`]), if known. Requests from one source share one quota
+/// of the hashing queue.
 pub type Source = Option<IpAddr>;
+
+/// Returns the network that stands for a client: its IPv4 address, or the first 64 bits of its IPv6
+/// address, since a client chooses the rest at will (RFC 4291 §2.5.1, RFC 8981).
+pub fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or_else(
+            || IpAddr::V6(Ipv6Addr::from(u128::from(v6) & (u128::MAX << 64))),
+            IpAddr::V4,
+        ),
+    }
+}
 
 /// Authorization context of a request, not resolved yet.
 #[derive(Clone, Debug)]
@@ -172,5 +184,24 @@ impl Request {
                 session: principal.token.session,
             }),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn client_is_its_ipv4_address_or_the_first_half_of_its_ipv6_address() {
+        for (address, expected) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+            ("2001:db8:1:2:ffff::1", "2001:db8:1:2::"),
+            ("2001:db8:1:3::1", "2001:db8:1:3::"),
+        ] {
+            let address: IpAddr = address.parse().unwrap();
+            assert_eq!(network(address).to_string(), expected);
+        }
     }
 }

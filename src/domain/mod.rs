@@ -12,6 +12,7 @@ pub mod authority;
 pub mod change;
 pub mod decision;
 pub mod error;
+pub mod failures;
 pub mod issue;
 pub mod passwords;
 pub mod random;

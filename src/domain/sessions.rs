@@ -10,7 +10,7 @@ use super::scopes::Scopes;
 use super::state::State;
 use super::time::Moment;
 use super::tokens::{Handle, Presented, RefreshToken, Session};
-use super::users::{User, UserId};
+use super::users::{Failed, User, UserId};
 
 const SUCCEEDED: &str = "login succeeded";
 
@@ -26,6 +26,8 @@ pub struct Attempt {
     /// Hash of the same password with the server's current parameters; present if the password was
     /// right and its stored hash uses other parameters.
     pub rehashed: Option<PasswordHash>,
+    /// Failed logins in a row to the account from the source of this attempt.
+    pub failed: Failed,
 }
 
 impl Attempt {
@@ -89,7 +91,7 @@ pub fn log_in(
         events: vec![caller.event(LOGIN_FAILED, message).refused(kind)],
         reply,
     };
-    if let Some(seconds) = policy.must_wait(user, context.now) {
+    if let Some(seconds) = policy.must_wait(user, attempt.failed, context.now) {
         let message = "A login was refused: too many wrong passwords in a row.".into();
         let reply = LoginOutcome::MustWait { seconds };
         return refused(RefusalKind::SlowedAccount, Vec::new(), message, reply);

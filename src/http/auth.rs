@@ -7,7 +7,7 @@ use actix_web::HttpRequest;
 
 use super::error::ApiError;
 use super::{notes, AppState};
-use crate::domain::authority::{Credential, Need, Request, Source};
+use crate::domain::authority::{self, Credential, Need, Request, Source};
 use crate::domain::tokens::TokenDigest;
 
 /// Header in which nginx passes on the client's address.
@@ -73,7 +73,7 @@ fn credential(headers: &HeaderMap) -> Credential {
     })
 }
 
-/// Returns the IP address of the client: the TCP peer or, over the Unix socket, the address that
+/// Returns the network of the client: the TCP peer or, over the Unix socket, the address that
 /// nginx passes on; `None` if it is unknown.
 ///
 /// The layer's nginx snippet overwrites `X-Forwarded-For` and sends no `Connection` header. Without
@@ -81,7 +81,7 @@ fn credential(headers: &HeaderMap) -> Credential {
 /// `Connection: close`.
 fn source(http: &HttpRequest) -> Source {
     if let Some(peer) = http.peer_addr() {
-        return Some(peer.ip());
+        return Some(authority::network(peer.ip()));
     }
     let headers = http.headers();
     if headers.contains_key(header::CONNECTION) {
@@ -89,7 +89,12 @@ fn source(http: &HttpRequest) -> Source {
     }
     let mut values = headers.get_all(FORWARDED_FOR);
     match (values.next(), values.next()) {
-        (Some(value), None) => value.to_str().ok()?.parse::<IpAddr>().ok(),
+        (Some(value), None) => value
+            .to_str()
+            .ok()?
+            .parse::<IpAddr>()
+            .ok()
+            .map(authority::network),
         _ => None,
     }
 }

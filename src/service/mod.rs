@@ -19,6 +19,7 @@ use crate::domain::attempts::Attempts;
 use crate::domain::authority::{Caller, Request};
 use crate::domain::decision::{Context, Decision};
 use crate::domain::error::RuleError;
+use crate::domain::failures::Failures;
 use crate::domain::state::State;
 use crate::domain::time::Moment;
 use crate::store::{Store, StoreError};
@@ -47,6 +48,8 @@ pub struct Service {
     hasher: Arc<Hasher>,
     /// Recent attempts of each session to try out a password ([`Service::try_password`]).
     tried: Arc<Mutex<Attempts>>,
+    /// Failed logins of each source to the accounts that they slow down ([`Service::log_in`]).
+    failures: Arc<Mutex<Failures>>,
 }
 
 impl Service {
@@ -56,6 +59,7 @@ impl Service {
             store,
             hasher,
             tried: Arc::default(),
+            failures: Arc::default(),
         }
     }
 

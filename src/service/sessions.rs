@@ -1,13 +1,16 @@
 //! Sessions: logging in, refreshing and revoking tokens, and introspection.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use super::hashing::{Account, HashError, Hasher, Share};
 use super::{Done, Service};
 use crate::domain::authority::{Request, Source};
+use crate::domain::failures::Failures;
 use crate::domain::passwords::Password;
 use crate::domain::scopes::Scopes;
 use crate::domain::sessions::{self, Attempt, LoginOutcome, RefreshOutcome};
 use crate::domain::tokens::{Presented, TokenDigest};
-use crate::domain::users::AccountType;
+use crate::domain::users::{AccountType, Failed};
 
 /// Properties of an active access token (RFC 7662 §2.2).
 #[derive(Debug)]
@@ -57,9 +60,22 @@ impl Service {
         password: Password,
         asked: Option<Scopes>,
     ) -> Done<LoginOutcome> {
-        let attempt = self.attempt(request.source, username, password).await?;
+        let source = request.source;
+        let mut attempt = self.attempt(source, username, password).await?;
+        let failures = Arc::clone(&self.failures);
         self.write(request, move |state, context, caller| {
-            Ok(sessions::log_in(state, context, caller, &attempt, asked))
+            let mut failures = lock(&failures);
+            let user = attempt.user.and_then(|id| state.user(id));
+            attempt.failed = user.map_or_else(Failed::default, |user| failures.of(user.id, source));
+            let decision = sessions::log_in(state, context, caller, &attempt, asked);
+            match (&decision.reply, user) {
+                (LoginOutcome::Refused { .. }, Some(user)) if state.lock_policy().slows(user) => {
+                    failures.count(user.id, source, context.now);
+                }
+                (LoginOutcome::Granted(_), Some(user)) => failures.forget(user.id, source),
+                _ => {}
+            }
+            Ok(decision)
         })
         .await
     }
@@ -108,7 +124,8 @@ impl Service {
             let policy = state.lock_policy();
             // The time to compute a new hash must not reveal that the password of a locked or
             // throttled account was right.
-            let open = !policy.is_locked(user) && policy.must_wait(user, now).is_none();
+            let failed = lock(&self.failures).of(user.id, source);
+            let open = !policy.is_locked(user) && policy.must_wait(user, failed, now).is_none();
             (Some(user.id), user.password.clone(), open)
         });
         let share = Share {
@@ -133,6 +150,12 @@ impl Service {
             checked,
             right,
             rehashed,
+            failed: Failed::default(), // filled in where the attempt is decided
         })
     }
+}
+
+/// Locks the failed logins, even if another thread panicked while holding the lock.
+fn lock(failures: &Mutex<Failures>) -> MutexGuard<'_, Failures> {
+    failures.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -17,6 +17,7 @@ use auth_server::domain::settings::{self, Setting, SettingsPatch, Value};
 use auth_server::domain::tokens::Presented;
 use auth_server::domain::users::rules::{self, NewUser};
 use auth_server::domain::users::AccountType;
+use auth_server::domain::users::Failed;
 use auth_server::store::{AuditLog, Store, Verified, DATABASE};
 
 const YEARS: usize = 10;
@@ -79,6 +80,7 @@ async fn add_users(store: &Store) -> Vec<Attempt> {
             checked: user.password,
             right: true,
             rehashed: None,
+            failed: Failed::default(),
         });
     }
     attempts

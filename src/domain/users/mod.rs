@@ -169,6 +169,25 @@ impl User {
     }
 }
 
+/// Failed logins in a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Failed {
+    /// Number of failed logins.
+    pub count: u32,
+    /// Time of the last one; `None` if there is none.
+    pub last: Option<Moment>,
+}
+
+impl Failed {
+    /// Returns the failed logins to an account from all sources together.
+    pub fn to(user: &User) -> Self {
+        Self {
+            count: user.failed_logins,
+            last: user.last_failed_login,
+        }
+    }
+}
+
 /// Decides which accounts are locked by failed logins and which are throttled instead.
 #[derive(Clone, Copy, Debug)]
 pub struct LockPolicy {
@@ -202,15 +221,16 @@ impl LockPolicy {
         Some(max_attempts.saturating_sub(user.failed_logins))
     }
 
-    /// Returns how long a throttled account must wait before its next login attempt, in seconds
-    /// rounded up; `None` if it need not wait. Each failed login doubles the delay.
-    pub fn must_wait(&self, user: &User, now: Moment) -> Option<u64> {
-        let over = user.failed_logins.checked_sub(FREE_ATTEMPTS)?;
+    /// Returns how long a source must wait before its next login attempt to a throttled account, in
+    /// seconds rounded up; `None` if it need not wait. `failed` is what failed from this source;
+    /// each failed login doubles the delay.
+    pub fn must_wait(&self, user: &User, failed: Failed, now: Moment) -> Option<u64> {
+        let over = failed.count.checked_sub(FREE_ATTEMPTS)?;
         if !self.slows(user) {
             return None;
         }
         let wait = Duration::from_secs(1 << over.min(10)).min(LONGEST_WAIT);
-        let left = (user.last_failed_login? + wait).since(now);
+        let left = (failed.last? + wait).since(now);
         (!left.is_zero()).then_some(whole_seconds(left))
     }
 
