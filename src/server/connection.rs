@@ -11,15 +11,20 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
+use std::mem::{self, MaybeUninit};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{ready, Context, Poll};
 use std::time::Duration;
 
 use actix_rt::time::{sleep_until, Sleep};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
+
+use super::places::Seat;
 
 /// Maximum time to receive a request head, counted from its first byte; also the maximum time until
 /// the first byte on a new connection.
@@ -28,7 +33,8 @@ pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// which nginx closes an idle upstream connection, so that nginx never writes to one that is being
 /// closed.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// Maximum time that a pending response waits for the client to read more of it.
+/// Maximum time for a client to read what is sent to it. It is counted from when the client's window
+/// is full until everything has been sent: reading a few bytes now and then does not prolong it.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum time for which the rest of a refused request is read before the connection is closed.
 pub const LINGER: Duration = Duration::from_secs(2);
@@ -72,18 +78,27 @@ pub struct State {
     refused: Cell<bool>,
     last: Cell<bool>,
     abandoned: Cell<bool>,
-    internal: bool,
+    seat: Option<Arc<Seat>>,
 }
 
 impl State {
     /// Records that the whole head of a request has been read.
     pub fn request_begins(&self) {
         self.enter(Phase::Request);
+        self.set_busy();
     }
 
     /// Records that the response to the request is complete.
     pub fn request_ends(&self) {
         self.enter(Phase::Idle);
+        self.set_idle();
+    }
+
+    /// Records that a response that had to wait for the client has been sent.
+    fn response_is_read(&self) {
+        if self.phase.get() != Phase::Request {
+            self.set_idle();
+        }
     }
 
     /// Makes the connection close as soon as it is idle.
@@ -134,7 +149,32 @@ impl State {
 
     /// Returns whether the client is the server itself, which checks its own health.
     pub fn is_internal(&self) -> bool {
-        self.internal
+        self.seat.is_none()
+    }
+
+    /// Makes the connection keep its place.
+    fn set_busy(&self) {
+        if let Some(seat) = &self.seat {
+            seat.set_busy();
+        }
+    }
+
+    /// Lets the connection lose its place to a newcomer, in the order of the time since when
+    /// connections have been idle.
+    fn set_idle(&self) {
+        if let Some(seat) = &self.seat {
+            seat.set_idle(self.since.get());
+        }
+    }
+
+    /// Returns whether the connection must close as soon as it is idle.
+    fn must_close(&self) -> bool {
+        self.closing.get() || self.is_outstayed()
+    }
+
+    /// Returns whether the connection must give its place to a newcomer.
+    fn is_outstayed(&self) -> bool {
+        self.seat.as_ref().is_some_and(|seat| seat.is_chosen())
     }
 
     /// Starts a phase and its time.
@@ -158,6 +198,12 @@ impl State {
         };
         Some(self.since.get() + patience)
     }
+
+    /// Returns whether the time of the current phase is over.
+    fn is_over(&self) -> bool {
+        self.deadline()
+            .is_some_and(|deadline| deadline <= Instant::now())
+    }
 }
 
 /// Stream that fails with [`io::ErrorKind::TimedOut`] when its client is too slow.
@@ -166,14 +212,17 @@ pub struct Connection {
     state: Rc<State>,
     timer: RefCell<Pin<Box<Sleep>>>,
     write_blocked_since: Option<Instant>,
+    /// Whether bytes were read since the client was last waited for.
+    unparsed: bool,
 }
 
 impl Connection {
-    /// Attaches `stream` to the current runtime. For `internal`, see [`State::is_internal`].
+    /// Attaches `stream` to the current runtime. `seat`: that of the connection's place; `None` for a
+    /// health check of the server itself.
     ///
     /// # Errors
     /// [`io::Error`] if `TCP_NODELAY` cannot be set, or the runtime cannot watch the stream.
-    pub fn new(stream: Stream, internal: bool) -> io::Result<Self> {
+    pub fn new(stream: Stream, seat: Option<Arc<Seat>>) -> io::Result<Self> {
         let stream = match stream {
             Stream::Tcp(stream) => {
                 stream.set_nodelay(true)?;
@@ -192,10 +241,11 @@ impl Connection {
                 refused: Cell::new(false),
                 last: Cell::new(false),
                 abandoned: Cell::new(false),
-                internal,
+                seat,
             }),
             timer: RefCell::new(Box::pin(sleep_until(now + HEAD_TIMEOUT))),
             write_blocked_since: None,
+            unparsed: false,
         })
     }
 
@@ -239,6 +289,16 @@ impl Connection {
         }
     }
 
+    /// Returns whether the client has sent something that the runtime has not yet noticed. It will,
+    /// and wake the task.
+    fn has_unread(&self) -> bool {
+        let socket = match &self.stream {
+            AsyncStream::Tcp(stream) => SockRef::from(stream),
+            AsyncStream::Unix(stream) => SockRef::from(stream),
+        };
+        socket.peek(&mut [MaybeUninit::uninit()]).is_ok()
+    }
+
     fn poll_read_stream(
         &mut self,
         cx: &mut Context<'_>,
@@ -261,20 +321,27 @@ impl AsyncRead for Connection {
         let before = buffer.filled().len();
         match this.poll_read_stream(cx, buffer) {
             Poll::Ready(read) => {
-                if buffer.filled().len() == before {
+                this.unparsed = buffer.filled().len() > before;
+                if !this.unparsed {
                     this.state.ended.set(true);
                 } else if this.state.is_idle() {
                     this.state.enter(Phase::Head);
                 }
                 Poll::Ready(read)
             }
-            Poll::Pending if this.state.closing.get() && this.state.is_idle() => {
-                // Only here, where nothing is left to read: a request that the client has already
-                // sent is still answered.
-                Poll::Ready(Ok(()))
-            }
+            // A request that the client has already sent is still answered.
+            Poll::Pending if this.state.must_close() && this.has_unread() => Poll::Pending,
+            Poll::Pending if this.state.must_close() && this.state.is_idle() => Poll::Ready(Ok(())),
             Poll::Pending => {
-                ready!(this.poll_deadline(cx));
+                let unparsed = mem::take(&mut this.unparsed);
+                if !this.state.is_outstayed() {
+                    ready!(this.poll_deadline(cx));
+                }
+                if unparsed {
+                    // The head may be complete: actix-http parses it next, and then reads again.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 if this.state.phase.get() == Phase::Head {
                     this.answer_timeout();
                 }
@@ -295,13 +362,23 @@ impl AsyncWrite for Connection {
             AsyncStream::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             AsyncStream::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
         };
-        if written.is_ready() {
-            this.write_blocked_since = None;
-            return written;
+        match written {
+            Poll::Ready(Ok(written)) if written < bytes.len() => {}
+            Poll::Ready(_) => {
+                if this.write_blocked_since.take().is_some() {
+                    this.state.response_is_read();
+                }
+            }
+            Poll::Pending => {
+                if this.write_blocked_since.is_none() {
+                    this.write_blocked_since = Some(Instant::now());
+                    this.state.set_busy();
+                }
+                ready!(this.poll_deadline(cx));
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
         }
-        this.write_blocked_since.get_or_insert_with(Instant::now);
-        ready!(this.poll_deadline(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        written
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -322,13 +399,18 @@ impl AsyncWrite for Connection {
             this.state.enter(Phase::Linger);
         }
         // The rest of the refused request is read and discarded: closing the connection with unread
-        // data would reset it, and the client might not receive the response (RFC 9112 §9.6).
+        // data would reset it, and the client might not receive the response (RFC 9112 §9.6). Data that
+        // never ends must not keep the deadline from being looked at.
+        if this.state.is_over() {
+            return Poll::Ready(Ok(()));
+        }
         let mut rest = [0; 4096];
         loop {
             let mut buffer = ReadBuf::new(&mut rest);
             match this.poll_read_stream(cx, &mut buffer) {
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
                 Poll::Ready(_) => return Poll::Ready(Ok(())),
+                Poll::Pending if this.state.is_outstayed() => return Poll::Ready(Ok(())),
                 Poll::Pending => return this.poll_deadline(cx).map(Ok),
             }
         }

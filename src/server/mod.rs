@@ -8,6 +8,7 @@
 pub mod connection;
 pub mod guard;
 pub mod listen;
+pub mod places;
 
 use std::future::Future;
 use std::io;
@@ -27,16 +28,14 @@ use actix_web::App;
 use futures_util::future::try_join_all;
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::{mpsc, oneshot, watch, Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{mpsc, oneshot, watch, Notify};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout, timeout_at, Instant};
 
 use self::connection::{Connection, State, Stream};
 use self::listen::{Acceptor, Listener, SocketFile};
+use self::places::{Place, Places};
 
-/// Maximum number of connections served at once by all workers together. Further connections wait
-/// in the backlog of the listening socket.
-pub const MAX_CONNECTIONS: usize = 512;
 /// Maximum time for the shutdown of a connection.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Delay before accepting again after an error, such as too many open files.
@@ -70,24 +69,17 @@ enum Life {
 /// State shared by the acceptors, the workers and [`Server`].
 struct Shared {
     life: watch::Sender<Life>,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     /// Notified when a connection ends or, outside of [`Life::Serving`], a response is finished.
     activity: Notify,
 }
 
-impl Shared {
-    /// Returns the number of open connections.
-    fn open_connections(&self) -> usize {
-        MAX_CONNECTIONS - self.places.available_permits()
-    }
-}
-
-/// Connection on its way to a worker, with its place among the [`MAX_CONNECTIONS`]. A connection of
-/// the server's own health check takes no place.
+/// Connection on its way to a worker, with its place. A connection of the server's own health check
+/// takes no place.
 struct Accepted {
     stream: Stream,
     peer: Option<SocketAddr>,
-    place: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
 }
 
 /// Handle of a worker thread.
@@ -121,7 +113,7 @@ impl Server {
         assert!(workers > 0, "a server needs at least one worker");
         let shared = Arc::new(Shared {
             life: watch::Sender::new(Life::Serving),
-            places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            places: Arc::new(Places::default()),
             activity: Notify::new(),
         });
         let mut started = Vec::new();
@@ -184,14 +176,11 @@ impl Server {
     /// to use one, and a request that it cannot retry would be lost.
     pub async fn stop(mut self, grace: Duration) -> usize {
         let deadline = Instant::now() + grace;
-        for acceptor in &mut self.acceptors {
-            acceptor.abort();
-            // The last connection was either handed to a worker or not accepted at all.
-            let _cancelled = acceptor.await;
-        }
+        // From here on nothing is accepted. A connection that was accepted and still waits for a place
+        // counts as open.
         self.shared.life.send_replace(Life::Draining);
         let mut quiet = QUIET;
-        while self.shared.open_connections() > 0 && Instant::now() < deadline {
+        while self.shared.places.open_connections() > 0 && Instant::now() < deadline {
             let activity = self.shared.activity.notified();
             if timeout_at(deadline.min(Instant::now() + quiet), activity)
                 .await
@@ -201,7 +190,11 @@ impl Server {
                 quiet = grace;
             }
         }
-        let cut_off = self.shared.open_connections();
+        let cut_off = self.shared.places.open_connections();
+        for acceptor in &mut self.acceptors {
+            acceptor.abort();
+            let _ended = acceptor.await;
+        }
         for worker in self.workers.iter() {
             worker.arbiter.stop();
         }
@@ -209,19 +202,24 @@ impl Server {
     }
 }
 
-/// Accepts connections and hands them to the workers in turn.
+/// Accepts connections while in [`Life::Serving`], and hands them to the workers in turn, each with
+/// its place.
 async fn accept_all(acceptor: Acceptor, workers: Arc<[Worker]>, shared: Arc<Shared>) {
     let mut in_turn = workers.iter().cycle();
+    let mut life = shared.life.subscribe();
     loop {
-        let Ok(place) = Arc::clone(&shared.places).acquire_owned().await else {
-            return;
+        let accepted = tokio::select! {
+            biased;
+            _ = life.wait_for(|life| *life != Life::Serving) => return,
+            accepted = acceptor.accept() => accepted,
         };
-        match acceptor.accept().await {
+        match accepted {
             Ok((stream, peer)) => {
+                let place = Some(shared.places.claim().await);
                 let accepted = Accepted {
                     stream,
                     peer,
-                    place: Some(place),
+                    place,
                 };
                 let sent = in_turn
                     .next()
@@ -300,8 +298,8 @@ async fn work<F>(
     let http = Rc::new(http);
     let _heard = started.send(());
     while let Some(accepted) = incoming.recv().await {
-        let internal = accepted.place.is_none();
-        match Connection::new(accepted.stream, internal) {
+        let seat = accepted.place.as_ref().map(Place::seat);
+        match Connection::new(accepted.stream, seat) {
             Ok(connection) => {
                 let state = connection.state();
                 let served = http.call((connection, accepted.peer));
@@ -316,7 +314,7 @@ async fn work<F>(
 async fn serve<E: std::fmt::Debug>(
     served: impl Future<Output = Result<(), E>>,
     state: Rc<State>,
-    place: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
     shared: Arc<Shared>,
 ) {
     let mut served = std::pin::pin!(served);
@@ -324,6 +322,13 @@ async fn serve<E: std::fmt::Debug>(
         Poll::Pending if state.is_abandoned() => Poll::Ready(Ok(())),
         polled => polled,
     });
+    if let Some(place) = &place {
+        std::future::poll_fn(|cx| {
+            place.set_waker(cx.waker());
+            Poll::Ready(())
+        })
+        .await;
+    }
     let mut life = shared.life.subscribe();
     let mut serving = true;
     while serving {
