@@ -10,6 +10,7 @@ use tokio::signal::unix::{signal, Signal, SignalKind};
 
 use crate::config::Config;
 use crate::console::socket;
+use crate::domain::refusals::PERIOD;
 use crate::http::routes;
 use crate::http::AppState;
 use crate::logging;
@@ -17,7 +18,7 @@ use crate::os::clock;
 use crate::os::state_dir::{StateDir, StateDirError, RESET};
 use crate::os::systemd::{self, HandOverError};
 use crate::server::listen::{ListenError, Listener, SocketFile};
-use crate::server::{Hung, Server};
+use crate::server::{tally, Hung, Server};
 use crate::service::delivery::deliver;
 use crate::service::hashing::Hasher;
 use crate::service::Service;
@@ -122,6 +123,8 @@ async fn serve(
     actix_rt::spawn(watch_wall_clock(Arc::clone(&store)));
     actix_rt::spawn(remove_expired(Arc::clone(&store)));
     actix_rt::spawn(log_counted_refusals(Arc::clone(&store)));
+    logging::limit();
+    actix_rt::spawn(sum_up_every_minute());
     let files = server.socket_files();
     store.when_gone(move |error| exit_without_state(error, &files));
 
@@ -139,7 +142,9 @@ async fn serve(
     log::info!("stopping on {signal}: finishing requests in flight");
     systemd::stopping("Finishing requests in flight");
     actix_rt::spawn(exit_on_second(signals, server.socket_files()));
-    match server.stop(GRACE).await {
+    let busy = server.stop(GRACE).await;
+    sum_up(true);
+    match busy {
         0 => log::info!("stopped"),
         busy => log::warn!(
             "stopped: {busy} connections were still busy after {} s and were cut off",
@@ -229,6 +234,23 @@ async fn log_counted_refusals(store: Arc<Store>) {
             }
         }
     }
+}
+
+/// Logs, after each minute that had any, how many requests were refused before they reached a route,
+/// and how many warnings and errors were only counted.
+async fn sum_up_every_minute() {
+    loop {
+        tokio::time::sleep(PERIOD).await;
+        sum_up(false);
+    }
+}
+
+/// Logs what was counted, for [`sum_up_every_minute`] and, with `all`, at shutdown.
+fn sum_up(all: bool) {
+    if let Some(refused) = tally::sum_up() {
+        log::warn!("refused within a minute: {refused}");
+    }
+    logging::sum_up(all);
 }
 
 /// Notifies systemd's watchdog (`sd_watchdog_enabled(3)`) as long as every worker answers a request.

@@ -1,11 +1,14 @@
 //! Log output in two formats: for the journal, which needs a priority to filter by and records the
 //! time itself, and for a person at a terminal.
 
+mod limit;
+
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
+use std::sync::OnceLock;
 
 use env_logger::{Builder, Env};
 use log::{Level, LevelFilter};
@@ -16,8 +19,14 @@ use crate::domain::audit::{hex, ChainedRow, Origin};
 use crate::domain::text::{escape, is_misleading};
 use crate::os::clock::rfc_3339;
 
+use self::limit::Limited;
+
 /// Log target of audit events.
 const AUDIT: &str = "audit";
+/// Module that logs an error for each malformed request; the server counts these instead.
+const HTTP_1: &str = "actix_http::h1";
+
+static LOGGER: OnceLock<Limited> = OnceLock::new();
 
 impl From<LogLevel> for LevelFilter {
     fn from(level: LogLevel) -> Self {
@@ -40,6 +49,7 @@ pub fn init(level: LogLevel) {
     builder
         .filter_level(level.min(LevelFilter::Warn))
         .filter_module("auth_server", level)
+        .filter_module(HTTP_1, LevelFilter::Off)
         .parse_env(Env::default())
         // No filter applies to audit events.
         .filter_module(AUDIT, LevelFilter::Info);
@@ -65,8 +75,27 @@ pub fn init(level: LogLevel) {
             )
         });
     }
-    builder.init();
+    let logger = builder.build();
+    log::set_max_level(logger.filter());
+    let logger = LOGGER.get_or_init(|| Limited::new(logger));
+    log::set_logger(logger).expect("logging starts once");
     std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
+}
+
+/// From now on, writes only the first warnings and errors of the same statement in each minute, and
+/// counts the rest. For a server, whose clients may cause them.
+pub fn limit() {
+    if let Some(logger) = LOGGER.get() {
+        logger.limit();
+    }
+}
+
+/// Logs how many warnings and errors were only counted: in the minutes that are over, or in `all`, for
+/// use at shutdown.
+pub fn sum_up(all: bool) {
+    if let Some(logger) = LOGGER.get() {
+        logger.sum_up(all);
+    }
 }
 
 /// Row of the audit log, as serialized in the journal and in an export.

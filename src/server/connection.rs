@@ -25,6 +25,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
 
 use super::places::Seat;
+use super::tally::Refusal;
 
 /// Maximum time to receive a request head, counted from its first byte; also the maximum time until
 /// the first byte on a new connection.
@@ -173,7 +174,7 @@ impl State {
     }
 
     /// Returns whether the connection must give its place to a newcomer.
-    fn is_outstayed(&self) -> bool {
+    pub fn is_outstayed(&self) -> bool {
         self.seat.as_ref().is_some_and(|seat| seat.is_chosen())
     }
 
@@ -279,6 +280,9 @@ impl Connection {
     /// Sends 408 to a client that took too long to send a request head, if it can be sent without
     /// waiting.
     fn answer_timeout(&self) {
+        if !self.state.is_outstayed() {
+            Refusal::TooSlow.count();
+        }
         let answer = crate::http::error::raw_request_timeout();
         let sent = match &self.stream {
             AsyncStream::Tcp(stream) => stream.try_write(&answer),
@@ -342,7 +346,9 @@ impl AsyncRead for Connection {
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
-                if this.state.phase.get() == Phase::Head {
+                if this.write_blocked_since.is_some() {
+                    Refusal::TooSlow.count();
+                } else if this.state.phase.get() == Phase::Head {
                     this.answer_timeout();
                 }
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
@@ -375,6 +381,7 @@ impl AsyncWrite for Connection {
                     this.state.set_busy();
                 }
                 ready!(this.poll_deadline(cx));
+                Refusal::TooSlow.count();
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
         }

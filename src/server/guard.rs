@@ -10,7 +10,7 @@ use actix_http::{ConnectionType, HttpMessage, Payload, Request, Response};
 use actix_service::Service;
 use actix_web::dev::ServiceResponse;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::http::{Method, Version};
+use actix_web::http::{Method, StatusCode, Version};
 use actix_web::web::{Bytes, BytesMut};
 use actix_web::ResponseError;
 use futures_util::{FutureExt, StreamExt};
@@ -18,6 +18,7 @@ use futures_util::{FutureExt, StreamExt};
 use crate::http::error::ApiError;
 use crate::http::MAX_BODY_BYTES;
 use crate::server::connection::State;
+use crate::server::tally::Refusal;
 
 /// Maximum time to receive a request body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,6 +50,7 @@ where
     let mut response = match admit(&mut request, state.as_deref()).await {
         Ok(()) => call(&*app, request).await,
         Err(error) => {
+            Refusal::count_error(&error);
             let mut response = error.error_response().into();
             set_last(&mut response);
             if let Some(state) = &state {
@@ -251,7 +253,10 @@ impl RequestLine {
 
     fn log(&self, response: &Response<BoxBody>, took: Duration) {
         let status = response.status();
-        let level = if status.is_server_error() {
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            Refusal::Busy.count();
+        }
+        let level = if status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE {
             log::Level::Warn
         } else {
             log::Level::Debug

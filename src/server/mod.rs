@@ -9,6 +9,7 @@ pub mod connection;
 pub mod guard;
 pub mod listen;
 pub mod places;
+pub mod tally;
 
 use std::future::Future;
 use std::io;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use actix_http::error::DispatchError;
 use actix_http::{HttpService, KeepAlive, Request};
 use actix_rt::{Arbiter, ArbiterHandle};
 use actix_service::{fn_service, map_config, IntoServiceFactory, Service, ServiceFactory};
@@ -35,6 +37,7 @@ use tokio::time::{sleep, timeout, timeout_at, Instant};
 use self::connection::{Connection, State, Stream};
 use self::listen::{Acceptor, Listener, SocketFile};
 use self::places::{Place, Places};
+use self::tally::Refusal;
 
 /// Maximum time for the shutdown of a connection.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -311,8 +314,8 @@ async fn work<F>(
 }
 
 /// Drives one connection to its end; in [`Life::Closing`], makes it close when idle.
-async fn serve<E: std::fmt::Debug>(
-    served: impl Future<Output = Result<(), E>>,
+async fn serve(
+    served: impl Future<Output = Result<(), DispatchError>>,
     state: Rc<State>,
     place: Option<Place>,
     shared: Arc<Shared>,
@@ -336,6 +339,7 @@ async fn serve<E: std::fmt::Debug>(
             biased;
             result = &mut served => {
                 if let Err(error) = result {
+                    Refusal::count_end(&error);
                     log::debug!("connection ended early: {error:?}");
                 }
                 serving = false;
@@ -345,6 +349,9 @@ async fn serve<E: std::fmt::Debug>(
                 state.close_when_idle();
             }
         }
+    }
+    if state.is_outstayed() {
+        Refusal::Displaced.count();
     }
     drop(place);
     shared.activity.notify_one();

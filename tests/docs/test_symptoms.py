@@ -14,7 +14,7 @@ import pytest
 from api import Api
 from audit_server import AuditServer
 from python_state import edit, lay
-from support import DATABASE, Server, readmes, run, wait_for
+from support import DATABASE, Server, edit_database, readmes, run, wait_for
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 QUOTED = re.findall(r"^\| log: `([^`]*)`", readmes()[0], re.MULTILINE)
@@ -173,6 +173,30 @@ def audit_server_that_is_not_there(scene):
     return server.log
 
 
+def requests_that_are_no_http(scene):
+    server = scene.serve()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(scene.socket))
+        client.sendall(b"\x01\r\n\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 400 ")
+    server.stop()
+    return server.log
+
+
+def error_that_is_repeated(scene):
+    server = scene.serve()
+    api = Api(scene.socket)
+    api.create("ada")
+    api.settings(maxNumberOfLoginAttempts=None)
+    assert server.stop() == 0
+    edit_database(scene.state, "UPDATE user SET password_hash = 'broken'")
+    server = scene.serve()
+    for _ in range(22):
+        assert api.try_login("ada").status == 400
+    server.stop()
+    return "\n".join(line for line in server.log.splitlines() if "further" in line)
+
+
 def no_state_directory(scene):
     server = Server(folder=scene.folder)
     scene.stack.callback(server.kill)
@@ -196,6 +220,8 @@ SCENES = (
     full_disk,
     audit_server_that_refuses,
     audit_server_that_is_not_there,
+    requests_that_are_no_http,
+    error_that_is_repeated,
     no_state_directory,
 )
 
