@@ -1,6 +1,7 @@
 //! Life cycle of the service: start, READY, watchdog, graceful stop.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -130,7 +131,10 @@ async fn serve(
 
     server.check(FIRST_ANSWER).await?;
     log::info!("listening on {addresses} with {workers} workers");
-    systemd::ready(&format!("Serving requests on {addresses}"));
+    let serving = format!("Serving requests on {addresses}");
+    systemd::ready(&serving);
+    let directory = state_dir.path().to_owned();
+    let space = actix_rt::spawn(tell_of_full_disk(Arc::clone(&store), serving, directory));
 
     let signal = tokio::select! {
         signal = signals.next() => signal,
@@ -139,6 +143,7 @@ async fn serve(
             exit_without_state(&error, &server.socket_files())
         }
     };
+    space.abort();
     log::info!("stopping on {signal}: finishing requests in flight");
     systemd::stopping("Finishing requests in flight");
     actix_rt::spawn(exit_on_second(signals, server.socket_files()));
@@ -217,6 +222,36 @@ async fn remove_expired(store: Arc<Store>) {
         ticks.tick().await;
         mark_time(&store).await;
         if let Err(error) = store.forget_expired().await {
+            log::error!("{}", logging::chain(&error));
+        }
+    }
+}
+
+/// Notifies systemd when the disk is full, and, with the status `serving`, when it is no longer;
+/// meanwhile checks it every second.
+async fn tell_of_full_disk(store: Arc<Store>, serving: String, directory: PathBuf) {
+    let mut full = store.watch_space();
+    let mut told = false;
+    loop {
+        let is_full = *full.borrow_and_update();
+        if is_full != told {
+            told = is_full;
+            systemd::status(&match is_full {
+                true => format!(
+                    "Disk full: only administrators can log in and make changes: free space in {}",
+                    directory.display()
+                ),
+                false => serving.clone(),
+            });
+        }
+        if !is_full {
+            if full.changed().await.is_err() {
+                return; // the store is closed
+            }
+            continue;
+        }
+        tokio::time::sleep(STATE_CHECK).await;
+        if let Err(error) = store.check_space().await {
             log::error!("{}", logging::chain(&error));
         }
     }

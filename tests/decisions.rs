@@ -7,7 +7,7 @@ use auth_server::domain::access_control;
 use auth_server::domain::audit::{Event, Origin, RefusalKind};
 use auth_server::domain::authority::{Caller, Credential, Need, PrincipalId, Request};
 use auth_server::domain::change::Change;
-use auth_server::domain::decision::{Context, Decision};
+use auth_server::domain::decision::{Context, Decision, Priority};
 use auth_server::domain::error::{Field, RuleError, TokenFault, Unauthorized};
 use auth_server::domain::issue::{Issued, MAX_TOKENS, REFRESH_GRACE};
 use auth_server::domain::passwords::{Comparison, NewPassword, Password, PasswordHash};
@@ -2221,4 +2221,71 @@ fn expired_sessions_and_tokens_are_found_in_small_steps() {
     state.apply(Change::EndSession(SessionId(1)));
     remove(&mut state, NOW);
     assert_eq!(state.token_count(), 0);
+}
+
+// Priorities on a full disk.
+
+#[test]
+fn administration_is_what_the_console_and_administrators_ask_for() {
+    let state = usual();
+    let by = |name: &str| Caller {
+        principal: Some(PrincipalId {
+            user: state.user_named(name).unwrap().id,
+            session: SessionId(1),
+        }),
+        ..caller()
+    };
+    let session_of = |name: &str| {
+        vec![Change::PutSession(Session {
+            id: SessionId(1),
+            user: state.user_named(name).unwrap().id,
+            grant: Scopes::NONE,
+            expires: NOW,
+        })]
+    };
+    let console = Caller::anonymous(Origin::Console, None);
+    let service = {
+        let mut state = usual();
+        state.apply(Change::PutUser(user(3, "svc", Service)));
+        state
+    };
+    let by_service = Caller {
+        principal: Some(PrincipalId {
+            user: UserId(3),
+            session: SessionId(1),
+        }),
+        ..caller()
+    };
+    use Priority::{Administration, Ordinary};
+    for (state, caller, changes, priority) in [
+        (&state, &console, Vec::new(), Administration),
+        (&state, &by("root"), Vec::new(), Administration),
+        (&state, &caller(), session_of("root"), Administration),
+        (&state, &caller(), Vec::new(), Ordinary),
+        (&state, &by("ada"), Vec::new(), Ordinary),
+        (&state, &caller(), session_of("ada"), Ordinary),
+        (&service, &by_service, Vec::new(), Ordinary),
+    ] {
+        let found = Priority::of(state, caller, &changes);
+        assert_eq!(found, priority, "{caller:?} {changes:?}");
+    }
+}
+
+#[test]
+fn only_refused_logins_count_without_being_recorded() {
+    let state = usual();
+    let wrong = try_login(&state, &attempt(&state, "ada", false), NOW, None);
+    assert!(wrong.is_refused_login());
+    let right = try_login(&state, &attempt(&state, "ada", true), NOW, None);
+    assert!(!right.is_refused_login());
+    assert!(!Decision::reply(()).is_refused_login());
+    let mut refusals = Refusals::default();
+    refusals.count_unrecorded(&wrong.events, NOW);
+    let [summary] = &refusals.all()[..] else {
+        panic!("no summary")
+    };
+    assert_eq!(
+        summary.message,
+        "1 further login was refused within a minute: wrong password."
+    );
 }

@@ -87,12 +87,13 @@ fn spoil(path: &Path, name: &str) {
 }
 
 /// Returns the names and contents of the files of a directory that hold data: neither the shared
-/// memory nor an empty log, which reading a database leaves behind.
+/// memory nor an empty log, which reading a database leaves behind, nor the reserve of disk space.
 fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     fs::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.is_file() && !path.to_string_lossy().ends_with("-shm"))
+        .filter(|path| !path.ends_with("reserve"))
         .map(|path| {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             (name, fs::read(path).unwrap())

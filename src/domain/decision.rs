@@ -1,9 +1,12 @@
-//! Input and output of a rule: [`Context`] and [`Decision`].
+//! Input and output of a rule: [`Context`] and [`Decision`]; and its [`Priority`] on a full disk.
 
-use super::audit::Event;
+use super::audit::{Event, Origin, LOGIN_FAILED};
+use super::authority::Caller;
 use super::change::Change;
 use super::random::Random;
+use super::state::State;
 use super::time::Moment;
+use super::users::{AccountType, UserId};
 
 /// Input of a rule in addition to the state.
 pub struct Context<'a> {
@@ -32,6 +35,41 @@ impl<T> Decision<T> {
             changes: Vec::new(),
             events: Vec::new(),
             reply,
+        }
+    }
+
+    /// Returns whether the decision is the refusal of a login.
+    pub fn is_refused_login(&self) -> bool {
+        !self.events.is_empty() && self.events.iter().all(|event| event.action == LOGIN_FAILED)
+    }
+}
+
+/// Priority of a decision when the disk is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Priority {
+    /// Anything that a stranger or a user may cause: it must not take the last space.
+    Ordinary,
+    /// Administration, for which space is reserved.
+    Administration,
+}
+
+impl Priority {
+    /// Returns the priority of a decision on a request of `caller`. Administration is what comes from
+    /// the console, what an administrator asks for, and a session for an administrator.
+    pub fn of(state: &State, caller: &Caller, changes: &[Change]) -> Self {
+        let is_admin = |id: UserId| {
+            let user = state.user(id);
+            user.is_some_and(|user| user.account_type == AccountType::Admin)
+        };
+        let gives_session = |change: &Change| match change {
+            Change::PutSession(session) => is_admin(session.user),
+            _ => false,
+        };
+        let by_admin = caller.principal.is_some_and(|by| is_admin(by.user));
+        if caller.origin == Origin::Console || by_admin || changes.iter().any(gives_session) {
+            Self::Administration
+        } else {
+            Self::Ordinary
         }
     }
 }

@@ -82,13 +82,27 @@ impl Refusals {
         written
     }
 
-    /// Counts a refusal, and returns whether it gets an event of its own.
-    fn count(&mut self, kind: RefusalKind, now: Moment) -> bool {
-        let period = self.0.entry(kind).or_insert(Period {
+    /// Counts refusals that cannot be recorded, because the disk is full, for the next summary.
+    pub fn count_unrecorded(&mut self, events: &[Event], now: Moment) {
+        for event in events {
+            // The refusal that locks an account has no kind, as it is never only counted otherwise.
+            let kind = event.refusal.unwrap_or(RefusalKind::WrongPassword);
+            self.period(kind, now).counted += 1;
+        }
+    }
+
+    /// Returns the current period of a kind, which may begin at `now`.
+    fn period(&mut self, kind: RefusalKind, now: Moment) -> &mut Period {
+        self.0.entry(kind).or_insert(Period {
             since: now,
             written: 0,
             counted: 0,
-        });
+        })
+    }
+
+    /// Counts a refusal, and returns whether it gets an event of its own.
+    fn count(&mut self, kind: RefusalKind, now: Moment) -> bool {
+        let period = self.period(kind, now);
         if period.written < MOST {
             period.written += 1;
             return true;

@@ -12,6 +12,7 @@ use crate::domain::error::{Field, RuleError, TokenFault};
 use crate::logging;
 use crate::service::hashing::HashError;
 use crate::service::ServiceError;
+use crate::store::StoreError;
 
 /// `Retry-After` of a response to [`ApiError::Busy`], in seconds.
 const RETRY_AFTER: u64 = 1;
@@ -104,6 +105,8 @@ impl From<ServiceError> for ApiError {
             ServiceError::Rule(RuleError::PasswordReplacedMeanwhile)
             | ServiceError::Hash(HashError::Busy) => Self::Busy,
             ServiceError::Rule(rule) => Self::Rule(rule),
+            // The store has logged it, and not for each request while the disk is full.
+            ServiceError::Store(StoreError::Full { .. }) => Self::Internal,
             error => {
                 log::error!("{}", logging::chain(&error));
                 Self::Internal

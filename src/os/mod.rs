@@ -1,9 +1,10 @@
-//! Operating system services: clocks, random bytes, files, the state directory, systemd, the
-//! allocator.
+//! Operating system services: clocks, random bytes, files, the state directory and its reserve of disk
+//! space, systemd, the allocator.
 
 pub mod allocator;
 pub mod clock;
 pub mod files;
 pub mod random;
+pub mod reserve;
 pub mod state_dir;
 pub mod systemd;

@@ -92,6 +92,11 @@ pub fn stopping(status: &str) {
     notify(&[NotifyState::Stopping, NotifyState::Status(status)]);
 }
 
+/// Notifies systemd of the status to show (`systemctl status`).
+pub fn status(status: &str) {
+    notify(&[NotifyState::Status(status)]);
+}
+
 /// Notifies systemd's watchdog that the service still works.
 pub fn alive() {
     notify(&[NotifyState::Watchdog]);

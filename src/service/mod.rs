@@ -17,7 +17,7 @@ pub use self::sessions::ActiveToken;
 pub use self::users::LoginStatus;
 use crate::domain::attempts::Attempts;
 use crate::domain::authority::{Caller, Request};
-use crate::domain::decision::{Context, Decision};
+use crate::domain::decision::{Context, Decision, Priority};
 use crate::domain::error::RuleError;
 use crate::domain::failures::Failures;
 use crate::domain::state::State;
@@ -110,8 +110,10 @@ impl Service {
     ) -> Done<T> {
         let decide = move |state: &State, context: &mut Context| {
             let caller = request.resolve(state, context.now)?;
-            rule(state, context, &caller)
+            let decision = rule(state, context, &caller)?;
+            let priority = Priority::of(state, &caller, &decision.changes);
+            Ok::<_, RuleError>((decision, priority))
         };
-        Ok(self.store.write(decide).await??)
+        Ok(self.store.write_by(decide).await??)
     }
 }

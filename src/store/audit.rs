@@ -40,7 +40,7 @@ impl Appended {
 ///
 /// # Errors
 /// The SQLite error if the rows cannot be written.
-pub fn append(transaction: &Transaction, events: Vec<Event>) -> rusqlite::Result<Appended> {
+pub fn append(transaction: &Transaction, events: &[Event]) -> rusqlite::Result<Appended> {
     if events.is_empty() {
         return Ok(Appended::default());
     }
@@ -51,7 +51,7 @@ pub fn append(transaction: &Transaction, events: Vec<Event>) -> rusqlite::Result
         let row = AuditRow {
             seq,
             time: rfc_3339(),
-            event,
+            event: event.clone(),
         };
         hash = row.chain_hash(&hash);
         put(transaction, &row, &hash)?;

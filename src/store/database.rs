@@ -218,7 +218,8 @@ pub fn pragma<T: rusqlite::types::FromSql>(
 
 /// Sets the pragmas for durable writes and little memory (<https://sqlite.org/pragma.html>).
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
-    // Reads are served from the state in memory, so a page cache of 512 KiB is enough.
+    // Reads are served from the state in memory, so a page cache of 512 KiB is enough. A write-ahead
+    // log of 256 pages leaves space in the reserve (`os::reserve`).
     connection.execute_batch(
         "PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON;
@@ -226,7 +227,8 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
          PRAGMA secure_delete = FAST;
          PRAGMA temp_store = MEMORY;
          PRAGMA cache_size = -512;
-         PRAGMA journal_size_limit = 1048576;",
+         PRAGMA journal_size_limit = 1048576;
+         PRAGMA wal_autocheckpoint = 256;",
     )
 }
 

@@ -3,8 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rusqlite::ErrorCode;
+use rusqlite::{ffi, ErrorCode};
 use thiserror::Error;
+
+use crate::os::files::directory_of;
 
 /// The database cannot be used, or a write failed. The text names the file and the operation. It
 /// contains no secrets, because SQLite's error messages name tables but never values.
@@ -39,6 +41,17 @@ pub enum StoreError {
     Foreign {
         /// Path of the database.
         path: PathBuf,
+    },
+    /// The disk is full, or only space is left that is reserved for administration.
+    #[error(
+        "cannot {doing} the database {}: the disk is full: free space in {}",
+        path.display(), directory_of(path).display()
+    )]
+    Full {
+        /// Path of the database.
+        path: PathBuf,
+        /// Attempted operation, as a verb.
+        doing: &'static str,
     },
     /// An SQLite operation failed.
     #[error("cannot {doing} the database {}", path.display())]
@@ -84,6 +97,13 @@ pub enum StoreError {
     Stopped,
 }
 
+/// Returns whether an SQLite error means that the disk is full, also for the file of shared memory.
+pub fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| {
+        error.code == ErrorCode::DiskFull || error.extended_code == ffi::SQLITE_IOERR_SHMSIZE
+    })
+}
+
 /// Formats the number of further faults.
 fn and_more(more: usize) -> String {
     match more {
@@ -96,6 +116,9 @@ impl StoreError {
     /// Classifies an SQLite error that occurred during `doing` (a verb) on the database at `path`.
     pub fn of(path: &Path, doing: &'static str, source: rusqlite::Error) -> Self {
         let path = path.to_owned();
+        if is_full(&source) {
+            return Self::Full { path, doing };
+        }
         match source.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged {
                 path,

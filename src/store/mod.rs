@@ -17,6 +17,7 @@ mod place;
 mod restore;
 mod sessions;
 mod settings;
+mod space;
 mod users;
 mod values;
 
@@ -27,7 +28,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use tokio::sync::{mpsc, oneshot, Notify};
+use tokio::sync::{mpsc, oneshot, watch, Notify};
 
 pub use audit::{AuditLog, DeliveryStatus, Observer, Verified};
 pub use database::{backup, copy, is_damaged, move_aside, DATABASE};
@@ -36,10 +37,11 @@ pub use import::{clean_stage_directory, stage_directory, Import, Strictness, Sum
 pub use restore::{check_backup, Restored};
 
 use self::place::Place;
+use self::space::Space;
 use crate::domain::audit::{AuditRow, Event, Origin};
 use crate::domain::authority::Caller;
 use crate::domain::change::Change;
-use crate::domain::decision::{Context, Decision};
+use crate::domain::decision::{Context, Decision, Priority};
 use crate::domain::refusals::Refusals;
 use crate::domain::state::State;
 use crate::domain::time::Moment;
@@ -80,11 +82,14 @@ pub struct Store {
     /// Queue of the writer thread; `None` only while the store is being dropped.
     jobs: Option<mpsc::UnboundedSender<Job>>,
     thread: Option<JoinHandle<()>>,
+    /// Whether the disk is full.
+    full: watch::Receiver<bool>,
 }
 
 impl Store {
     /// Opens the database in `directory`, and creates it if it does not exist. `observer` is called
-    /// with each audit row after it was committed.
+    /// with each audit row after it was committed. Reserves space on the disk for administration, and
+    /// uses it if the disk is too full to open the database.
     ///
     /// # Errors
     /// The file is unchanged after an error.
@@ -92,12 +97,12 @@ impl Store {
     ///   write-ahead log exists.
     /// - [`StoreError::Foreign`] if the file is not a database of the auth server.
     /// - [`StoreError::Newer`] if its schema version is newer than this program supports.
-    /// - [`StoreError::Sqlite`] or [`StoreError::Io`] if it cannot be read, created or migrated, or
-    ///   the writer thread cannot be started.
+    /// - [`StoreError::Full`], [`StoreError::Sqlite`] or [`StoreError::Io`] if it cannot be read,
+    ///   created or migrated, or the writer thread cannot be started.
     /// - [`StoreError::Gone`] if the file was removed or replaced after it was opened.
     pub fn open(directory: &Path, observer: Observer) -> Result<Self, StoreError> {
         let path = directory.join(DATABASE);
-        let mut connection = database::open(&path)?;
+        let mut connection = space::open(directory, &path)?;
         let failed = |source| StoreError::of(&path, "read", source);
         let (clock, mark) = Clock::resume(clock::load(&connection).map_err(failed)?.as_ref());
         let state = load(&connection).map_err(failed)?;
@@ -117,10 +122,13 @@ impl Store {
             resend: Notify::new(),
             counted: Notify::new(),
         });
+        let space = Space::keep(directory, &shared.path);
+        let full = space.watch();
         let mut writer = Writer {
             connection,
             shared: Arc::clone(&shared),
             refusals: Refusals::default(),
+            space,
         };
         let (jobs, mut queue) = mpsc::unbounded_channel::<Job>();
         let thread = std::thread::Builder::new()
@@ -140,6 +148,7 @@ impl Store {
             shared,
             jobs: Some(jobs),
             thread: Some(thread),
+            full,
         })
     }
 
@@ -177,12 +186,13 @@ impl Store {
     }
 
     /// Calls `rule` with the state, commits its decision in one transaction, and returns the
-    /// decision's reply.
+    /// decision's reply. The decision has ordinary priority.
     ///
     /// # Errors
     /// Nothing has changed after an error, except with [`StoreError::Gone`]. The inner error is the
     /// one that `rule` returned; the outer error is one of these:
-    /// - [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the decision cannot be committed.
+    /// - [`StoreError::Full`], [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the decision cannot be
+    ///   committed.
     /// - [`StoreError::Gone`] if the database file was removed or replaced.
     /// - [`StoreError::Stopped`] if `rule` panicked.
     pub async fn write<T, E>(
@@ -193,13 +203,45 @@ impl Store {
         T: Send + 'static,
         E: Send + 'static,
     {
+        self.write_by(move |state, context| Ok((rule(state, context)?, Priority::Ordinary)))
+            .await
+    }
+
+    /// As [`Store::write`], but `rule` also returns the priority of its decision on a full disk.
+    ///
+    /// # Errors
+    /// As [`Store::write`]. The refusal of a login that cannot be committed because the disk is full
+    /// takes effect in memory, so that failed logins count.
+    pub async fn write_by<T, E>(
+        &self,
+        rule: impl FnOnce(&State, &mut Context) -> Result<(Decision<T>, Priority), E> + Send + 'static,
+    ) -> Result<Result<T, E>, StoreError>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
         self.run(move |writer| writer.write(rule)).await?
     }
 
-    /// Records an audit event for an operation that changes no state.
+    /// Returns whether the disk is full, and changes of that.
+    pub fn watch_space(&self) -> watch::Receiver<bool> {
+        self.full.clone()
+    }
+
+    /// Checks whether a full disk has space again.
     ///
     /// # Errors
-    /// - [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be written.
+    /// - [`StoreError::Gone`] if the database file was removed or replaced.
+    /// - [`StoreError::Stopped`] if the writer thread panicked.
+    pub async fn check_space(&self) -> Result<(), StoreError> {
+        self.run(|writer| writer.space.check()).await
+    }
+
+    /// Records an audit event for an operation at the console that changes no state.
+    ///
+    /// # Errors
+    /// - [`StoreError::Full`], [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be
+    ///   written.
     /// - [`StoreError::Gone`] if the database file was removed or replaced.
     /// - [`StoreError::Stopped`] if the writer thread panicked.
     pub async fn note(
@@ -208,12 +250,13 @@ impl Store {
         action: &'static str,
         message: String,
     ) -> Result<(), StoreError> {
-        self.write(move |_, _| {
-            Ok::<_, std::convert::Infallible>(Decision {
+        self.write_by(move |_, _| {
+            let decision = Decision {
                 changes: Vec::new(),
                 events: vec![caller.event(action, message)],
                 reply: (),
-            })
+            };
+            Ok::<_, std::convert::Infallible>((decision, Priority::Administration))
         })
         .await
         .map(|done| done.unwrap_or_else(|never| match never {}))
@@ -224,13 +267,14 @@ impl Store {
     /// allocator.
     ///
     /// # Errors
-    /// - [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be written.
+    /// - [`StoreError::Full`], [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be
+    ///   written.
     /// - [`StoreError::Gone`] if the database file was removed or replaced.
     /// - [`StoreError::Stopped`] if the writer thread panicked.
     pub async fn forget_expired(&self) -> Result<(), StoreError> {
         let steps = self.read(|state, now| state.expired(now, FORGET_AT_ONCE));
         for changes in steps {
-            self.run(move |writer| writer.commit(changes, Vec::new()))
+            self.run(move |writer| writer.commit(Priority::Ordinary, changes, Vec::new()))
                 .await??;
         }
         self.run(|writer| {
@@ -244,7 +288,8 @@ impl Store {
     /// Stores a mark of the current time if the wall clock was set since the last check.
     ///
     /// # Errors
-    /// - [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be written.
+    /// - [`StoreError::Full`], [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be
+    ///   written.
     /// - [`StoreError::Gone`] if the database file was removed or replaced.
     /// - [`StoreError::Stopped`] if the writer thread panicked.
     pub async fn mark_time(&self) -> Result<(), StoreError> {
@@ -253,8 +298,9 @@ impl Store {
         };
         log::info!("the wall clock was set; sessions are not affected");
         self.run(move |writer| {
-            clock::save(&mut writer.connection, &mark)
-                .map_err(|source| StoreError::of(&writer.shared.path, "write", source))
+            let connection = &mut writer.connection;
+            let save = || clock::save(connection, &mark);
+            writer.space.spend(Priority::Ordinary, save)
         })
         .await?
     }
@@ -263,7 +309,8 @@ impl Store {
     /// delivery is first enabled are not delivered.
     ///
     /// # Errors
-    /// - [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be written.
+    /// - [`StoreError::Full`], [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be
+    ///   written.
     /// - [`StoreError::Gone`] if the database file was removed or replaced.
     /// - [`StoreError::Stopped`] if the writer thread panicked.
     pub async fn set_delivering(&self, delivering: bool) -> Result<(), StoreError> {
@@ -285,13 +332,14 @@ impl Store {
     /// Records that the audit server accepted these events, given by their row numbers.
     ///
     /// # Errors
-    /// - [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be written.
+    /// - [`StoreError::Full`], [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be
+    ///   written.
     /// - [`StoreError::Gone`] if the database file was removed or replaced.
     /// - [`StoreError::Stopped`] if the writer thread panicked.
     pub async fn set_delivered(&self, accepted: Vec<i64>) -> Result<(), StoreError> {
         self.transaction(move |transaction| {
-            let mut each = accepted.into_iter();
-            each.try_for_each(|seq| audit::set_delivered(transaction, seq))
+            let mut each = accepted.iter();
+            each.try_for_each(|seq| audit::set_delivered(transaction, *seq))
         })
         .await
     }
@@ -300,7 +348,8 @@ impl Store {
     /// continues with the next one.
     ///
     /// # Errors
-    /// - [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be written.
+    /// - [`StoreError::Full`], [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be
+    ///   written.
     /// - [`StoreError::Gone`] if the database file was removed or replaced.
     /// - [`StoreError::Stopped`] if the writer thread panicked.
     pub async fn set_aside(&self, seq: i64) -> Result<(), StoreError> {
@@ -311,7 +360,8 @@ impl Store {
     /// Marks all events that were set aside to be resent, and returns their number.
     ///
     /// # Errors
-    /// - [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be written.
+    /// - [`StoreError::Full`], [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be
+    ///   written.
     /// - [`StoreError::Gone`] if the database file was removed or replaced.
     /// - [`StoreError::Stopped`] if the writer thread panicked.
     pub async fn send_again(&self, caller: Caller) -> Result<usize, StoreError> {
@@ -329,7 +379,8 @@ impl Store {
     ///
     /// # Errors
     /// The refusals stay counted after an error.
-    /// - [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be written.
+    /// - [`StoreError::Full`], [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be
+    ///   written.
     /// - [`StoreError::Gone`] if the database file was removed or replaced.
     /// - [`StoreError::Stopped`] if the writer thread panicked.
     pub async fn sum_up_refusals(&self) -> Result<Option<Duration>, StoreError> {
@@ -346,7 +397,8 @@ impl Store {
     /// shutdown.
     ///
     /// # Errors
-    /// - [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be written.
+    /// - [`StoreError::Full`], [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be
+    ///   written.
     /// - [`StoreError::Gone`] if the database file was removed or replaced.
     /// - [`StoreError::Stopped`] if the writer thread panicked.
     pub async fn sum_up_all_refusals(&self) -> Result<(), StoreError> {
@@ -370,7 +422,8 @@ impl Store {
     /// data is lost: it stays in the log.
     ///
     /// # Errors
-    /// - [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be written.
+    /// - [`StoreError::Full`], [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be
+    ///   written.
     /// - [`StoreError::Gone`] if the database file was removed or replaced.
     /// - [`StoreError::Stopped`] if the writer thread panicked.
     pub async fn settle(&self) -> Result<(), StoreError> {
@@ -391,7 +444,8 @@ impl Store {
     /// - [`StoreError::Damaged`] if the backup is not an intact SQLite database.
     /// - [`StoreError::Foreign`] if the backup is not a database of the auth server.
     /// - [`StoreError::Newer`] if its schema version is newer than this program supports.
-    /// - [`StoreError::Sqlite`] if the backup cannot be read, or the database cannot be written.
+    /// - [`StoreError::Sqlite`] if the backup cannot be read, or the database cannot be written;
+    ///   [`StoreError::Full`] if the disk is full.
     /// - [`StoreError::Gone`] if the database file was removed or replaced.
     /// - [`StoreError::Stopped`] if the writer thread panicked.
     pub async fn restore(&self, path: PathBuf, caller: Caller) -> Result<Restored, StoreError> {
@@ -404,7 +458,8 @@ impl Store {
     /// # Errors
     /// Nothing has changed after an error, except with [`StoreError::Gone`].
     /// - [`StoreError::NotImported`] if there are faults and the import is not forced.
-    /// - [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be written.
+    /// - [`StoreError::Full`], [`StoreError::Sqlite`] or [`StoreError::Damaged`] if the database cannot be
+    ///   written.
     /// - [`StoreError::Gone`] if the database file was removed or replaced.
     /// - [`StoreError::Stopped`] if the writer thread panicked.
     pub async fn import(
@@ -420,18 +475,17 @@ impl Store {
     /// Runs `work` on the writer thread, in one transaction.
     async fn transaction<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Transaction) -> rusqlite::Result<T> + Send + 'static,
+        work: impl Fn(&Transaction) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.run(move |writer| {
-            let done = || {
-                let transaction = writer
-                    .connection
-                    .transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let connection = &mut writer.connection;
+            writer.space.spend(Priority::Ordinary, || {
+                let transaction =
+                    connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
                 let value = work(&transaction)?;
                 transaction.commit()?;
                 Ok(value)
-            };
-            done().map_err(|source| StoreError::of(&writer.shared.path, "write", source))
+            })
         })
         .await?
     }
@@ -521,33 +575,52 @@ struct Writer {
     connection: Connection,
     shared: Arc<Shared>,
     refusals: Refusals,
+    space: Space,
 }
 
 impl Writer {
     /// Calls `rule` with the state and commits its decision.
     fn write<T, E>(
         &mut self,
-        rule: impl FnOnce(&State, &mut Context) -> Result<Decision<T>, E>,
+        rule: impl FnOnce(&State, &mut Context) -> Result<(Decision<T>, Priority), E>,
     ) -> Result<Result<T, E>, StoreError> {
         let mut context = Context {
             now: self.shared.clock.now(),
             random: &mut SystemRandom,
         };
         let decided = rule(&read(&self.shared), &mut context);
-        let decision = match decided {
-            Ok(decision) => decision,
+        let (decision, priority) = match decided {
+            Ok(decided) => decided,
             Err(error) => return Ok(Err(error)),
         };
-        self.commit(decision.changes, decision.events)?;
-        Ok(Ok(decision.reply))
+        let refusal = decision
+            .is_refused_login()
+            .then(|| (decision.changes.clone(), decision.events.clone()));
+        let committed = self.commit(priority, decision.changes, decision.events);
+        if let Err(error @ StoreError::Full { .. }) = &committed {
+            self.space.log(error);
+            if let Some((changes, events)) = refusal {
+                // Else a full disk would give a stranger any number of tries at a password.
+                self.apply(changes);
+                self.refusals
+                    .count_unrecorded(&events, self.shared.clock.now());
+                self.shared.counted.notify_one();
+            }
+        }
+        committed.map(|()| Ok(decision.reply))
     }
 
     /// Commits changes and events, then applies the changes to the state in memory. Refusals beyond
     /// the limit are counted instead of recorded.
-    fn commit(&mut self, changes: Vec<Change>, events: Vec<Event>) -> Result<(), StoreError> {
+    fn commit(
+        &mut self,
+        priority: Priority,
+        changes: Vec<Change>,
+        events: Vec<Event>,
+    ) -> Result<(), StoreError> {
         let mut refusals = self.refusals.clone();
         let events = refusals.limit(events, self.shared.clock.now());
-        self.commit_unlimited(changes, events)?;
+        self.commit_unlimited(priority, changes, events)?;
         // The counters change only after the commit has succeeded.
         if self.refusals.next_due().is_none() && refusals.next_due().is_some() {
             self.shared.counted.notify_one();
@@ -563,17 +636,17 @@ impl Writer {
     ) -> Result<(), StoreError> {
         let mut refusals = self.refusals.clone();
         let events = sum_up(&mut refusals);
-        self.commit_unlimited(Vec::new(), events)?;
+        self.commit_unlimited(Priority::Ordinary, Vec::new(), events)?;
         self.refusals = refusals;
         Ok(())
     }
 
     /// Marks all events that were set aside to be resent, and records an audit event.
     fn send_again(&mut self, caller: &Caller) -> Result<usize, StoreError> {
-        let mut write = || {
-            let transaction = self
-                .connection
-                .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let connection = &mut self.connection;
+        let write = || {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let number = audit::send_again(&transaction)?;
             let events = match number {
                 0 => Vec::new(),
@@ -585,12 +658,11 @@ impl Writer {
             let events = events
                 .into_iter()
                 .map(|message| caller.event("resend audit events", message));
-            let appended = audit::append(&transaction, events.collect())?;
+            let appended = audit::append(&transaction, &events.collect::<Vec<_>>())?;
             transaction.commit()?;
             Ok((number, appended))
         };
-        let (number, appended) =
-            write().map_err(|source| StoreError::of(&self.shared.path, "write", source))?;
+        let (number, appended) = self.space.spend(Priority::Administration, write)?;
         self.tell(&appended);
         self.shared.resend.notify_one();
         Ok(number)
@@ -600,33 +672,36 @@ impl Writer {
     /// state in memory.
     fn commit_unlimited(
         &mut self,
+        priority: Priority,
         changes: Vec<Change>,
         events: Vec<Event>,
     ) -> Result<(), StoreError> {
         if changes.is_empty() && events.is_empty() {
             return Ok(());
         }
+        let connection = &mut self.connection;
         let write = || {
-            let transaction = self
-                .connection
-                .transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             for change in &changes {
                 write_change(&transaction, change)?;
             }
-            let appended = audit::append(&transaction, events)?;
+            let appended = audit::append(&transaction, &events)?;
             transaction.commit()?;
             Ok(appended)
         };
-        let appended =
-            write().map_err(|source| StoreError::of(&self.shared.path, "write", source))?;
-        {
-            let mut state = write_lock(&self.shared);
-            for change in changes {
-                state.apply(change);
-            }
-        }
+        let appended = self.space.spend(priority, write)?;
+        self.apply(changes);
         self.tell(&appended);
         Ok(())
+    }
+
+    /// Applies changes to the state in memory.
+    fn apply(&self, changes: Vec<Change>) {
+        let mut state = write_lock(&self.shared);
+        for change in changes {
+            state.apply(change);
+        }
     }
 
     /// Replaces accounts and settings by those of the Python server.
@@ -638,9 +713,11 @@ impl Writer {
     ) -> Result<Summary, StoreError> {
         let import = Import::read(&survey, self.shared.clock.mark());
         import.check(strictness)?;
-        let failed = |source| StoreError::of(&self.shared.path, "write", source);
-        let (summary, appended) = import.write(&mut self.connection, caller).map_err(failed)?;
-        let mut replaced = load(&self.connection).map_err(failed)?;
+        let connection = &mut self.connection;
+        let write = || import.write(connection, caller);
+        let (summary, appended) = self.space.spend(Priority::Administration, write)?;
+        let mut replaced = load(&self.connection)
+            .map_err(|source| StoreError::of(&self.shared.path, "read", source))?;
         {
             let mut state = write_lock(&self.shared);
             replaced.skip_ids_of(&state);

@@ -13,6 +13,7 @@ use super::error::StoreError;
 use super::{audit, clock, load, values, write_lock, Writer};
 use crate::domain::audit::hex;
 use crate::domain::authority::Caller;
+use crate::domain::decision::Priority;
 
 /// Summary of a completed restore.
 #[derive(Debug)]
@@ -64,9 +65,11 @@ impl Writer {
         self.connection
             .execute("ATTACH ? AS backup", [path.to_string_lossy()])
             .map_err(failed)?;
-        let copied = copy(&mut self.connection, ahead, caller, log_end);
+        let connection = &mut self.connection;
+        let write = || copy(connection, ahead, caller, log_end);
+        let copied = self.space.spend(Priority::Administration, write);
         let detached = self.connection.execute_batch("DETACH backup");
-        let (appended, with_audit_log) = copied.map_err(failed)?;
+        let (appended, with_audit_log) = copied?;
         if let Err(error) = detached {
             log::warn!("cannot detach the backup from the database: {error}");
         }
@@ -126,7 +129,7 @@ fn copy(
         "Restored accounts and settings from a backup whose audit log ends with row {log_seq}, {}.",
         hex(&log_hash)
     );
-    let appended = audit::append(&transaction, vec![caller.event("restore", message)])?;
+    let appended = audit::append(&transaction, &[caller.event("restore", message)])?;
     transaction.commit()?;
     Ok((appended, with_audit_log))
 }

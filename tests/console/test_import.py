@@ -131,7 +131,7 @@ def test_import_as_the_first_start_would(start, state):
     assert (event["action"], event["origin"]) == ("import", "console")
     assert str(database) in event["message"]
     assert theirs(state) == before
-    assert names(state) - {"lock", DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"} == {
+    assert names(state) - {"lock", "reserve", DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"} == {
         FIRST,
         UPGRADED,
         f"{FIRST}/auth_server.db",

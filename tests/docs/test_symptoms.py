@@ -137,7 +137,7 @@ def state_that_is_removed(scene):
 
 def full_disk(scene):
     disk = scene.folder / "disk"
-    with scene.mounted(disk, "-o", "size=1m"):
+    with scene.mounted(disk, "-o", "size=6m"):
         scene.state = disk / "state"
         server = scene.serve()
         api = Api(scene.socket)

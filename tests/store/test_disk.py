@@ -21,7 +21,7 @@ def mounted(tmp_path):
     """Mounts a small file system for the state."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "state", disk], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "state", disk], check=True)
     yield disk
     subprocess.run(["umount", "--lazy", disk], check=True)
 

@@ -39,7 +39,7 @@ def test_reset_removes_all_and_begins_anew(start, state):
     [line] = [line for line in server.log.splitlines() if "WARN" in line]
     assert str(state) in line and MARKER in line and "imported" not in server.log
     server.stop()
-    assert {path.name for path in state.iterdir()} == {"lock", DATABASE}
+    assert {path.name for path in state.iterdir()} == {"lock", "reserve", DATABASE}
 
 
 def test_reset_of_state_that_only_the_python_server_had(start, state):

@@ -286,7 +286,7 @@ impl Import {
         // if an audit server is configured.
         audit::set_delivering(&transaction, true)?;
         let event = caller.event(ACTION, self.message(&summary));
-        let appended = audit::append(&transaction, vec![event])?;
+        let appended = audit::append(&transaction, &[event])?;
         transaction.commit()?;
         Ok((summary, appended))
     }
