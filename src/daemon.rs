@@ -118,12 +118,15 @@ async fn serve(
     if let Err(error) = store.set_delivering(config.audit_server.is_some()).await {
         log::error!("{}", logging::chain(&error)); // for example a full disk: reads still work
     }
+    let mut tasks = vec![
+        actix_rt::spawn(watch_wall_clock(Arc::clone(&store))).abort_handle(),
+        actix_rt::spawn(remove_expired(Arc::clone(&store))).abort_handle(),
+        actix_rt::spawn(log_counted_refusals(Arc::clone(&store))).abort_handle(),
+    ];
     if let Some(audit_server) = &config.audit_server {
-        actix_rt::spawn(deliver(Arc::clone(&store), audit_server.clone()));
+        let task = actix_rt::spawn(deliver(Arc::clone(&store), audit_server.clone()));
+        tasks.push(task.abort_handle());
     }
-    actix_rt::spawn(watch_wall_clock(Arc::clone(&store)));
-    actix_rt::spawn(remove_expired(Arc::clone(&store)));
-    actix_rt::spawn(log_counted_refusals(Arc::clone(&store)));
     logging::limit();
     actix_rt::spawn(sum_up_every_minute());
     let files = server.socket_files();
@@ -134,7 +137,7 @@ async fn serve(
     let serving = format!("Serving requests on {addresses}");
     systemd::ready(&serving);
     let directory = state_dir.path().to_owned();
-    let space = actix_rt::spawn(tell_of_full_disk(Arc::clone(&store), serving, directory));
+    let status = actix_rt::spawn(tell_of_full_disk(Arc::clone(&store), serving, directory));
 
     let signal = tokio::select! {
         signal = signals.next() => signal,
@@ -143,7 +146,7 @@ async fn serve(
             exit_without_state(&error, &server.socket_files())
         }
     };
-    space.abort();
+    status.abort();
     log::info!("stopping on {signal}: finishing requests in flight");
     systemd::stopping("Finishing requests in flight");
     actix_rt::spawn(exit_on_second(signals, server.socket_files()));
@@ -156,12 +159,16 @@ async fn serve(
             GRACE.as_secs()
         ),
     }
+    for task in &tasks {
+        task.abort();
+    }
     if let Err(error) = store.sum_up_all_refusals().await {
         log::error!("{}", logging::chain(&error));
     }
     if let Err(error) = store.settle().await {
         log::warn!("{}", logging::chain(&error));
     }
+    store.close().await;
     Ok(())
 }
 

@@ -534,6 +534,23 @@ fn settled_database_has_everything_in_its_file() {
 }
 
 #[test]
+fn closed_store_has_left_no_log_and_writes_nothing_more() {
+    let (directory, path) = made();
+    let store = Arc::new(open(directory.path()));
+    commit(&store, Vec::new(), vec![event("1")]).unwrap();
+    // Others may still have the store, as the threads of the server do.
+    let other = Arc::clone(&store);
+    wait(store.close());
+    for suffix in ["-wal", "-shm"] {
+        assert!(!PathBuf::from(format!("{}{suffix}", path.display())).exists());
+    }
+    let refused = commit(&other, Vec::new(), vec![event("2")]).unwrap_err();
+    assert!(matches!(refused, StoreError::Stopped), "{refused:?}");
+    wait(other.close());
+    assert_eq!(messages(directory.path()), ["1"]);
+}
+
+#[test]
 fn session_goes_on_after_a_restart_with_its_handles_and_the_order_of_its_tokens() {
     let (directory, _) = made();
     let handle = HandleDigest(TokenDigest::of("handle"));

@@ -129,6 +129,7 @@ impl Store {
             shared: Arc::clone(&shared),
             refusals: Refusals::default(),
             space,
+            is_closing: false,
         };
         let (jobs, mut queue) = mpsc::unbounded_channel::<Job>();
         let thread = std::thread::Builder::new()
@@ -137,7 +138,13 @@ impl Store {
                 while let Some(job) = queue.blocking_recv() {
                     // A panic is logged by the panic hook; dropping the transaction rolls it back.
                     let _panicked = catch_unwind(AssertUnwindSafe(|| job(&mut writer)));
+                    if writer.is_closing {
+                        break;
+                    }
                 }
+                // The database is closed before the end of the queue tells so.
+                drop(writer);
+                drop(queue);
             })
             .map_err(|source| StoreError::Io {
                 path: shared.path.clone(),
@@ -436,6 +443,16 @@ impl Store {
         .await?
     }
 
+    /// Closes the database, even if others still have the store, for use at shutdown. Later operations
+    /// fail with [`StoreError::Stopped`].
+    pub async fn close(&self) {
+        if let Some(jobs) = &self.jobs {
+            // An error means that it is closed already.
+            let _closed = jobs.send(Box::new(|writer| writer.is_closing = true));
+            jobs.closed().await;
+        }
+    }
+
     /// Replaces accounts and settings by those of the backup at `path`, a private copy, which is
     /// migrated in place. All sessions end.
     ///
@@ -576,6 +593,8 @@ struct Writer {
     shared: Arc<Shared>,
     refusals: Refusals,
     space: Space,
+    /// Whether to end after the current job.
+    is_closing: bool,
 }
 
 impl Writer {
