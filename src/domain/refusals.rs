@@ -8,8 +8,11 @@ use super::audit::{Actor, Event, Origin, RefusalKind, LOGIN_FAILED, SESSION_ENDE
 use super::time::Moment;
 
 /// Maximum number of refusals of one kind that are recorded one by one in each [`PERIOD`]. Further
-/// ones are only counted.
+/// ones, also those from which on [`MOST_TEXT`] is exceeded, are only counted.
 pub const MOST: u32 = 20;
+/// Maximum length of the reasons that these refusals state, in characters together: five times the
+/// longest notes of a request. Without it, a few large notes a second would fill the disk as well.
+pub const MOST_TEXT: usize = 10_000;
 /// Length of a counting period, which starts with the first refusal of a kind.
 pub const PERIOD: Duration = Duration::from_secs(60);
 
@@ -59,8 +62,10 @@ impl RefusalKind {
 struct Period {
     /// Time of the first refusal.
     since: Moment,
-    /// Refusals that got an event of their own.
+    /// Refusals that got an event of their own; [`MOST`] if no further one does.
     written: u32,
+    /// Length of the reasons in these events, in characters.
+    text: usize,
     /// Further refusals, which were only counted.
     counted: u64,
 }
@@ -71,14 +76,15 @@ pub struct Refusals(BTreeMap<RefusalKind, Period>);
 
 impl Refusals {
     /// Returns the events to record at `now`: summaries of the periods that are over, followed by
-    /// `events` without the refusals beyond [`MOST`], which are counted instead.
+    /// `events` without the refusals beyond [`MOST`] or [`MOST_TEXT`], which are counted instead.
     pub fn limit(&mut self, events: Vec<Event>, now: Moment) -> Vec<Event> {
         let mut written = self.over(now);
-        written.extend(
-            events
-                .into_iter()
-                .filter(|event| event.refusal.map_or(true, |kind| self.count(kind, now))),
-        );
+        written.extend(events.into_iter().filter(|event| {
+            let text = event.reason.as_ref().map_or(0, |it| it.chars().count());
+            event
+                .refusal
+                .map_or(true, |kind| self.count(kind, text, now))
+        }));
         written
     }
 
@@ -96,15 +102,21 @@ impl Refusals {
         self.0.entry(kind).or_insert(Period {
             since: now,
             written: 0,
+            text: 0,
             counted: 0,
         })
     }
 
-    /// Counts a refusal, and returns whether it gets an event of its own.
-    fn count(&mut self, kind: RefusalKind, now: Moment) -> bool {
+    /// Counts a refusal with `text` characters of reason, and returns whether it gets an event of its
+    /// own.
+    fn count(&mut self, kind: RefusalKind, text: usize, now: Moment) -> bool {
         let period = self.period(kind, now);
+        if period.text + text > MOST_TEXT {
+            period.written = MOST; // so that the shorter ones that follow are counted, too
+        }
         if period.written < MOST {
             period.written += 1;
+            period.text += text;
             return true;
         }
         period.counted += 1;
@@ -225,6 +237,24 @@ mod tests {
         }
         assert_eq!(refusals.over(Moment(MINUTE)).len(), 1);
         assert_eq!(refusals.next_due(), Some(Moment(30_000 + MINUTE)));
+    }
+
+    #[test]
+    fn large_reasons_are_counted_sooner_and_so_is_all_that_follows() {
+        let mut refusals = Refusals::default();
+        let with_reason = |length| Event {
+            reason: Some("ü".repeat(length)),
+            ..event(Some(UnknownUser))
+        };
+        let mut number = |length| {
+            let events = vec![with_reason(length)];
+            refusals.limit(events, Moment(0)).len()
+        };
+        let lengths = [2_000, 2_000, 2_000, 2_000, 2_000, 1, 0];
+        assert_eq!(lengths.map(&mut number), [1, 1, 1, 1, 1, 0, 0]);
+        assert_eq!(refuse(&mut refusals, LockedAccount, 1, 0), ["own"]);
+        let told = refusals.all();
+        assert!(told[0].message.starts_with("2 further logins were"));
     }
 
     #[test]

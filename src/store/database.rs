@@ -219,7 +219,8 @@ pub fn pragma<T: rusqlite::types::FromSql>(
 /// Sets the pragmas for durable writes and little memory (<https://sqlite.org/pragma.html>).
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     // Reads are served from the state in memory, so a page cache of 512 KiB is enough. A write-ahead
-    // log of 256 pages leaves space in the reserve (`os::reserve`).
+    // log of 64 pages leaves space in the reserve (`os::reserve`), and what refused logins write is in
+    // it only for a short time.
     connection.execute_batch(
         "PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON;
@@ -228,7 +229,7 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
          PRAGMA temp_store = MEMORY;
          PRAGMA cache_size = -512;
          PRAGMA journal_size_limit = 1048576;
-         PRAGMA wal_autocheckpoint = 256;",
+         PRAGMA wal_autocheckpoint = 64;",
     )
 }
 
