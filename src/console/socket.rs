@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 
 use super::protocol::{carry_out, ConsoleResponse, Envelope};
 use crate::config::Address;
-use crate::server::connection::Stream;
 use crate::server::listen::{Acceptor, ListenError, Listener, SocketFile};
+use crate::server::stream::Stream;
 use crate::service::Service;
 
 /// Name of the socket in the state directory.

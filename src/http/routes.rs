@@ -8,6 +8,15 @@ use crate::http::{docs, error, health, hello, oauth2, settings, users};
 /// Registers every route of the server. The handlers expect a `web::Data<AppState>` in `app_data`.
 pub fn configure(config: &mut ServiceConfig) {
     config
+        // What the robot's other servers ask for each protected request: routes are tried in order.
+        .service(web::resource("/auth/oauth2/introspect").post(oauth2::introspect::post))
+        .service(
+            readable(
+                "/auth/settings/accessControlEnabled",
+                settings::get_access_control,
+            )
+            .patch(settings::patch_access_control),
+        )
         .service(readable("/auth/hello", hello::get))
         .service(readable("/auth/health", health::get))
         .service(readable("/auth/openapi.json", docs::openapi))
@@ -21,19 +30,11 @@ pub fn configure(config: &mut ServiceConfig) {
             oauth2::metadata::get_at_root,
         ))
         .service(web::resource("/auth/oauth2/token").post(oauth2::token::post))
-        .service(web::resource("/auth/oauth2/introspect").post(oauth2::introspect::post))
         .service(web::resource("/auth/oauth2/revoke").post(oauth2::revoke::post))
         .service(
             readable("/auth/settings", settings::get)
                 .patch(settings::patch)
                 .delete(settings::delete),
-        )
-        .service(
-            readable(
-                "/auth/settings/accessControlEnabled",
-                settings::get_access_control,
-            )
-            .patch(settings::patch_access_control),
         )
         .service(readable("/auth/users", users::list).post(users::create))
         .service(readable("/auth/users/self", users::get_self).patch(users::patch_self))

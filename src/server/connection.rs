@@ -11,7 +11,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
-use std::mem::{self, MaybeUninit};
+use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,12 +19,11 @@ use std::task::{ready, Context, Poll};
 use std::time::Duration;
 
 use actix_rt::time::{sleep_until, Sleep};
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
 
 use super::places::Seat;
+use super::stream::{AsyncStream, Stream};
 use super::tally::Refusal;
 
 /// Maximum time to receive a request head, counted from its first byte; also the maximum time until
@@ -39,21 +38,6 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum time for which the rest of a refused request is read before the connection is closed.
 pub const LINGER: Duration = Duration::from_secs(2);
-
-/// Non-blocking stream that is not attached to a runtime.
-#[derive(Debug)]
-pub enum Stream {
-    /// TCP connection.
-    Tcp(std::net::TcpStream),
-    /// Connection over a Unix socket.
-    Unix(std::os::unix::net::UnixStream),
-}
-
-/// Stream that is attached to a runtime.
-enum AsyncStream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
 
 /// What the connection is waiting for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -224,13 +208,7 @@ impl Connection {
     /// # Errors
     /// [`io::Error`] if `TCP_NODELAY` cannot be set, or the runtime cannot watch the stream.
     pub fn new(stream: Stream, seat: Option<Arc<Seat>>) -> io::Result<Self> {
-        let stream = match stream {
-            Stream::Tcp(stream) => {
-                stream.set_nodelay(true)?;
-                AsyncStream::Tcp(TcpStream::from_std(stream)?)
-            }
-            Stream::Unix(stream) => AsyncStream::Unix(UnixStream::from_std(stream)?),
-        };
+        let stream = AsyncStream::new(stream)?;
         let now = Instant::now();
         Ok(Self {
             stream,
@@ -284,33 +262,8 @@ impl Connection {
             Refusal::TooSlow.count();
         }
         let answer = crate::http::error::raw_request_timeout();
-        let sent = match &self.stream {
-            AsyncStream::Tcp(stream) => stream.try_write(&answer),
-            AsyncStream::Unix(stream) => stream.try_write(&answer),
-        };
-        if let Err(error) = sent {
+        if let Err(error) = self.stream.try_write(&answer) {
             log::debug!("cannot send 408 to a slow client: {error}");
-        }
-    }
-
-    /// Returns whether the client has sent something that the runtime has not yet noticed. It will,
-    /// and wake the task.
-    fn has_unread(&self) -> bool {
-        let socket = match &self.stream {
-            AsyncStream::Tcp(stream) => SockRef::from(stream),
-            AsyncStream::Unix(stream) => SockRef::from(stream),
-        };
-        socket.peek(&mut [MaybeUninit::uninit()]).is_ok()
-    }
-
-    fn poll_read_stream(
-        &mut self,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            AsyncStream::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
-            AsyncStream::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
     }
 }
@@ -323,7 +276,7 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
-        match this.poll_read_stream(cx, buffer) {
+        match Pin::new(&mut this.stream).poll_read(cx, buffer) {
             Poll::Ready(read) => {
                 this.unparsed = buffer.filled().len() > before;
                 if !this.unparsed {
@@ -334,7 +287,7 @@ impl AsyncRead for Connection {
                 Poll::Ready(read)
             }
             // A request that the client has already sent is still answered.
-            Poll::Pending if this.state.must_close() && this.has_unread() => Poll::Pending,
+            Poll::Pending if this.state.must_close() && this.stream.has_unread() => Poll::Pending,
             Poll::Pending if this.state.must_close() && this.state.is_idle() => Poll::Ready(Ok(())),
             Poll::Pending => {
                 let unparsed = mem::take(&mut this.unparsed);
@@ -364,10 +317,7 @@ impl AsyncWrite for Connection {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = match &mut this.stream {
-            AsyncStream::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
-            AsyncStream::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
-        };
+        let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
         match written {
             Poll::Ready(Ok(written)) if written < bytes.len() => {}
             Poll::Ready(_) => {
@@ -388,18 +338,14 @@ impl AsyncWrite for Connection {
         written
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Neither kind of stream has a buffer.
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.state.phase.get() != Phase::Linger {
-            ready!(match &mut this.stream {
-                AsyncStream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-                AsyncStream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
-            })?;
+            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
             if !this.state.is_refused() {
                 return Poll::Ready(Ok(()));
             }
@@ -414,7 +360,7 @@ impl AsyncWrite for Connection {
         let mut rest = [0; 4096];
         loop {
             let mut buffer = ReadBuf::new(&mut rest);
-            match this.poll_read_stream(cx, &mut buffer) {
+            match Pin::new(&mut this.stream).poll_read(cx, &mut buffer) {
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
                 Poll::Ready(_) => return Poll::Ready(Ok(())),
                 Poll::Pending if this.state.is_outstayed() => return Poll::Ready(Ok(())),

@@ -15,7 +15,7 @@ use nix::sys::stat::{umask, Mode};
 use socket2::{Domain, SockAddr, Socket, Type};
 use thiserror::Error;
 
-use super::connection::Stream;
+use super::stream::Stream;
 use crate::config::Address;
 use crate::os::systemd::HandedOver;
 

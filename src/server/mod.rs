@@ -9,6 +9,7 @@ pub mod connection;
 pub mod guard;
 pub mod listen;
 pub mod places;
+pub mod stream;
 pub mod tally;
 
 use std::future::Future;
@@ -34,9 +35,10 @@ use tokio::sync::{mpsc, oneshot, watch, Notify};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout, timeout_at, Instant};
 
-use self::connection::{Connection, State, Stream};
+use self::connection::{Connection, State};
 use self::listen::{Acceptor, Listener, SocketFile};
 use self::places::{Place, Places};
+use self::stream::Stream;
 use self::tally::Refusal;
 
 /// Maximum time for the shutdown of a connection.
