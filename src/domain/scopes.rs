@@ -172,6 +172,19 @@ impl Scopes {
         self.iter().map(Scope::name).collect()
     }
 
+    /// Returns the names of the scopes in the set, sorted and joined by spaces.
+    pub fn joined(self) -> String {
+        let length = self.iter().map(|scope| scope.name().len() + 1).sum();
+        let mut joined = String::with_capacity(length);
+        for scope in self.iter() {
+            if !joined.is_empty() {
+                joined.push(' ');
+            }
+            joined.push_str(scope.name());
+        }
+        joined
+    }
+
     /// Parses names separated by spaces (RFC 6749 §3.3); `None` if a name is unknown.
     pub fn parse(text: &str) -> Option<Self> {
         text.split(' ')
@@ -184,13 +197,7 @@ impl Scopes {
 
 impl fmt::Display for Scopes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, scope) in self.iter().enumerate() {
-            if number > 0 {
-                f.write_str(" ")?;
-            }
-            f.write_str(scope.name())?;
-        }
-        Ok(())
+        f.write_str(&self.joined())
     }
 }
 

@@ -68,14 +68,14 @@ pub struct State {
 
 impl State {
     /// Records that the whole head of a request has been read.
-    pub fn request_begins(&self) {
-        self.enter(Phase::Request);
+    pub fn request_begins(&self, now: Instant) {
+        self.enter(Phase::Request, now);
         self.set_busy();
     }
 
     /// Records that the response to the request is complete.
-    pub fn request_ends(&self) {
-        self.enter(Phase::Idle);
+    pub fn request_ends(&self, now: Instant) {
+        self.enter(Phase::Idle, now);
         self.set_idle();
     }
 
@@ -163,9 +163,9 @@ impl State {
     }
 
     /// Starts a phase and its time.
-    fn enter(&self, phase: Phase) {
+    fn enter(&self, phase: Phase, now: Instant) {
         self.phase.set(phase);
-        self.since.set(Instant::now());
+        self.since.set(now);
     }
 
     /// Returns whether no request is in progress.
@@ -282,7 +282,7 @@ impl AsyncRead for Connection {
                 if !this.unparsed {
                     this.state.ended.set(true);
                 } else if this.state.is_idle() {
-                    this.state.enter(Phase::Head);
+                    this.state.enter(Phase::Head, Instant::now());
                 }
                 Poll::Ready(read)
             }
@@ -349,7 +349,7 @@ impl AsyncWrite for Connection {
             if !this.state.is_refused() {
                 return Poll::Ready(Ok(()));
             }
-            this.state.enter(Phase::Linger);
+            this.state.enter(Phase::Linger, Instant::now());
         }
         // The rest of the refused request is read and discarded: closing the connection with unread
         // data would reset it, and the client might not receive the response (RFC 9112 §9.6). Data that

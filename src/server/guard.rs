@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix_http::body::{BodySize, BoxBody, MessageBody};
 use actix_http::{ConnectionType, HttpMessage, Payload, Request, Response};
@@ -14,6 +14,7 @@ use actix_web::http::{Method, StatusCode, Version};
 use actix_web::web::{Bytes, BytesMut};
 use actix_web::ResponseError;
 use futures_util::{FutureExt, StreamExt};
+use tokio::time::Instant;
 
 use crate::http::error::ApiError;
 use crate::http::MAX_BODY_BYTES;
@@ -39,7 +40,7 @@ where
             state.abandon();
             std::future::pending::<()>().await;
         }
-        state.request_begins();
+        state.request_begins(started);
         if request.head().connection_type() == ConnectionType::Close {
             // RFC 9112 §9.6: nothing is processed after such a request.
             state.set_last();
@@ -61,11 +62,12 @@ where
     };
     add_headers(&mut response);
 
+    let ended = Instant::now();
     if let Some(line) = line {
-        line.log(&response, started.elapsed());
+        line.log(&response, ended - started);
     }
     if let Some(state) = &state {
-        state.request_ends();
+        state.request_ends(ended);
     }
     response
 }

@@ -59,7 +59,7 @@ impl From<ActiveToken> for Introspection {
     fn from(token: ActiveToken) -> Self {
         Self {
             active: true,
-            scope: Some(token.scopes.to_string()),
+            scope: Some(token.scopes.joined()),
             username: Some(token.username),
             ot_fullname: Some(token.full_name),
             ot_account_type: Some(token.account_type.into()),
