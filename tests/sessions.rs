@@ -488,28 +488,23 @@ async fn access_control_lets_in_whom_it_should() {
 }
 
 #[actix_web::test]
-async fn metadata_names_the_host_that_was_asked() {
+async fn metadata_names_the_address_that_was_asked_whatever_the_headers_say() {
     with_server(|client| {
+        let issuer = format!("http://{}/auth", client.0);
         for path in [
             "/auth/.well-known/oauth-authorization-server",
             "/.well-known/oauth-authorization-server/auth",
         ] {
             let about = client.get(path, None).body;
-            assert_eq!(about["issuer"], "http://robot/auth");
-            assert_eq!(about["token_endpoint"], "http://robot/auth/oauth2/token");
+            assert_eq!(about["issuer"], issuer);
+            assert_eq!(about["token_endpoint"], format!("{issuer}/oauth2/token"));
             assert_eq!(about["scopes_supported"].as_array().unwrap().len(), 17);
-        }
-        let ask = |headers: &[(&str, &str)]| {
-            let path = "/auth/.well-known/oauth-authorization-server";
-            client.send("GET", path, headers, "").body["issuer"].clone()
-        };
-        let https = ("X-Forwarded-Proto", "https");
-        assert_eq!(ask(&[https]), "https://robot/auth");
-        assert_eq!(ask(&[("X-Forwarded-Proto", "gopher")]), "http://robot/auth");
-        let host = ("X-Forwarded-Host", "lab.example:31950");
-        assert_eq!(ask(&[host, https]), "https://lab.example:31950/auth");
-        for odd in ["a b", "user@lab.example", "lab.example/x"] {
-            assert_eq!(ask(&[("X-Forwarded-Host", odd)]), "http://localhost/auth");
+            let forwarded = [
+                ("X-Forwarded-Host", "192.0.2.1:31950"),
+                ("X-Forwarded-Proto", "https"),
+            ];
+            let about = client.send("GET", path, &forwarded, "").body;
+            assert_eq!(about["issuer"], issuer);
         }
     })
     .await;

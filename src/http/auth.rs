@@ -1,17 +1,12 @@
 //! Authorization of requests: the credential (RFC 6750), the source and the reason of each.
 
-use std::net::IpAddr;
-
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::HttpRequest;
 
 use super::error::ApiError;
-use super::{notes, AppState};
+use super::{notes, proxy, AppState};
 use crate::domain::authority::{self, Credential, Need, Request, Source};
 use crate::domain::tokens::TokenDigest;
-
-/// Header in which nginx passes on the client's address.
-const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// Authorizes a request for a change that needs `need`, before its body is parsed, and returns it
 /// for the transaction that makes the change, which authorizes it again.
@@ -73,28 +68,7 @@ fn credential(headers: &HeaderMap) -> Credential {
     })
 }
 
-/// Returns the network of the client: the TCP peer or, over the Unix socket, the address that
-/// nginx passes on; `None` if it is unknown.
-///
-/// The layer's nginx snippet overwrites `X-Forwarded-For` and sends no `Connection` header. Without
-/// the snippet, nginx passes on the client's own `X-Forwarded-For`, which is not trusted, and sends
-/// `Connection: close`.
+/// Returns the network of the client; `None` if it is unknown.
 fn source(http: &HttpRequest) -> Source {
-    if let Some(peer) = http.peer_addr() {
-        return Some(authority::network(peer.ip()));
-    }
-    let headers = http.headers();
-    if headers.contains_key(header::CONNECTION) {
-        return None;
-    }
-    let mut values = headers.get_all(FORWARDED_FOR);
-    match (values.next(), values.next()) {
-        (Some(value), None) => value
-            .to_str()
-            .ok()?
-            .parse::<IpAddr>()
-            .ok()
-            .map(authority::network),
-        _ => None,
-    }
+    proxy::client(http).map(authority::network)
 }

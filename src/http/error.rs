@@ -82,6 +82,12 @@ pub enum ApiError {
         /// Maximum size of a request body, in bytes.
         limit: usize,
     },
+    /// The request may change something and comes from a web page of another origin.
+    #[error("Origin: a web page from another host must not change anything here.")]
+    ForeignOrigin,
+    /// The request body has another type than the route reads.
+    #[error("Content-Type: must be application/json.")]
+    UnsupportedMediaType,
     /// The request is malformed or has a value of the wrong type; the text names the field and the
     /// reason.
     #[error("{0}")]
@@ -169,6 +175,8 @@ impl ApiError {
             Self::MethodNotAllowed => "methodNotAllowed",
             Self::RequestTimeout => "requestTimeout",
             Self::PayloadTooLarge { .. } => "payloadTooLarge",
+            Self::ForeignOrigin => "foreignOrigin",
+            Self::UnsupportedMediaType => "unsupportedMediaType",
             Self::Rule(error) => status_and_id(error).1,
             Self::Busy => "busy",
             Self::Internal => "internalError",
@@ -259,6 +267,8 @@ impl ResponseError for ApiError {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::PayloadTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::ForeignOrigin => StatusCode::FORBIDDEN,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Rule(error) => status_and_id(error).0,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,

@@ -6,14 +6,13 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Mutex, PoisonError};
 
-use actix_web::http::header;
 use actix_web::HttpRequest;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, Error, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::error::ApiError;
-use super::Data;
+use super::{has_type, Data};
 use crate::domain::passwords::Password;
 
 /// Maximum number of unknown fields that are logged per process.
@@ -25,22 +24,13 @@ const MAX_LOGGED: usize = 80;
 /// logged once.
 ///
 /// # Errors
-/// [`ApiError::Invalid`], which names the field and the reason, if
-/// - the request has a `Content-Type` other than `application/json`,
-/// - the body is empty or not JSON in UTF-8, or
-/// - a field is missing, given more than once, or has a value of the wrong type.
+/// - [`ApiError::UnsupportedMediaType`] if the `Content-Type` of the request is missing or another
+///   than `application/json`: a web page can send any other body without asking the server first.
+/// - [`ApiError::Invalid`], which names the field and the reason, if the body is empty or not JSON in
+///   UTF-8, or a field is missing, given more than once, or has a value of the wrong type.
 pub fn data<T: DeserializeOwned>(request: &HttpRequest, body: &[u8]) -> Result<T, ApiError> {
-    let kind = request.headers().get(header::CONTENT_TYPE);
-    let is_json = kind.map_or(true, |kind| {
-        kind.to_str().is_ok_and(|kind| {
-            let kind = kind.split(';').next().unwrap_or_default().trim();
-            kind.eq_ignore_ascii_case("application/json")
-        })
-    });
-    if !is_json {
-        return Err(ApiError::Invalid(
-            "Content-Type: must be application/json".into(),
-        ));
+    if !has_type(request, "application/json") {
+        return Err(ApiError::UnsupportedMediaType);
     }
     if body.is_empty() {
         return Err(ApiError::Invalid("body: must be JSON, but is empty".into()));

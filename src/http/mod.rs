@@ -2,8 +2,8 @@
 //!
 //! The doc comment of a handler is the description of its operation in the OpenAPI document.
 //! Therefore a handler has no `# Errors` section: the `responses` of its `#[utoipa::path]` name its
-//! errors, status by status. Any route can also respond with 400 for malformed HTTP, 408, 413 and
-//! 500, and with 405 to other methods ([`error::ApiError`]).
+//! errors, status by status. Any route can also respond with 400 for malformed HTTP, 403 to a web page
+//! of another origin, 408, 413 and 500, and with 405 to other methods ([`error::ApiError`]).
 
 pub mod auth;
 pub mod docs;
@@ -13,6 +13,7 @@ pub mod hello;
 pub mod json;
 pub mod notes;
 pub mod oauth2;
+pub mod proxy;
 pub mod routes;
 pub mod settings;
 pub mod users;
@@ -20,7 +21,8 @@ pub mod views;
 
 use std::time::Instant;
 
-use actix_web::HttpResponse;
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -55,6 +57,19 @@ pub struct Data<T> {
 /// Empty object: body of a successful response without a resource.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Empty {}
+
+/// Returns whether the body of a request has a media type, with or without parameters (RFC 9110
+/// §8.3). A request must say so exactly once.
+fn has_type(request: &HttpRequest, media_type: &str) -> bool {
+    let mut values = request.headers().get_all(header::CONTENT_TYPE);
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return false;
+    };
+    value.to_str().is_ok_and(|value| {
+        let named = value.split(';').next().unwrap_or_default();
+        named.trim().eq_ignore_ascii_case(media_type)
+    })
+}
 
 /// Responds with 200 and `{"data": …}`.
 fn ok<T: Serialize>(data: T) -> HttpResponse {

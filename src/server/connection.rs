@@ -12,6 +12,7 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
 use std::mem;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -231,6 +232,11 @@ impl Connection {
     /// Returns the state that the connection shares with its requests.
     pub fn state(&self) -> Rc<State> {
         Rc::clone(&self.state)
+    }
+
+    /// Returns the address of the server's end of a TCP connection.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.stream.local_address()
     }
 
     /// Returns `Ready` when the time for the client's next action is over.

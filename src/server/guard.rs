@@ -1,6 +1,5 @@
 //! Processing of every request and every response, independent of the route.
 
-use std::net::Ipv6Addr;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,7 +9,7 @@ use actix_http::{ConnectionType, HttpMessage, Payload, Request, Response};
 use actix_service::Service;
 use actix_web::dev::ServiceResponse;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::http::{Method, StatusCode, Version};
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Bytes, BytesMut};
 use actix_web::ResponseError;
 use futures_util::{FutureExt, StreamExt};
@@ -19,6 +18,7 @@ use tokio::time::Instant;
 use crate::http::error::ApiError;
 use crate::http::MAX_BODY_BYTES;
 use crate::server::connection::State;
+use crate::server::headers;
 use crate::server::tally::Refusal;
 
 /// Maximum time to receive a request body.
@@ -82,10 +82,10 @@ pub fn set_last(response: &mut Response<BoxBody>) {
 /// Checks `Host` and the framing of `request`, and reads its whole body into the payload.
 ///
 /// # Errors
-/// Those of [`read_body`] and [`check_host`], and [`ApiError::BadRequest`] if the request has both
+/// Those of [`read_body`] and [`headers::check_host`], and [`ApiError::BadRequest`] if the request has both
 /// `Content-Length` and `Transfer-Encoding`.
 async fn admit(request: &mut Request, state: Option<&State>) -> Result<(), ApiError> {
-    check_host(request)?;
+    headers::check_host(request)?;
     let headers = request.headers();
     let length = headers.contains_key(header::CONTENT_LENGTH);
     let encoded = headers.contains_key(header::TRANSFER_ENCODING);
@@ -101,53 +101,6 @@ async fn admit(request: &mut Request, state: Option<&State>) -> Result<(), ApiEr
         *request.payload() = Payload::from(body);
     }
     Ok(())
-}
-
-/// Checks the header `Host` of `request` (RFC 9112 §3.2).
-///
-/// # Errors
-/// [`ApiError::BadRequest`] if the header is missing (which only HTTP/1.0 allows), given more than
-/// once, or malformed.
-fn check_host(request: &Request) -> Result<(), ApiError> {
-    let mut values = request.headers().get_all(header::HOST);
-    match (values.next(), values.next()) {
-        (None, _) if request.version() < Version::HTTP_11 => Ok(()),
-        (None, _) => Err(ApiError::BadRequest("A request must have the header Host.")),
-        (Some(_), Some(_)) => Err(ApiError::BadRequest(
-            "A request must not have the header Host more than once.",
-        )),
-        (Some(host), None) if is_host(host.as_bytes()) => Ok(()),
-        (Some(_), None) => Err(ApiError::BadRequest(
-            "Host: must be a host name or an IP address, with or without a port.",
-        )),
-    }
-}
-
-/// Returns whether `value` has the form of `Host` (RFC 9110 §7.2): a name or an IP address (RFC
-/// 3986 §3.2.2), with or without a port. The empty value is one.
-fn is_host(value: &[u8]) -> bool {
-    let (literal, rest) = match value.strip_prefix(b"[") {
-        Some(rest) => match rest.iter().position(|byte| *byte == b']') {
-            Some(end) => (Some(&rest[..end]), &rest[end + 1..]),
-            None => return false,
-        },
-        None => (None, value),
-    };
-    let colon = rest.iter().position(|byte| *byte == b':');
-    let (name, port) = match colon {
-        Some(colon) => (&rest[..colon], &rest[colon + 1..]),
-        None => (rest, &b""[..]),
-    };
-    let named = match literal {
-        Some(literal) => {
-            let address = std::str::from_utf8(literal);
-            name.is_empty() && address.is_ok_and(|it| it.parse::<Ipv6Addr>().is_ok())
-        }
-        None => name
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte)),
-    };
-    named && port.iter().all(u8::is_ascii_digit)
 }
 
 /// Reads the whole body of a request.
@@ -195,13 +148,16 @@ async fn read_body(request: &mut Request, state: Option<&State>) -> Result<Bytes
     Ok(body.freeze())
 }
 
-/// Calls the application. A panic, an error or an error response without a body becomes a response
+/// Calls the application, unless a web page of another origin may not. A panic, an error or an error response without a body becomes a response
 /// with an error envelope.
 async fn call<S, B>(app: &S, request: Request) -> Response<BoxBody>
 where
     S: Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
     B: MessageBody + 'static,
 {
+    if let Err(error) = headers::check_origin(&request) {
+        return error.error_response().into();
+    }
     let head = request.method() == Method::HEAD;
     // Unwind safe: handlers share no state that a panic could leave half-changed. It poisons the
     // lock of state behind one, and the database rolls back.

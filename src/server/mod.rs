@@ -7,6 +7,7 @@
 
 pub mod connection;
 pub mod guard;
+mod headers;
 pub mod listen;
 pub mod places;
 pub mod stream;
@@ -40,6 +41,7 @@ use self::listen::{Acceptor, Listener, SocketFile};
 use self::places::{Place, Places};
 use self::stream::Stream;
 use self::tally::Refusal;
+use crate::http::proxy::LocalAddress;
 
 /// Maximum time for the shutdown of a connection.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -284,6 +286,9 @@ async fn work<F>(
         .client_disconnect_timeout(DISCONNECT_TIMEOUT)
         .on_connect_ext(|connection: &Connection, data| {
             data.insert::<Rc<State>>(connection.state());
+            if let Some(address) = connection.local_address() {
+                data.insert(LocalAddress(address));
+            }
         })
         .h1(fn_service(move |request: Request| {
             let shared = Arc::clone(&in_service);

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;
+use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::task::{ready, Context, Poll};
@@ -54,6 +55,14 @@ impl AsyncStream {
             Self::Unix(stream) => SockRef::from(stream.socket()),
         };
         socket.peek(&mut [MaybeUninit::uninit()]).is_ok()
+    }
+
+    /// Returns the address of the server's end of a TCP connection.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.local_addr().ok(),
+            Self::Unix(_) => None,
+        }
     }
 
     /// Writes what can be written without waiting, and returns the number of bytes.

@@ -727,11 +727,14 @@ def test_metadata(serve, path):
 
 
 def test_metadata_through_nginx_names_the_robot(api):
-    host = "robot.lab:31950"
-    answer = request(
-        api.address, "GET", "/auth/.well-known/oauth-authorization-server", None, {"Host": host}
-    )
-    assert answer.json["issuer"] == f"http://{host}/auth"
+    path = "/auth/.well-known/oauth-authorization-server"
+    for address, host in ("192.0.2.1", "192.0.2.1"), ("2001:db8::1", "[2001:db8::1]"):
+        # What the snippet says of the robot's own address. The real nginx says where it listens.
+        headers = {"X-Forwarded-Host": f"{address}:31950", "X-Forwarded-Proto": "https"}
+        issuer = f"https://{host}:31950/auth"
+        if isinstance(api.address, tuple):
+            issuer = f"http://127.0.0.1:{api.address[1]}/auth"
+        assert request(api.address, "GET", path, None, headers).json["issuer"] == issuer
 
 
 # Ceiling and effective scopes

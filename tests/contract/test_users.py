@@ -1018,12 +1018,12 @@ def test_bodies_that_are_no_envelope_are_422(api, body):
     assert error_of(answer) == (422, "invalidRequest")
 
 
-def test_body_of_another_type_is_422(api):
+def test_body_of_another_type_is_415(api):
     api.create("ada")
     answer = api.request(
         "PATCH", by_name("ada"), {"fullName": "x"}, headers={"Content-Type": "text/plain"}
     )
-    assert error_of(answer) == (422, "invalidRequest")
+    assert error_of(answer) == (415, "unsupportedMediaType")
     assert "Content-Type" in answer.json["detail"]
 
 

@@ -79,7 +79,24 @@ pub fn document() -> Value {
         .into_iter()
         .collect();
     document["paths"]["/auth/users"]["post"]["responses"]["201"]["links"] = links;
+    add_unsupported_media_type(&mut document);
     document
+}
+
+/// Adds the response 415 to each operation that reads JSON.
+fn add_unsupported_media_type(document: &mut Value) {
+    let response = json!({
+        "description": "`unsupportedMediaType`: the `Content-Type` is not `application/json`.",
+        "content": { "application/json": { "schema": { "$ref": "#/components/schemas/ErrorBody" } } }
+    });
+    let paths = document["paths"].as_object_mut().into_iter().flatten();
+    for (_, item) in paths {
+        for (_, operation) in item.as_object_mut().into_iter().flatten() {
+            if operation["requestBody"]["content"]["application/json"].is_object() {
+                operation["responses"]["415"] = response.clone();
+            }
+        }
+    }
 }
 
 /// Adds the security scheme, with all scopes.

@@ -13,6 +13,7 @@ use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::error::OAuthError;
+use crate::http::has_type;
 
 /// Identifier of the only registered client, which is a public client (RFC 6749 §2.1).
 pub const CLIENT: &str = "opentrons_app";
@@ -32,14 +33,7 @@ pub fn parameters<T: DeserializeOwned>(
     request: &HttpRequest,
     body: &[u8],
 ) -> Result<T, OAuthError> {
-    let kind = request.headers().get(header::CONTENT_TYPE);
-    let is_form = kind.is_some_and(|kind| {
-        kind.to_str().is_ok_and(|kind| {
-            let kind = kind.split(';').next().unwrap_or_default().trim();
-            kind.eq_ignore_ascii_case(FORM)
-        })
-    });
-    if !is_form {
+    if !has_type(request, FORM) {
         return Err(OAuthError::InvalidRequest(format!(
             "Content-Type must be {FORM}."
         )));

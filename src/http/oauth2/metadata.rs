@@ -1,18 +1,17 @@
 //! Metadata of the authorization server (RFC 8414).
 
-use actix_web::http::header::HeaderMap;
-use actix_web::http::uri::Authority;
 use actix_web::{HttpRequest, HttpResponse, Responder};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::scopes::Scope;
+use crate::http::proxy;
 
 /// Metadata of the authorization server (RFC 8414 §2).
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Metadata {
-    /// Issuer identifier: the URL of the server, with the scheme and host that the client used.
-    #[schema(example = "http://robot:31950/auth")]
+    /// Issuer identifier: the URL of the server, with the address at which the client reached it.
+    #[schema(example = "http://192.0.2.1:31950/auth")]
     issuer: String,
     /// URL of the token endpoint.
     token_endpoint: String,
@@ -60,7 +59,7 @@ pub async fn get_at_root(request: HttpRequest) -> impl Responder {
 
 /// Responds with the metadata.
 fn answer(request: &HttpRequest) -> HttpResponse {
-    let issuer = format!("{}/auth", origin(request.headers()));
+    let issuer = format!("{}/auth", proxy::origin(request));
     HttpResponse::Ok().json(Metadata {
         token_endpoint: format!("{issuer}/oauth2/token"),
         introspection_endpoint: format!("{issuer}/oauth2/introspect"),
@@ -74,22 +73,4 @@ fn answer(request: &HttpRequest) -> HttpResponse {
         service_documentation: format!("{issuer}/redoc"),
         issuer,
     })
-}
-
-/// Returns the scheme and host that the client used: as passed on by nginx, or else as in the
-/// request.
-fn origin(headers: &HeaderMap) -> String {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let scheme = match header("x-forwarded-proto") {
-        Some("https") => "https",
-        _ => "http",
-    };
-    let host = header("x-forwarded-host")
-        .or_else(|| header("host"))
-        .and_then(|host| host.parse::<Authority>().ok())
-        .filter(|host| !host.as_str().contains('@'));
-    match host {
-        Some(host) => format!("{scheme}://{host}"),
-        None => format!("{scheme}://localhost"),
-    }
 }
