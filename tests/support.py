@@ -4,6 +4,7 @@ import http.client
 import itertools
 import json
 import os
+import random
 import re
 import shlex
 import signal
@@ -11,7 +12,7 @@ import socket
 import sqlite3
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -299,6 +300,10 @@ def mark_tests(items, folder, mark, reason):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Returns a TCP port that nothing uses. It lies below those that Linux gives to other tests' sockets
+    meanwhile (ip(7), ip_local_port_range)."""
+    while True:
+        port = random.randrange(20000, 32768)
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("0.0.0.0", port))
+            return port
