@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::stat::{umask, Mode};
@@ -187,11 +188,16 @@ pub struct SocketFile {
     path: PathBuf,
     /// Device and inode number.
     id: (u64, u64),
+    removed: AtomicBool,
 }
 
 impl SocketFile {
-    /// Removes the file now, for an exit that does not drop values.
+    /// Removes the file, unless that was tried before: another server may have one there by then, even
+    /// with the same inode number.
     pub fn remove(&self) {
+        if self.removed.swap(true, Ordering::Relaxed) {
+            return;
+        }
         let ours = fs::symlink_metadata(&self.path)
             .is_ok_and(|found| (found.dev(), found.ino()) == self.id);
         if ours {
@@ -243,6 +249,7 @@ fn bind_unix(path: &Path, mode: u32) -> Result<Listener, ListenError> {
         file: Some(SocketFile {
             path: path.to_owned(),
             id: (found.dev(), found.ino()),
+            removed: AtomicBool::new(false),
         }),
     })
 }

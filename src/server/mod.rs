@@ -197,6 +197,10 @@ impl Server {
                 quiet = grace;
             }
         }
+        // Not left to a drop: threads that outlast this may share the files until the process exits.
+        for file in self.files.iter() {
+            file.remove();
+        }
         let cut_off = self.shared.places.open_connections();
         for acceptor in &mut self.acceptors {
             acceptor.abort();
