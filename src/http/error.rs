@@ -302,13 +302,12 @@ pub async fn not_found() -> Result<HttpResponse, ApiError> {
     Err(ApiError::NotFound)
 }
 
-/// Returns a complete 408 response, head and body, for a connection on which a request head was not
-/// received in time.
-pub fn raw_request_timeout() -> Vec<u8> {
-    let body = serde_json::to_string(&ApiError::RequestTimeout.body())
-        .expect("an error body can be serialized");
+/// Returns a complete response, head and body, for a connection on which no request was received:
+/// [`ApiError::RequestTimeout`], or [`ApiError::BadRequest`] with the status that the HTTP library chose.
+pub fn raw_response(status: StatusCode, error: &ApiError) -> Vec<u8> {
+    let body = serde_json::to_string(&error.body()).expect("an error body can be serialized");
     format!(
-        "HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\n\
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\n\
          content-length: {}\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\n\
          connection: close\r\n\r\n{body}",
         body.len()

@@ -5,8 +5,8 @@
 //! connections only when their keep-alive time is over, which would delay every stop of the server
 //! by that time. [`Connection`] wraps the stream and enforces the deadlines.
 //!
-//! One case is not detected: a request head that begins in the same read as the preceding request
-//! is limited by [`KEEP_ALIVE`] instead of [`HEAD_TIMEOUT`].
+//! It also passes one request on at a time, with [`Framing`], and replaces actix-http's own answers to
+//! malformed heads, which have no body, by error responses of the API.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -16,16 +16,19 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{ready, Context, Poll};
+use std::task::{ready, Context, Poll, Waker};
 use std::time::Duration;
 
 use actix_rt::time::{sleep_until, Sleep};
+use actix_web::http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use super::framing::{Framing, Message};
 use super::places::Seat;
 use super::stream::{AsyncStream, Stream};
 use super::tally::Refusal;
+use crate::http::error::{raw_response, ApiError};
 
 /// Maximum time to receive a request head, counted from its first byte; also the maximum time until
 /// the first byte on a new connection.
@@ -60,10 +63,12 @@ pub struct State {
     phase: Cell<Phase>,
     since: Cell<Instant>,
     closing: Cell<bool>,
-    ended: Cell<bool>,
     refused: Cell<bool>,
-    last: Cell<bool>,
     abandoned: Cell<bool>,
+    /// Current message, as far as it has been passed on.
+    message: Cell<Message>,
+    /// Wakes the task of the connection, if bytes are held back until the response is complete.
+    waiting: RefCell<Option<Waker>>,
     seat: Option<Arc<Seat>>,
 }
 
@@ -74,10 +79,14 @@ impl State {
         self.set_busy();
     }
 
-    /// Records that the response to the request is complete.
+    /// Records that the response to the request is complete. What the client has sent meanwhile is
+    /// read next.
     pub fn request_ends(&self, now: Instant) {
         self.enter(Phase::Idle, now);
         self.set_idle();
+        if let Some(waker) = self.waiting.take() {
+            waker.wake();
+        }
     }
 
     /// Records that a response that had to wait for the client has been sent.
@@ -97,9 +106,9 @@ impl State {
         self.closing.get()
     }
 
-    /// Returns whether the client has shut down its side.
-    pub fn has_ended(&self) -> bool {
-        self.ended.get()
+    /// Returns what is known of the current message.
+    pub fn message(&self) -> Message {
+        self.message.get()
     }
 
     /// Records that a request was refused and that it is unknown where the next one begins.
@@ -110,17 +119,6 @@ impl State {
     /// Returns whether [`State::refuse`] was called.
     pub fn is_refused(&self) -> bool {
         self.refused.get()
-    }
-
-    /// Records that the current request is the last one: the client asked for the connection to be
-    /// closed after it.
-    pub fn set_last(&self) {
-        self.last.set(true);
-    }
-
-    /// Returns whether [`State::set_last`] was called.
-    pub fn is_last(&self) -> bool {
-        self.last.get()
     }
 
     /// Makes the connection close once the data that was already written has been sent.
@@ -195,10 +193,11 @@ impl State {
 /// Stream that fails with [`io::ErrorKind::TimedOut`] when its client is too slow.
 pub struct Connection {
     stream: AsyncStream,
+    framing: Framing,
     state: Rc<State>,
     timer: RefCell<Pin<Box<Sleep>>>,
     write_blocked_since: Option<Instant>,
-    /// Whether bytes were read since the client was last waited for.
+    /// Whether bytes were passed on since the client was last waited for.
     unparsed: bool,
 }
 
@@ -213,14 +212,15 @@ impl Connection {
         let now = Instant::now();
         Ok(Self {
             stream,
+            framing: Framing::new(),
             state: Rc::new(State {
                 phase: Cell::new(Phase::Fresh),
                 since: Cell::new(now),
                 closing: Cell::new(false),
-                ended: Cell::new(false),
                 refused: Cell::new(false),
-                last: Cell::new(false),
                 abandoned: Cell::new(false),
+                message: Cell::new(Message::default()),
+                waiting: RefCell::new(None),
                 seat,
             }),
             timer: RefCell::new(Box::pin(sleep_until(now + HEAD_TIMEOUT))),
@@ -267,10 +267,66 @@ impl Connection {
         if !self.state.is_outstayed() {
             Refusal::TooSlow.count();
         }
-        let answer = crate::http::error::raw_request_timeout();
+        let answer = raw_response(StatusCode::REQUEST_TIMEOUT, &ApiError::RequestTimeout);
         if let Err(error) = self.stream.try_write(&answer) {
             log::debug!("cannot send 408 to a slow client: {error}");
         }
+    }
+
+    /// Returns whether the client has sent something that will be read without waiting for it.
+    fn has_more(&self) -> bool {
+        let waits = self.state.is_idle() && self.framing.has_held();
+        waits || self.stream.has_unread()
+    }
+
+    /// Passes the next bytes of the current message on; none at the end of the client's side. `Pending`
+    /// between two messages until the response to the first has been sent.
+    fn poll_message(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        loop {
+            if self.framing.pass_on(buffer) {
+                return Poll::Ready(Ok(()));
+            }
+            let complete = self.framing.message().complete;
+            let answered = self.state.is_idle() && self.write_blocked_since.is_none();
+            if complete && answered && self.framing.begin() {
+                self.state.enter(Phase::Head, Instant::now());
+                continue;
+            }
+            if self.framing.message().complete && self.framing.has_held() {
+                *self.state.waiting.borrow_mut() = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+            let (_, read) = buffer.filled_mut().split_at_mut(before);
+            if read.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            if self.state.is_idle() && !self.framing.message().complete {
+                self.state.enter(Phase::Head, Instant::now());
+            }
+            let passed_on = self.framing.read(read);
+            buffer.set_filled(before + passed_on);
+            if passed_on > 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Returns the response to be sent in place of `bytes`, which actix-http writes by itself because
+    /// it cannot read a request's head.
+    fn refusal(&self, bytes: &[u8]) -> Vec<u8> {
+        let status = bytes
+            .get(9..12)
+            .and_then(|status| StatusCode::from_bytes(status).ok())
+            .unwrap_or(StatusCode::BAD_REQUEST);
+        let fault = self.framing.message().fault;
+        let error = ApiError::BadRequest(fault.unwrap_or("The request head is malformed."));
+        raw_response(status, &error)
     }
 }
 
@@ -282,18 +338,14 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
-        match Pin::new(&mut this.stream).poll_read(cx, buffer) {
+        match this.poll_message(cx, buffer) {
             Poll::Ready(read) => {
                 this.unparsed = buffer.filled().len() > before;
-                if !this.unparsed {
-                    this.state.ended.set(true);
-                } else if this.state.is_idle() {
-                    this.state.enter(Phase::Head, Instant::now());
-                }
+                this.state.message.set(this.framing.message());
                 Poll::Ready(read)
             }
             // A request that the client has already sent is still answered.
-            Poll::Pending if this.state.must_close() && this.stream.has_unread() => Poll::Pending,
+            Poll::Pending if this.state.must_close() && this.has_more() => Poll::Pending,
             Poll::Pending if this.state.must_close() && this.state.is_idle() => Poll::Ready(Ok(())),
             Poll::Pending => {
                 let unparsed = mem::take(&mut this.unparsed);
@@ -323,12 +375,21 @@ impl AsyncWrite for Connection {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        let written = if this.state.phase.get() == Phase::Head {
+            let refusal = this.refusal(bytes);
+            let written = Pin::new(&mut this.stream).poll_write(cx, &refusal);
+            written.map_ok(|_| bytes.len())
+        } else {
+            Pin::new(&mut this.stream).poll_write(cx, bytes)
+        };
         match written {
             Poll::Ready(Ok(written)) if written < bytes.len() => {}
             Poll::Ready(_) => {
                 if this.write_blocked_since.take().is_some() {
                     this.state.response_is_read();
+                    if this.framing.has_held() {
+                        cx.waker().wake_by_ref();
+                    }
                 }
             }
             Poll::Pending => {
@@ -352,14 +413,14 @@ impl AsyncWrite for Connection {
         let this = self.get_mut();
         if this.state.phase.get() != Phase::Linger {
             ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
-            if !this.state.is_refused() {
+            if !this.state.is_refused() && !this.framing.has_held() {
                 return Poll::Ready(Ok(()));
             }
             this.state.enter(Phase::Linger, Instant::now());
         }
-        // The rest of the refused request is read and discarded: closing the connection with unread
-        // data would reset it, and the client might not receive the response (RFC 9112 §9.6). Data that
-        // never ends must not keep the deadline from being looked at.
+        // The rest of the refused request, or what follows the last one, is read and discarded: closing
+        // the connection with unread data would reset it, and the client might not receive the response
+        // (RFC 9112 §9.6). Data that never ends must not keep the deadline from being looked at.
         if this.state.is_over() {
             return Poll::Ready(Ok(()));
         }

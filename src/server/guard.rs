@@ -36,15 +36,11 @@ where
     let state = request.conn_data::<Rc<State>>().map(Rc::clone);
     let internal = state.as_ref().is_some_and(|state| state.is_internal());
     if let Some(state) = &state {
-        if state.is_refused() || state.is_last() {
+        if state.is_refused() {
             state.abandon();
             std::future::pending::<()>().await;
         }
         state.request_begins(started);
-        if request.head().connection_type() == ConnectionType::Close {
-            // RFC 9112 §9.6: nothing is processed after such a request.
-            state.set_last();
-        }
     }
     let line = (!internal).then(|| RequestLine::of(&request));
 
@@ -67,6 +63,10 @@ where
         line.log(&response, ended - started);
     }
     if let Some(state) = &state {
+        let message = state.message();
+        if message.last || !message.complete {
+            set_last(&mut response);
+        }
         state.request_ends(ended);
     }
     response
@@ -82,25 +82,30 @@ pub fn set_last(response: &mut Response<BoxBody>) {
 /// Checks `Host` and the framing of `request`, and reads its whole body into the payload.
 ///
 /// # Errors
-/// Those of [`read_body`] and [`headers::check_host`], and [`ApiError::BadRequest`] if the request has both
-/// `Content-Length` and `Transfer-Encoding`.
+/// Those of [`headers::check_host`], [`check_framing`] and [`read_body`].
 async fn admit(request: &mut Request, state: Option<&State>) -> Result<(), ApiError> {
     headers::check_host(request)?;
+    check_framing(state)?;
     let headers = request.headers();
-    let length = headers.contains_key(header::CONTENT_LENGTH);
-    let encoded = headers.contains_key(header::TRANSFER_ENCODING);
-    if length && encoded {
-        // RFC 9112 §6.1: this may be an attempt at request smuggling. actix-http 3.11, the last
-        // version that supports Rust 1.75, accepts it.
-        return Err(ApiError::BadRequest(
-            "A request must not have both Content-Length and Transfer-Encoding.",
-        ));
-    }
-    if length || encoded {
+    if headers.contains_key(header::CONTENT_LENGTH)
+        || headers.contains_key(header::TRANSFER_ENCODING)
+    {
         let body = read_body(request, state).await?;
         *request.payload() = Payload::from(body);
     }
     Ok(())
+}
+
+/// Checks that it is certain where the request ends, as far as it has been received. actix-http 3.11
+/// accepts some requests whose end is not.
+///
+/// # Errors
+/// [`ApiError::BadRequest`] with the reason if it is not.
+fn check_framing(state: Option<&State>) -> Result<(), ApiError> {
+    match state.and_then(|state| state.message().fault) {
+        Some(fault) => Err(ApiError::BadRequest(fault)),
+        None => Ok(()),
+    }
 }
 
 /// Reads the whole body of a request.
@@ -109,6 +114,7 @@ async fn admit(request: &mut Request, state: Option<&State>) -> Result<(), ApiEr
 /// - [`ApiError::PayloadTooLarge`] if the body is larger than [`MAX_BODY_BYTES`].
 /// - [`ApiError::RequestTimeout`] if it takes longer than [`BODY_TIMEOUT`].
 /// - [`ApiError::BadRequest`] if it is malformed or incomplete.
+/// - Those of [`check_framing`].
 async fn read_body(request: &mut Request, state: Option<&State>) -> Result<Bytes, ApiError> {
     let announced: Option<usize> = request
         .headers()
@@ -136,11 +142,12 @@ async fn read_body(request: &mut Request, state: Option<&State>) -> Result<Bytes
     actix_rt::time::timeout(BODY_TIMEOUT, reading)
         .await
         .map_err(|_| ApiError::RequestTimeout)??;
+    check_framing(state)?;
 
     // actix-http treats the end of the connection as the end of the body.
     let whole = match announced {
         Some(length) => body.len() == length,
-        None => !state.is_some_and(State::has_ended),
+        None => state.map_or(true, |state| state.message().complete),
     };
     if !whole {
         return Err(ApiError::BadRequest("The request body is incomplete."));

@@ -5,7 +5,9 @@
 //! whenever it stops watching the socket: not only at the end, but also when the process is out of
 //! file descriptors, and even if the socket belongs to systemd. Everything below it is actix's.
 
+mod chunks;
 pub mod connection;
+mod framing;
 pub mod guard;
 mod headers;
 pub mod listen;
