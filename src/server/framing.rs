@@ -232,7 +232,7 @@ struct Head {
     length: usize,
     body: Part,
     last: bool,
-    /// Lines that actix-http must not see.
+    /// Lines, and values of `Connection`, that actix-http must not see.
     ignored: Vec<Range<usize>>,
 }
 
@@ -269,7 +269,12 @@ impl Head {
                 10 if is("Connection") => {
                     close |= lists(header.value, b"close");
                     keep_alive |= lists(header.value, b"keep-alive");
-                    lists(header.value, b"upgrade")
+                    if lists(header.value, b"upgrade") {
+                        // The header stays, without its value: `http::proxy` looks for it.
+                        let start = position(data, header.value);
+                        ignored.push(start..start + header.value.len());
+                    }
+                    false
                 }
                 14 if is("Content-Length") => {
                     if announced.replace(header.value).is_some() {
@@ -329,9 +334,14 @@ fn lists(value: &[u8], option: &[u8]) -> bool {
         .any(|listed| listed.eq_ignore_ascii_case(option))
 }
 
+/// Returns where `part`, a part of `data`, begins in it.
+fn position(data: &[u8], part: &[u8]) -> usize {
+    part.as_ptr() as usize - data.as_ptr() as usize
+}
+
 /// Returns where the line in `data` is that begins with `name`, a part of `data`.
 fn line(data: &[u8], name: &str) -> Range<usize> {
-    let start = name.as_ptr() as usize - data.as_ptr() as usize;
+    let start = position(data, name.as_bytes());
     let rest = &data[start..];
     let end = rest.iter().position(|byte| *byte == b'\n');
     start..end.map_or(data.len(), |end| start + end + 1)
@@ -446,7 +456,8 @@ mod tests {
         check(
             "POST / HTTP/1.1\r\nUPGRADE: websocket\r\nConnection: keep-alive, Upgrade\r\nHost: x\r\n\
              Expect: 100-continue\r\nContent-Length: 2\r\nUpgrade:\r\n\r\nok",
-            &["POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nok"],
+            &["POST / HTTP/1.1\r\nConnection: \r\nHost: x\r\nExpect: 100-continue\r\n\
+               Content-Length: 2\r\n\r\nok"],
         );
         check(
             "POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nok",

@@ -187,7 +187,7 @@ def test_metadata_names_nothing_that_a_client_writes(server, start, path, header
     issuer = request(("127.0.0.1", server.port), "GET", path, None, headers).json["issuer"]
     assert issuer == f"http://127.0.0.1:{server.port}/auth"
     # As nginx without the layer's snippet passes a client's headers on.
-    passed = {**headers, "Connection": "close"}
-    assert Api(api.address).exchange("GET", path, None, passed).json["issuer"] == (
-        "http://localhost/auth"
-    )
+    for option in "close", "Upgrade", "keep-alive, upgrade":
+        passed = {**headers, "Connection": option}
+        issuer = Api(api.address).exchange("GET", path, None, passed).json["issuer"]
+        assert issuer == "http://localhost/auth", option
