@@ -304,6 +304,9 @@ async fn work<F>(
                 if *shared.life.borrow() != Life::Serving {
                     guard::set_last(&mut response);
                     shared.activity.notify_one();
+                } else if shared.places.are_awaited() {
+                    // Else a client that sends many requests at once could keep the place.
+                    guard::set_last(&mut response);
                 }
                 Ok::<_, actix_http::Error>(response)
             }

@@ -4,7 +4,7 @@
 //! all others waiting until its connections time out.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -28,6 +28,8 @@ pub struct Places {
     news: Arc<News>,
     /// Held by the newcomer whose turn it is.
     turn: tokio::sync::Mutex<()>,
+    /// Whether that newcomer has found no idle connection.
+    awaited: AtomicBool,
 }
 
 /// Taken places. The number of a seat is never used again.
@@ -76,6 +78,7 @@ impl Default for Places {
                 changed: Notify::new(),
             }),
             turn: tokio::sync::Mutex::new(()),
+            awaited: AtomicBool::new(false),
         }
     }
 }
@@ -89,6 +92,11 @@ impl Places {
         waiting + self.seats().taken.len()
     }
 
+    /// Returns whether a connection that was accepted waits for a place while all others are busy.
+    pub fn are_awaited(&self) -> bool {
+        self.awaited.load(Ordering::Relaxed)
+    }
+
     /// Returns a place for a connection that was just accepted. If none is free, the connection that
     /// has been idle longest is closed; if all are busy, the next one to become idle is.
     pub async fn claim(self: &Arc<Self>) -> Place {
@@ -97,11 +105,13 @@ impl Places {
         let mut chosen: Option<Arc<Seat>> = None;
         loop {
             if let Some(place) = self.take() {
+                self.awaited.store(false, Ordering::Relaxed);
                 return place;
             }
             if !chosen.as_ref().is_some_and(|seat| seat.is_chosen()) {
                 chosen = self.choose();
             }
+            self.awaited.store(chosen.is_none(), Ordering::Relaxed);
             let change = self.news.changed.notified();
             if timeout(CHOOSE_AGAIN, change).await.is_err() {
                 chosen = None;

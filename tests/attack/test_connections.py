@@ -1,16 +1,18 @@
 """One client that takes all places for connections does not keep the others out."""
 
+import time
 from http.client import HTTPResponse
 
 import pytest
 
-from support import Answer, connection
+from support import PATIENCE, Answer, connection
 
 # Places for connections.
 PLACES = 512
 HALF_A_HEAD = b"GET /auth/hello HTTP/1.1\r\nHo"
 REST_OF_HEAD = b"st: x\r\n\r\n"
 HELLO = HALF_A_HEAD + REST_OF_HEAD
+DOCUMENT = b"GET /auth/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
 HALF_A_BODY = (
     b"POST /auth/oauth2/introspect HTTP/1.1\r\nHost: x\r\n"
     b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 33\r\n\r\n"
@@ -127,7 +129,6 @@ def test_request_in_progress_keeps_its_place(connect):
 def test_newcomer_gets_the_first_place_when_all_are_busy(connect):
     held = [connect(HALF_A_BODY) for _ in range(PLACES)]
     newcomer = connect(HELLO)
-    # Kept alive, so that its place becomes free only by being taken from it.
     assert status(held[100], REST_OF_BODY) == 200
     assert status(newcomer) == 200
     assert is_closed(held[100])
@@ -137,8 +138,7 @@ def test_newcomer_gets_the_first_place_when_all_are_busy(connect):
 
 def test_unread_answers_keep_their_place(connect):
     """A client that has not yet read all of its answers is not idle."""
-    document = b"GET /auth/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
-    reader = connect(document * 39 + document.replace(b"Host", b"Connection: close\r\nHost"))
+    reader = connect(DOCUMENT * 39 + DOCUMENT.replace(b"Host", b"Connection: close\r\nHost"))
     idle(connect, PLACES - 1)
     for _ in range(PLACES):
         assert status(connect(HELLO)) == 200
@@ -147,3 +147,29 @@ def test_unread_answers_keep_their_place(connect):
         data += chunk
     assert data.count(b"HTTP/1.1 200 ") == 40
     assert data.endswith(b"}\n")
+
+
+def test_many_requests_at_once_do_not_keep_a_place_from_a_newcomer(connect):
+    """While a newcomer waits, the response to the request in progress is the last one."""
+    many = 2000
+    reader = connect(DOCUMENT * many)
+    held = [connect(HALF_A_BODY) for _ in range(PLACES - 1)]
+    newcomer = connect(HELLO)
+    data = b""
+    while chunk := reader.recv(1 << 16):
+        data += chunk
+    assert status(newcomer) == 200
+    answers = data.split(b"HTTP/1.1 200 ")
+    assert len(answers) < many
+    # The last one is whole.
+    assert b"\r\nconnection: close\r\n" in answers[-1] and answers[-1].endswith(b"}\n")
+    assert [status(each, REST_OF_BODY) for each in held] == [200] * len(held)
+
+
+def test_data_that_never_ends_after_a_refusal_does_not_keep_a_place(connect):
+    client = connect(b"POST /auth/hello HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n")
+    assert status(client) == 413
+    deadline = time.monotonic() + PATIENCE
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        while time.monotonic() < deadline:
+            client.sendall(bytes(1 << 16))
