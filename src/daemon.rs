@@ -16,6 +16,7 @@ use crate::http::routes;
 use crate::http::AppState;
 use crate::logging;
 use crate::os::clock;
+use crate::os::owner;
 use crate::os::state_dir::{StateDir, StateDirError, RESET};
 use crate::os::systemd::{self, HandOverError};
 use crate::server::listen::{ListenError, Listener, SocketFile};
@@ -38,6 +39,9 @@ const HOUSEKEEPING: Duration = Duration::from_secs(60);
 /// Why the service could not start.
 #[derive(Debug, Error)]
 pub enum ServiceError {
+    /// Started by root in a state directory that another user owns, it cannot become that user.
+    #[error("cannot become the owner of the state directory")]
+    Owner(#[source] io::Error),
     /// The state directory cannot be used.
     #[error(transparent)]
     StateDir(#[from] StateDirError),
@@ -64,6 +68,7 @@ pub enum ServiceError {
 ///
 /// # Errors
 /// - [`ServiceError::HandOver`]: a socket passed by systemd cannot be used.
+/// - [`ServiceError::Owner`]: the process is root and cannot become the owner of the state directory.
 /// - [`ServiceError::StateDir`]: the state directory cannot be opened, locked or reset.
 /// - [`ServiceError::Store`]: the database cannot be opened, or the Python server's state cannot be
 ///   imported.
@@ -76,6 +81,9 @@ pub fn run(config: &Config) -> Result<(), ServiceError> {
         .into_iter()
         .map(Listener::from)
         .collect();
+    if let Some(directory) = &config.persistence_directory {
+        owner::become_owner(directory).map_err(ServiceError::Owner)?;
+    }
     let state_dir = StateDir::open(config.persistence_directory.as_deref())?;
     let path = state_dir.path().display();
     if state_dir.is_temporary() {

@@ -24,8 +24,8 @@ use auth_server::domain::tokens::{
 };
 use auth_server::domain::users::{AccountType, ResetPasswordReason, User, UserId};
 use auth_server::store::{
-    backup, check_backup, is_damaged, move_aside, AuditLog, DeliveryStatus, Store, StoreError,
-    Verified, DATABASE,
+    backup, is_damaged, move_aside, AuditLog, Backup, DeliveryStatus, Store, StoreError, Verified,
+    DATABASE,
 };
 use futures_util::FutureExt;
 use rusqlite::config::DbConfig;
@@ -709,7 +709,7 @@ fn backup_is_a_private_snapshot_of_the_database_in_use() {
     let target = directory.path().join("copy");
     backup(directory.path(), &target).unwrap();
     assert_eq!(mode(&target), 0o600);
-    check_backup(&target).unwrap();
+    check_backup(&target, directory.path()).unwrap();
     assert_eq!(ask::<String>(&target, "SELECT username FROM user"), "ada");
     assert_eq!(ask::<u32>(&target, "SELECT count(*) FROM audit_log"), 1);
 }
@@ -736,25 +736,32 @@ fn backup_overwrites_nothing_and_leaves_nothing_half_done() {
     assert!(!target.exists());
 }
 
+/// Checks a backup as the console does, with a private copy in `directory`.
+fn check_backup(file: &Path, directory: &Path) -> Result<(), StoreError> {
+    let staged = Backup::open(file)?.stage(directory)?;
+    assert_eq!(mode(staged.path()), 0o600);
+    Ok(())
+}
+
 #[test]
 fn file_that_is_no_backup_is_refused() {
     let (directory, path) = made();
-    check_backup(&path).unwrap();
+    check_backup(&path, directory.path()).unwrap();
     let bad = directory.path().join("bad");
     fs::write(&bad, "x".repeat(10_000)).unwrap();
-    let error = check_backup(&bad).unwrap_err();
+    let error = check_backup(&bad, directory.path()).unwrap_err();
     assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");
     fs::copy(&path, &bad).unwrap();
     tamper(&bad, "PRAGMA application_id = 1");
-    let error = check_backup(&bad).unwrap_err();
+    let error = check_backup(&bad, directory.path()).unwrap_err();
     assert!(matches!(error, StoreError::Foreign { .. }), "{error:?}");
     fs::copy(&path, &bad).unwrap();
     tamper(&bad, "PRAGMA user_version = 1000");
-    let error = check_backup(&bad).unwrap_err();
+    let error = check_backup(&bad, directory.path()).unwrap_err();
     assert!(matches!(error, StoreError::Newer { .. }), "{error:?}");
     fs::copy(&path, &bad).unwrap();
     spoil(&bad, "sqlite_autoindex_user_1");
-    let error = check_backup(&bad).unwrap_err();
+    let error = check_backup(&bad, directory.path()).unwrap_err();
     assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");
     let store = open(directory.path());
     let error = wait(store.restore(bad, caller())).unwrap_err();

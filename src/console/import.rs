@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::protocol::{ConsoleRequest, ConsoleResponse};
-use super::{absolute, confirm, invoking_user, io_error, unexpected, Console, ConsoleError, Done};
+use super::{absolute, confirm, io_error, unexpected, Console, ConsoleError, Done};
 use super::{PATIENCE, RETRY};
 use crate::cli::console::Sure;
 use crate::domain::audit::{Actor, Origin};
@@ -14,7 +14,7 @@ use crate::domain::authority::Caller;
 use crate::logging;
 use crate::os::clock::Clock;
 use crate::os::state_dir::StateDir;
-use crate::store::{self, Strictness, Summary, Survey, DATABASE};
+use crate::store::{self, Carried, Strictness, Summary, Survey, DATABASE};
 
 /// Arguments of `import`.
 pub struct Arguments<'a> {
@@ -34,43 +34,70 @@ impl Arguments<'_> {
         }
     }
 
-    /// Copies the Python server's state into the directory `into`. `ours`: our state directory, which
-    /// is searched if none was given.
-    fn survey(&self, ours: &Path, into: &Path) -> Done<Survey> {
-        let directory = absolute(self.directory.map_or(ours, PathBuf::as_path));
-        Survey::of(&directory, into).ok_or_else(|| {
-            let directory = directory.display();
-            ConsoleError::Refused(format!(
-                "no state of the Python server found in {directory}"
-            ))
-        })
+    /// Reads the state in the directory that the user named, if any. That needs the user's own
+    /// rights, because the Python server's state may be readable for root alone.
+    fn carry(&self) -> Done<Option<Carried>> {
+        let Some(directory) = self.directory else {
+            return Ok(None);
+        };
+        let directory = absolute(directory);
+        Carried::of(&directory)
+            .map_err(io_error("copy the Python server's state"))?
+            .map(Some)
+            .ok_or_else(|| nothing_in(&directory))
     }
+}
+
+/// Copies the Python server's state into the directory `into`: the one that was `carried`, or that in
+/// our state directory, `ours`.
+fn survey(carried: Option<Carried>, ours: &Path, into: &Path) -> Done<Survey> {
+    match carried {
+        Some(carried) => carried
+            .stage(into)
+            .map_err(io_error("copy the Python server's state")),
+        None => {
+            let directory = absolute(ours);
+            Survey::of(&directory, into).ok_or_else(|| nothing_in(&directory))
+        }
+    }
+}
+
+fn nothing_in(directory: &Path) -> ConsoleError {
+    let directory = directory.display();
+    ConsoleError::Refused(format!(
+        "no state of the Python server found in {directory}"
+    ))
 }
 
 impl Console<'_> {
     pub(super) fn import(&self, arguments: &Arguments) -> Done {
+        if let Some(directory) = arguments.directory {
+            self.enter_for(directory)?;
+        }
+        let carried = arguments.carry();
+        self.enter()?;
         let has_accounts = self.directory().join(DATABASE).exists();
         if arguments.dry_run {
-            return self.dry_run(arguments);
+            return self.dry_run(arguments, carried?);
         }
         if has_accounts && !arguments.again {
             return Err(accounts_exist(self.directory()));
         }
         let summary = if has_accounts {
-            self.replace(arguments)?
+            self.replace(arguments, carried?)?
         } else {
-            self.import_first(arguments)?
+            self.import_first(arguments, carried?)?
         };
         self.print_summary("imported", "skipped", &summary)
     }
 
     /// Prints what would be imported.
-    fn dry_run(&self, arguments: &Arguments) -> Done {
+    fn dry_run(&self, arguments: &Arguments, carried: Option<Carried>) -> Done {
         let stage = tempfile::Builder::new()
             .prefix("opentrons-auth-server-")
             .tempdir()
             .map_err(io_error("create a temporary directory"))?;
-        let survey = arguments.survey(self.directory(), stage.path())?;
+        let survey = survey(carried, self.directory(), stage.path())?;
         let import = store::Import::read(&survey, Clock::resume(None).1);
         let label = match arguments.strictness() {
             Strictness::All => "prevents the import",
@@ -81,7 +108,7 @@ impl Console<'_> {
     }
 
     /// Imports as the first start of the service would, into a directory without a database of ours.
-    fn import_first(&self, arguments: &Arguments) -> Done<Summary> {
+    fn import_first(&self, arguments: &Arguments, carried: Option<Carried>) -> Done<Summary> {
         let directory = self.directory();
         let deadline = Instant::now() + PATIENCE;
         // A service that cannot import the state is restarted again and again, and locks the directory
@@ -97,23 +124,23 @@ impl Console<'_> {
             return Err(accounts_exist(directory));
         }
         let stage = store::clean_stage_directory(state_dir.path())?;
-        let survey = arguments.survey(directory, stage.path())?;
+        let survey = survey(carried, directory, stage.path())?;
         let import = store::Import::read(&survey, Clock::resume(None).1);
         import.check(arguments.strictness())?;
         drop(stage);
         let caller = Caller {
-            actor: Actor::console(&invoking_user()),
+            actor: Actor::console(&self.user),
             ..Caller::anonymous(Origin::Console, None)
         };
         Ok(import.make_database(state_dir.path(), &caller, logging::audit)?)
     }
 
     /// Replaces existing accounts and settings.
-    fn replace(&self, arguments: &Arguments) -> Done<Summary> {
+    fn replace(&self, arguments: &Arguments, carried: Option<Carried>) -> Done<Summary> {
         // The service has another working directory.
         let directory = absolute(self.directory());
         let stage = store::stage_directory(&directory)?;
-        let survey = arguments.survey(&directory, stage.path())?;
+        let survey = survey(carried, &directory, stage.path())?;
         let import = store::Import::read(&survey, Clock::resume(None).1);
         import.check(arguments.strictness())?;
         confirm(

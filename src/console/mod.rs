@@ -33,8 +33,8 @@ use crate::domain::text::escape;
 use crate::domain::users::AccountType;
 use crate::http::views::{ResetPasswordReason, UserView};
 use crate::logging::{self, escape_json};
-use crate::os::files;
 use crate::os::state_dir::{StateDir, StateDirError};
+use crate::os::{files, lock, owner};
 use crate::service::hashing::Hasher;
 use crate::service::Service;
 use crate::store::{self, AuditLog, DeliveryStatus, Store, StoreError};
@@ -57,10 +57,17 @@ pub enum ConsoleError {
     #[error("{0}")]
     Refused(String),
     /// The service does not answer.
-    #[error("the service with the state directory {} does not answer", directory.display())]
+    #[error(
+        "the service with the state directory {} does not answer: {}",
+        directory.display(),
+        holder.as_ref().map_or("another process".into(), |holder| escape(holder))
+            + " holds the lock of the directory"
+    )]
     Service {
         /// State directory of the service.
         directory: PathBuf,
+        /// Number and name of the process that holds its lock, if known.
+        holder: Option<String>,
         /// Error of the connection; `None` if the service accepts none.
         source: Option<io::Error>,
     },
@@ -119,7 +126,16 @@ type Done<T = ()> = Result<T, ConsoleError>;
 pub fn run(command: &ConsoleCommand) -> Done {
     let console = Console {
         common: command.common(),
+        user: invoking_user(),
     };
+    match command {
+        // These first open or create what the user names, which the owner may have no access to.
+        ConsoleCommand::Backup { .. }
+        | ConsoleCommand::Restore { .. }
+        | ConsoleCommand::Import { .. }
+        | ConsoleCommand::Audit(AuditCommand::Verify { .. }) => {}
+        _ => console.enter()?,
+    }
     match command {
         ConsoleCommand::User(command) => console.user(command),
         ConsoleCommand::AccessControl(command) => console.access_control(command),
@@ -151,9 +167,27 @@ pub fn run(command: &ConsoleCommand) -> Done {
 /// Console of the robot, with the options common to all commands.
 struct Console<'a> {
     common: &'a Common,
+    /// Name of the user at the console.
+    user: String,
 }
 
 impl Console<'_> {
+    /// Becomes the owner of the state directory for good, if this process is root and another user
+    /// owns it. Nothing in the directory may be opened or created before.
+    fn enter(&self) -> Done {
+        owner::become_owner(self.directory())
+            .map_err(io_error("become the owner of the state directory"))
+    }
+
+    /// Enters now if the file or directory that the user named is in the state directory. Any other
+    /// one is opened or created with the user's own rights, before [`Self::enter`].
+    fn enter_for(&self, named: &Path) -> Done {
+        if files::is_within(named, self.directory()) {
+            self.enter()?;
+        }
+        Ok(())
+    }
+
     fn directory(&self) -> &Path {
         &self.common.persistence_directory
     }
@@ -258,8 +292,10 @@ impl Console<'_> {
     }
 
     fn backup(&self, file: &Path) -> Done {
+        self.enter_for(file)?;
         store::backup(self.directory(), file)?;
         let path = absolute(file);
+        self.enter()?;
         self.request(ConsoleRequest::Note {
             action: NotedAction::Backup,
             message: format!("Backed up all accounts to {path:?}."),
@@ -269,24 +305,18 @@ impl Console<'_> {
     }
 
     fn restore(&self, file: &Path, sure: &Sure) -> Done {
-        store::check_backup(file)?;
+        self.enter_for(file)?;
+        let backup = store::Backup::open(file)?;
+        self.enter()?;
+        // The service has another working directory.
+        let staged = backup.stage(&absolute(self.directory()))?;
         confirm(
             sure,
             "Replace all accounts and settings with those of the backup? All sessions end.",
         )?;
-        let copy = self
-            .directory()
-            .join(format!("restore-{}", std::process::id()));
-        store::copy(file, &copy)?;
-        let restored = files::own_as_directory(&copy)
-            .map_err(io_error("change the owner of the copy of the backup"))
-            .and_then(|()| self.carry_out(ConsoleRequest::Restore(copy.clone()), true));
-        for suffix in ["", "-wal", "-shm"] {
-            let mut left = copy.clone().into_os_string();
-            left.push(suffix);
-            // Usually only the copy itself exists. One that cannot be removed is private and harmless.
-            let _kept = std::fs::remove_file(left);
-        }
+        let path = staged.path().to_owned();
+        let restored = self.carry_out(ConsoleRequest::Restore(path), true);
+        drop(staged);
         let ConsoleResponse::Restored(users, with_log) = restored? else {
             return Err(unexpected());
         };
@@ -378,7 +408,7 @@ impl Console<'_> {
     fn carry_out(&self, request: ConsoleRequest, replaces: bool) -> Done<ConsoleResponse> {
         let directory = self.directory();
         let envelope = Envelope {
-            user: invoking_user(),
+            user: self.user.clone(),
             request,
         };
         let deadline = Instant::now() + PATIENCE;
@@ -388,6 +418,7 @@ impl Console<'_> {
             }
             let service = |source| ConsoleError::Service {
                 directory: directory.to_owned(),
+                holder: lock::holder(directory),
                 source,
             };
             match socket::request(directory, &envelope) {

@@ -3,7 +3,7 @@
 //! response, each a line of JSON.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,8 @@ const SOCKET: &str = "control.sock";
 const MODE: u32 = 0o600;
 /// Maximum size of a request, in bytes.
 const MAX_REQUEST_BYTES: u64 = 64 * 1024;
+/// Maximum size of a response, in bytes: a list of 100,000 users.
+const MAX_RESPONSE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Listening control socket. Dropping it closes and removes the socket.
 pub struct Control {
@@ -136,7 +138,7 @@ pub fn request(
     text.push(b'\n');
     stream.write_all(&text)?;
     let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line)?;
+    BufReader::new(stream.take(MAX_RESPONSE_BYTES)).read_line(&mut line)?;
     serde_json::from_str(&line)
         .map(Some)
         .map_err(|_| io::Error::other("the service closed the connection without a response"))

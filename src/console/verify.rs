@@ -15,8 +15,12 @@ impl Console<'_> {
     /// Verifies the audit log. `journal`: compare with the journal, or with the lines in a file;
     /// `noted`: compare with these rows.
     pub(super) fn verify(&self, journal: Option<Option<&Path>>, noted: &[NotedRow]) -> Done {
+        if let Some(Some(file)) = journal {
+            self.enter_for(file)?;
+        }
         // A row is written to the table before its line to the journal, so the journal is read first.
         let lines = journal.map(journal::read).transpose()?;
+        self.enter()?;
         let log = AuditLog::open(self.directory())?;
         let (mut value, mut said) = self.verify_chain(&log)?;
         self.compare_with_noted(&log, noted)?;

@@ -1,28 +1,75 @@
-//! File operations: ownership and durability.
+//! File operations: what may be opened, copies and durability.
 
-use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::{chown, MetadataExt};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Changes the owner and group of a file to those of its directory. The console, which root runs,
-/// needs this for files that the service must be able to use. Without the privilege to change the
-/// owner, the file is left as it is.
+use nix::fcntl::OFlag;
+
+/// Opens a regular file for reading. A symbolic link is not followed, and a FIFO or device is not
+/// opened.
 ///
 /// # Errors
-/// The I/O error if the file or its directory cannot be examined (`stat(2)`), or the owner cannot
-/// be changed for a reason other than missing privileges (`chown(2)`).
-pub fn own_as_directory(path: &Path) -> io::Result<()> {
-    let directory = fs::metadata(directory_of(path))?;
-    let file = fs::metadata(path)?;
-    if (file.uid(), file.gid()) == (directory.uid(), directory.gid()) {
-        return Ok(());
+/// The I/O error if the file cannot be opened (`open(2)`), or says that it is something else.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    open_no_link(path, options.read(true))
+}
+
+/// Opens a regular file with these options. A symbolic link is not followed.
+///
+/// # Errors
+/// The I/O error if the file cannot be opened (`open(2)`), or says that it is something else.
+pub fn open_no_link(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let named = |what: &str| io::Error::other(format!("{} {what}", path.display()));
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_symlink() => return Err(named("is a symbolic link")),
+        Ok(found) if !found.is_file() => return Err(named("is not a regular file")),
+        _ => {}
     }
-    match chown(path, Some(directory.uid()), Some(directory.gid())) {
-        // The process is not root, so the directory must be shared in some other way.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        done => done,
+    let file = options.custom_flags(flags.bits()).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(named("is not a regular file"));
     }
+    Ok(file)
+}
+
+/// Copies an open file from its beginning to the new file `target`, which only its owner may read,
+/// and syncs it. If that fails, `target` is removed.
+///
+/// # Errors
+/// The I/O error if the file cannot be read, or `target` exists or cannot be written.
+pub fn copy_to_new(mut file: File, target: &Path) -> io::Result<()> {
+    let mut new = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(target)?;
+    let copied = file
+        .rewind()
+        .and_then(|()| io::copy(&mut file, &mut new))
+        .and_then(|_| new.sync_all())
+        .and_then(|()| sync_directory(target));
+    if copied.is_err() {
+        // The first error is the one to report.
+        let _ignored = fs::remove_file(target);
+    }
+    copied
+}
+
+/// Returns whether a path leads into `directory`, even if only by way of a symbolic link.
+pub fn is_within(path: &Path, directory: &Path) -> bool {
+    let Ok(directory) = directory.canonicalize() else {
+        return false;
+    };
+    let path = std::env::current_dir().unwrap_or_default().join(path);
+    let leads_into = |part: &Path| {
+        part.canonicalize()
+            .is_ok_and(|found| found.starts_with(&directory))
+    };
+    path.ancestors().any(leads_into)
 }
 
 /// Syncs the directory that contains a file, so that the file's name is durable (`fsync(2)`).

@@ -4,6 +4,8 @@
 pub mod allocator;
 pub mod clock;
 pub mod files;
+pub mod lock;
+pub mod owner;
 pub mod random;
 pub mod reserve;
 pub mod state_dir;

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::fcntl::{posix_fallocate, OFlag};
 use nix::sys::statvfs::statvfs;
 
-use super::files::{directory_of, own_as_directory, sync_directory};
+use super::files::{directory_of, sync_directory};
 
 /// Name of the file in the state directory.
 const NAME: &str = "reserve";
@@ -45,7 +45,6 @@ impl Reserve {
             return Err(Errno::ENOSPC.into());
         }
         let file = self.open(true)?;
-        own_as_directory(&self.path)?;
         let size = SIZE.try_into().expect("the size is small");
         let allocated = posix_fallocate(&file, 0, size).map_err(io::Error::from);
         if allocated.is_err() {

@@ -1,26 +1,23 @@
 //! The state directory, persistent or temporary, and its lock, which only one process can hold at a
 //! time.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 use nix::unistd::{access, AccessFlags};
 use tempfile::TempDir;
 use thiserror::Error;
 
-use super::files::own_as_directory;
+use super::lock::{try_lock, LOCK};
 
 /// File mode of a state directory that the server creates.
 const MODE: u32 = 0o700;
 /// Name of the file that requests a factory reset. The Python server used the same name.
 pub const RESET: &str = "_TO_BE_DELETED_ON_REBOOT";
-/// Name of the lock file, whose lock is held by the process that uses the directory.
-const LOCK: &str = "lock";
 /// Maximum time to wait for a server that is stopping, or for a console command.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Time between two attempts to lock the directory.
@@ -106,7 +103,7 @@ impl StateDir {
         };
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(lock) = try_lock(place.path())? {
+            if let Some(lock) = lock_at(place.path())? {
                 return Ok(Self { place, lock });
             }
             if Instant::now() >= deadline {
@@ -125,7 +122,7 @@ impl StateDir {
     /// [`StateDirError::Io`] if the directory does not exist, or its lock file cannot be created or
     /// locked.
     pub fn open_if_free(path: &Path) -> Result<Option<Self>, StateDirError> {
-        Ok(try_lock(path)?.map(|lock| Self {
+        Ok(lock_at(path)?.map(|lock| Self {
             place: Place::Persistent(path.to_owned()),
             lock,
         }))
@@ -140,7 +137,7 @@ impl StateDir {
         let path = self.path().join(LOCK);
         let identity = |found: fs::Metadata| (found.dev(), found.ino());
         let ours = self.lock.metadata().map(identity);
-        match (ours, fs::metadata(&path).map(identity)) {
+        match (ours, fs::symlink_metadata(&path).map(identity)) {
             (Ok(ours), Ok(found)) if ours == found => Ok(()),
             _ => Err(StateDirError::Gone { path }),
         }
@@ -227,24 +224,10 @@ fn usable(path: &Path) -> Result<PathBuf, StateDirError> {
     }
 }
 
-/// Locks the directory. Returns `None` if another process holds the lock.
-fn try_lock(directory: &Path) -> Result<Option<Flock<File>>, StateDirError> {
-    let failed = |source| StateDirError::Io {
-        path: directory.to_owned(),
+/// Locks the directory at `path`. Returns `None` if another process holds the lock.
+fn lock_at(path: &Path) -> Result<Option<Flock<File>>, StateDirError> {
+    try_lock(path).map_err(|source| StateDirError::Io {
+        path: path.to_owned(),
         source,
-    };
-    let path = directory.join(LOCK);
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(failed)?;
-    own_as_directory(&path).map_err(failed)?;
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => Ok(Some(lock)),
-        Err((_, Errno::EWOULDBLOCK)) => Ok(None),
-        Err((_, errno)) => Err(failed(errno.into())),
-    }
+    })
 }

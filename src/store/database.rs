@@ -12,7 +12,8 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use super::check::{self, Provenance};
 use super::error::StoreError;
 use super::values;
-use crate::os::files::{own_as_directory, sync_directory};
+use crate::os::files::{copy_to_new, open_regular, sync_directory};
+use crate::os::owner;
 
 /// Name of the database in the state directory.
 pub const DATABASE: &str = "auth-server.sqlite";
@@ -132,7 +133,6 @@ pub fn create<T>(
             .mode(MODE)
             .open(&new)
             .map_err(io("create"))?;
-        own_as_directory(&new).map_err(io("create"))?;
         let failed = |source| StoreError::of(path, "create", source);
         let mut connection = connect(&new, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection
@@ -163,7 +163,7 @@ pub fn create<T>(
 
 /// Removes the remains of an incomplete database, if there are any.
 fn remove_new(new: &Path) -> io::Result<()> {
-    for leftover in ["", "-wal", "-shm"] {
+    for leftover in ["", "-wal", "-shm", "-journal"] {
         match fs::remove_file(beside(new, leftover)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -303,12 +303,36 @@ pub fn move_aside(directory: &Path) -> io::Result<PathBuf> {
 }
 
 /// Copies a consistent snapshot of the database in `directory` to the new file `target`. The
-/// service may be running.
+/// service may be running. If this process is root and another user owns `directory`, the snapshot is
+/// first made there with that user's rights alone, and then copied to `target` with root's: either
+/// user may have no access to the other's files.
 ///
 /// # Errors
-/// As [`copy`].
+/// As [`copy`]. Also [`StoreError::Io`] if this process cannot act as the owner of `directory`.
 pub fn backup(directory: &Path, target: &Path) -> Result<(), StoreError> {
-    copy(&directory.join(DATABASE), target)
+    let source = directory.join(DATABASE);
+    let io = |path: &Path, doing| {
+        let path = path.to_owned();
+        move |error| StoreError::Io {
+            path,
+            doing,
+            source: error,
+        }
+    };
+    if !owner::is_anothers(directory).map_err(io(directory, "examine"))? {
+        return copy(&source, target);
+    }
+    let snapshot = owner::as_owner(directory, || {
+        let stage = tempfile::Builder::new()
+            .prefix("backup-")
+            .tempdir_in(directory)
+            .map_err(io(directory, "create a directory in"))?;
+        let staged = stage.path().join(DATABASE);
+        copy(&source, &staged)?;
+        open_regular(&staged).map_err(io(&staged, "read"))
+    })
+    .map_err(io(directory, "act as the owner of"))??;
+    copy_to_new(snapshot, target).map_err(io(target, "write"))
 }
 
 /// Copies a consistent snapshot of the database `source` to the new file `target`. If copying

@@ -113,6 +113,20 @@ fn and_more(more: usize) -> String {
 }
 
 impl StoreError {
+    /// Returns the same error of SQLite about the file at `named`, of which a copy was used.
+    pub fn about(self, named: &Path) -> Self {
+        let path = named.to_owned();
+        match self {
+            Self::Damaged { source, .. } => Self::Damaged { path, source },
+            Self::Sqlite { doing, source, .. } => Self::Sqlite {
+                path,
+                doing,
+                source,
+            },
+            other => other,
+        }
+    }
+
     /// Classifies an SQLite error that occurred during `doing` (a verb) on the database at `path`.
     pub fn of(path: &Path, doing: &'static str, source: rusqlite::Error) -> Self {
         let path = path.to_owned();

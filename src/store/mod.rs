@@ -31,10 +31,12 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch, Notify};
 
 pub use audit::{AuditLog, DeliveryStatus, Observer, Verified};
-pub use database::{backup, copy, is_damaged, move_aside, DATABASE};
+pub use database::{backup, is_damaged, move_aside, DATABASE};
 pub use error::StoreError;
-pub use import::{clean_stage_directory, stage_directory, Import, Strictness, Summary, Survey};
-pub use restore::{check_backup, Restored};
+pub use import::{
+    clean_stage_directory, stage_directory, Carried, Import, Strictness, Summary, Survey,
+};
+pub use restore::{Backup, Restored};
 
 use self::place::Place;
 use self::space::Space;

@@ -3,17 +3,21 @@
 //! The current audit log is never replaced. Only if it is empty, as on a new robot, the backup's
 //! audit log is restored too, including its queue of undelivered events. All sessions end.
 
-use std::path::Path;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
 use rusqlite::{params, Connection, OpenFlags, TransactionBehavior};
+use tempfile::TempDir;
 
 use super::check::{self, Provenance};
-use super::database::{check_and_migrate, connect, open_for_reading, VERSION};
+use super::database::{beside, check_and_migrate, connect, APPLICATION_ID, DATABASE};
 use super::error::StoreError;
-use super::{audit, clock, load, values, write_lock, Writer};
+use super::{audit, clock, load, write_lock, Writer};
 use crate::domain::audit::hex;
 use crate::domain::authority::Caller;
 use crate::domain::decision::Priority;
+use crate::os::files::{copy_to_new, open_regular};
 
 /// Summary of a completed restore.
 #[derive(Debug)]
@@ -24,24 +28,132 @@ pub struct Restored {
     pub with_audit_log: bool,
 }
 
-/// Checks that a file is an intact backup of the current or an older schema version, as far as that
-/// can be seen without migrating it. [`Writer::restore`] checks its private copy completely.
+/// Suffixes of the files that are part of a database (<https://sqlite.org/tempfiles.html>).
+const PARTS: [&str; 3] = ["", "-wal", "-journal"];
+
+/// Size of the header of a database file.
+const HEADER_BYTES: u64 = 100;
+/// First bytes of the header.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+/// Offset of the application ID in the header.
+const APPLICATION_ID_AT: usize = 68;
+
+/// Backup file that was opened with the rights of the user who named it.
+pub struct Backup {
+    path: PathBuf,
+    /// The file and those that SQLite keeps beside it, with their suffixes.
+    files: Vec<(&'static str, File)>,
+}
+
+impl Backup {
+    /// Opens the backup at `path`.
+    ///
+    /// # Errors
+    /// - [`StoreError::Damaged`] if it is not a regular file, too large, or not an SQLite database.
+    /// - [`StoreError::Foreign`] if it is not a database of the auth server.
+    /// - [`StoreError::Io`] if it cannot be opened or read.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        check::files(path, path)?;
+        let mut files = Vec::new();
+        for suffix in PARTS {
+            match open_regular(&beside(path, suffix)) {
+                Ok(file) => files.push((suffix, file)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !suffix.is_empty() => {}
+                Err(source) => {
+                    return Err(StoreError::Io {
+                        path: beside(path, suffix),
+                        doing: "read",
+                        source,
+                    })
+                }
+            }
+        }
+        // A large file that is something else must not be copied into the state directory.
+        check_header(&files[0].1, path)?;
+        Ok(Self {
+            path: path.to_owned(),
+            files,
+        })
+    }
+
+    /// Copies the backup into a new private directory in `directory`, checks the copy completely
+    /// and migrates it to the current schema version.
+    ///
+    /// # Errors
+    /// - [`StoreError::Damaged`] if its schema, a value or its structure is not what the server
+    ///   writes.
+    /// - [`StoreError::Foreign`] if it is not a database of the auth server.
+    /// - [`StoreError::Newer`] if its schema version is newer than this program supports.
+    /// - [`StoreError::Sqlite`] or [`StoreError::Io`] if it cannot be copied or read.
+    pub fn stage(self, directory: &Path) -> Result<StagedBackup, StoreError> {
+        let io = |path: &Path, doing| {
+            let path = path.to_owned();
+            move |source| StoreError::Io {
+                path,
+                doing,
+                source,
+            }
+        };
+        let stage = tempfile::Builder::new()
+            .prefix("restore-")
+            .tempdir_in(directory)
+            .map_err(io(directory, "create a directory in"))?;
+        let copy = stage.path().join(DATABASE);
+        for (suffix, file) in self.files {
+            copy_to_new(file, &beside(&copy, suffix)).map_err(io(&self.path, "copy"))?;
+        }
+        let of_backup = |source| StoreError::of(&self.path, "read", source);
+        let mut connection = connect(&copy, OpenFlags::SQLITE_OPEN_READ_WRITE)
+            .map_err(|error| error.about(&self.path))?;
+        check_and_migrate(&mut connection, &self.path, Provenance::Elsewhere)?;
+        connection
+            .close()
+            .map_err(|(_, source)| of_backup(source))?;
+        Ok(StagedBackup {
+            copy,
+            _stage: stage,
+        })
+    }
+}
+
+/// Checks that a file begins like a database of the auth server
+/// (<https://sqlite.org/fileformat2.html>, section 1.3).
 ///
 /// # Errors
-/// - [`StoreError::Damaged`] if the file is not a regular file, not an intact SQLite database, or
-///   its schema differs from the one of its version.
-/// - [`StoreError::Foreign`] if the file is not a database of the auth server.
-/// - [`StoreError::Newer`] if its schema version is newer than this program supports.
-/// - [`StoreError::Sqlite`] or [`StoreError::Io`] if it cannot be opened or read.
-pub fn check_backup(path: &Path) -> Result<(), StoreError> {
-    let mut connection = open_for_reading(path)?;
-    check::within_limits(&mut connection, path, |connection| {
-        check::schema(connection, path)?;
-        if check::version(connection, path)? == VERSION {
-            values::check(connection, path, Provenance::Elsewhere)?;
-        }
-        check::integrity(connection, path, Provenance::Elsewhere)
-    })
+/// - [`StoreError::Damaged`] if it is not an SQLite database.
+/// - [`StoreError::Foreign`] if it is another program's database.
+/// - [`StoreError::Io`] if it cannot be read.
+fn check_header(file: &File, path: &Path) -> Result<(), StoreError> {
+    let mut header = Vec::new();
+    file.take(HEADER_BYTES)
+        .read_to_end(&mut header)
+        .map_err(|source| StoreError::Io {
+            path: path.to_owned(),
+            doing: "read",
+            source,
+        })?;
+    if header.len() as u64 != HEADER_BYTES || !header.starts_with(MAGIC) {
+        return Err(check::damaged(path, "the file is not a database".into()));
+    }
+    if header[APPLICATION_ID_AT..][..4] != APPLICATION_ID.to_be_bytes() {
+        return Err(StoreError::Foreign {
+            path: path.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// Private copy of a backup, which is removed when dropped.
+pub struct StagedBackup {
+    copy: PathBuf,
+    _stage: TempDir,
+}
+
+impl StagedBackup {
+    /// Returns the path of the copy.
+    pub fn path(&self) -> &Path {
+        &self.copy
+    }
 }
 
 impl Writer {

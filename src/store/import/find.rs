@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::domain::audit::ChainHash;
-use crate::os::files::own_as_directory;
 use crate::store::database::beside;
 
 /// File name of the Python server's database.
@@ -267,8 +266,7 @@ impl Source {
                     .write(true)
                     .create_new(true)
                     .mode(0o600)
-                    .open(&path)
-                    .and_then(|out| own_as_directory(&path).map(|()| out));
+                    .open(&path);
                 out = Some(opened.map_err(failed("cannot be copied"))?);
             }
             let mut buffer = vec![0; 64 * 1024];
@@ -408,14 +406,12 @@ const STAGE: &str = "import-";
 /// Creates a private directory for a copy in `directory`. It is removed when dropped.
 ///
 /// # Errors
-/// The I/O error if the directory cannot be created, or its owner cannot be set.
+/// The I/O error if the directory cannot be created.
 pub fn stage_directory(directory: &Path) -> io::Result<tempfile::TempDir> {
-    let made = tempfile::Builder::new()
+    tempfile::Builder::new()
         .prefix(STAGE)
         .permissions(fs::Permissions::from_mode(0o700))
-        .tempdir_in(directory)?;
-    own_as_directory(made.path())?;
-    Ok(made)
+        .tempdir_in(directory)
 }
 
 /// Removes copies left behind in `directory` by a power cut. No other process may be using the

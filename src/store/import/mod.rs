@@ -10,6 +10,9 @@ mod find;
 mod plan;
 mod read;
 
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{
@@ -29,6 +32,7 @@ use crate::domain::settings::Settings;
 use crate::domain::time::Mark;
 use crate::domain::users::{AccountType, User};
 use crate::os::clock::Clock;
+use crate::os::files::{copy_to_new, open_regular};
 
 /// Action of the audit event.
 const ACTION: &str = "import";
@@ -119,6 +123,50 @@ impl Survey {
             Some(staged) => &staged.file,
             None => &self.directory,
         }
+    }
+}
+
+/// State that was read with the rights of one user, to be copied with those of another.
+pub struct Carried {
+    survey: Survey,
+    /// Open copies of the staged files, with their names.
+    files: Vec<(OsString, File)>,
+}
+
+impl Carried {
+    /// Searches `directory` for state of the Python server and holds a copy of it. Returns `None`
+    /// if there is neither state nor a fault.
+    ///
+    /// # Errors
+    /// The I/O error if the temporary copy cannot be created or read.
+    pub fn of(directory: &Path) -> io::Result<Option<Self>> {
+        let stage = tempfile::Builder::new()
+            .prefix("opentrons-auth-server-")
+            .tempdir()?;
+        let Some(survey) = Survey::of(directory, stage.path()) else {
+            return Ok(None);
+        };
+        let mut files = Vec::new();
+        for entry in fs::read_dir(stage.path())? {
+            let entry = entry?;
+            files.push((entry.file_name(), open_regular(&entry.path())?));
+        }
+        Ok(Some(Self { survey, files }))
+    }
+
+    /// Copies the state into the directory `into`.
+    ///
+    /// # Errors
+    /// The I/O error if a file cannot be copied.
+    pub fn stage(self, into: &Path) -> io::Result<Survey> {
+        for (name, file) in self.files {
+            copy_to_new(file, &into.join(name))?;
+        }
+        let mut survey = self.survey;
+        if let Some(staged) = &mut survey.staged {
+            staged.copy = into.join(find::FILE);
+        }
+        Ok(survey)
     }
 }
 
