@@ -131,10 +131,16 @@ build: ## build target/release/opentrons-auth-server for this machine
 	@$(NEED) cc
 	cargo build --locked --release
 
+# The Flex has pages of 4 KiB; for the larger ones of other machines, the linker would pad the file.
+# Panic messages name each crate without the directory of this machine.
+SMALLER = -C link-arg=-Wl,-z,max-page-size=4096 \
+    --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src=
+
 .PHONY: build-aarch64
 build-aarch64: ## build for the robot with Debian's cross compiler
 	@$(NEED) cc aarch64-linux-gnu-gcc rust-target-$(TARGET)
 	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="$(SMALLER)" \
 	    cargo build --locked --release --target $(TARGET)
 
 .PHONY: cross

@@ -1,9 +1,11 @@
-//! Build script: passes the git commit and the target triple of the build to the crate.
+//! Build script: passes the git commit and the target triple of the build to the crate, and the OpenAPI
+//! document without the line breaks that make its differences readable.
 
-use std::env;
+use std::path::Path;
 use std::process::Command;
+use std::{env, fs, io};
 
-fn main() {
+fn main() -> io::Result<()> {
     println!("cargo:rerun-if-env-changed=AUTH_SERVER_GIT_SHA");
     println!("cargo:rerun-if-changed=.git/HEAD");
     println!("cargo:rerun-if-changed=.git/logs/HEAD");
@@ -17,6 +19,11 @@ fn main() {
     let target = env::var("TARGET").unwrap_or_else(|_| "unknown".into());
     println!("cargo:rustc-env=AUTH_SERVER_GIT_SHA={sha}");
     println!("cargo:rustc-env=AUTH_SERVER_TARGET={target}");
+
+    // JSON has no line breaks within strings (RFC 8259 §7).
+    let document = fs::read_to_string("src/http/docs/openapi.json")?.replace('\n', "");
+    let directory = env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
+    fs::write(Path::new(&directory).join("openapi.json"), document)
 }
 
 /// Returns the commit that is checked out, or `None` outside a git checkout.

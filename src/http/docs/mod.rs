@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 /// The OpenAPI document, written by `make generate`: the code that generates it is larger than all
 /// handlers together, and is not part of the program.
-const DOCUMENT: &str = include_str!("openapi.json");
+const DOCUMENT: &str = include_str!(concat!(env!("OUT_DIR"), "/openapi.json"));
 /// Style sheet of the page.
 const STYLE: &str = include_str!("page.css");
 
