@@ -206,6 +206,20 @@ impl Setting {
         SETTINGS.iter().find(|setting| setting.name == name)
     }
 
+    /// Returns the setting with this JSON name.
+    ///
+    /// # Errors
+    /// [`RuleError::OutOfRange`], with the names of all settings, if there is none.
+    pub fn required(name: &str) -> Result<&'static Self, RuleError> {
+        Self::named(name).ok_or_else(|| {
+            let names: Vec<_> = SETTINGS.iter().map(|setting| setting.name).collect();
+            RuleError::OutOfRange {
+                field: Field::Setting("NAME"),
+                rule: format!("{name:?} is none of {}", names.join(", ")),
+            }
+        })
+    }
+
     /// Returns the value of this setting in `settings`.
     pub fn value(&self, settings: &Settings) -> Value {
         (self.get)(settings)
@@ -220,10 +234,35 @@ impl Setting {
             (self.set)(settings, value);
             return Ok(());
         }
-        Err(RuleError::OutOfRange {
+        Err(self.refuse())
+    }
+
+    /// Parses a value from its JSON text, such as `null`, `true`, `5` or `180.0`.
+    ///
+    /// # Errors
+    /// [`RuleError::OutOfRange`] if the text is malformed or the setting does not accept the value.
+    pub fn parse(&self, text: &str) -> Result<Value, RuleError> {
+        let value = match self.kind {
+            _ if text == "null" => Some(Value::Null),
+            Kind::Integer(..) => text.parse().ok().map(Value::Integer),
+            Kind::Boolean => text.parse().ok().map(Value::Boolean),
+            Kind::Seconds(..) => {
+                let seconds = text.parse().ok();
+                let duration = seconds.and_then(|each| Duration::try_from_secs_f64(each).ok());
+                duration.map(Value::Duration)
+            }
+        };
+        value
+            .filter(|value| self.accepts(*value))
+            .ok_or_else(|| self.refuse())
+    }
+
+    /// Returns the error for a value that the setting does not accept.
+    fn refuse(&self) -> RuleError {
+        RuleError::OutOfRange {
             field: Field::Setting(self.name),
-            rule: self.rule(),
-        })
+            rule: format!("must be {}", self.accepted()),
+        }
     }
 
     /// Returns the accepted value nearest to `value`. Returns `value` itself if it is of another
@@ -257,19 +296,17 @@ impl Setting {
         }
     }
 
-    /// Describes the accepted values, for an error message.
-    fn rule(&self) -> String {
-        let rule = match self.kind {
-            Kind::Integer(least, most) => format!("must be between {least} and {most}"),
-            Kind::Seconds(least, most) => {
-                format!("must be between {least:.0} and {most:.0} seconds")
-            }
-            Kind::Boolean => "must be true or false".into(),
+    /// Describes the accepted values, such as `between 1 and 604800 seconds`.
+    pub fn accepted(&self) -> String {
+        let values = match self.kind {
+            Kind::Integer(least, most) => format!("between {least} and {most}"),
+            Kind::Seconds(least, most) => format!("between {least:.0} and {most:.0} seconds"),
+            Kind::Boolean => "true or false".into(),
         };
         if self.nullable {
-            format!("{rule}, or null")
+            format!("{values}, or null")
         } else {
-            rule
+            values
         }
     }
 }
@@ -288,6 +325,26 @@ impl SettingsPatch {
     /// Adds a setting to change.
     pub fn add(&mut self, setting: &'static Setting, value: Value) {
         self.0.push((setting, value));
+    }
+
+    /// Parses settings to change, each a JSON name and the JSON text of the new value.
+    ///
+    /// # Errors
+    /// [`RuleError::OutOfRange`] for the first name that is unknown or given twice, or whose setting
+    /// does not accept the value.
+    pub fn parse(texts: &[(String, String)]) -> Result<Self, RuleError> {
+        let mut patch = Self::default();
+        for (name, text) in texts {
+            let setting = Setting::required(name)?;
+            if patch.0.iter().any(|(each, _)| each.name == setting.name) {
+                return Err(RuleError::OutOfRange {
+                    field: Field::Setting(setting.name),
+                    rule: "must not be given more than once".into(),
+                });
+            }
+            patch.add(setting, setting.parse(text)?);
+        }
+        Ok(patch)
     }
 
     /// Returns a copy of `settings` with the changes applied.
