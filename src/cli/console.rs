@@ -6,9 +6,10 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
 use crate::domain::audit::{from_hex, ChainHash};
+use crate::domain::settings::Setting;
 use crate::domain::users::AccountType;
 
 /// Default state directory: the `StateDirectory=` of the service's unit.
@@ -45,6 +46,14 @@ pub enum ConsoleCommand {
     /// Manage user accounts.
     #[command(subcommand)]
     User(UserCommand),
+
+    /// List the sessions of users, or end them.
+    #[command(subcommand)]
+    Session(SessionCommand),
+
+    /// Show, change or reset the settings.
+    #[command(subcommand)]
+    Settings(SettingsCommand),
 
     /// Show, enable or disable access control.
     #[command(subcommand)]
@@ -107,6 +116,10 @@ pub enum ConsoleCommand {
 pub enum UserCommand {
     /// List all users.
     List {
+        /// Also show the number of sessions, the creation and the last login, as far as the audit log
+        /// tells.
+        #[arg(long)]
+        long: bool,
         #[command(flatten)]
         common: Common,
     },
@@ -125,6 +138,37 @@ pub enum UserCommand {
         #[command(flatten)]
         common: Common,
     },
+    /// Show everything that is known about a user.
+    Show {
+        /// Username of the account.
+        username: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Change a user.
+    ///
+    /// A new username, type or password ends the user's sessions.
+    #[command(group(ArgGroup::new("change").required(true).multiple(true).arg("password")))]
+    Set {
+        /// Username of the account.
+        username: String,
+        /// New username.
+        #[arg(long = "username", value_name = "USERNAME", group = "change")]
+        new_username: Option<String>,
+        /// New full name of the person.
+        #[arg(long, value_name = "NAME", group = "change")]
+        full_name: Option<String>,
+        /// New type of the account.
+        #[arg(long, value_name = "TYPE", group = "change")]
+        account_type: Option<AccountType>,
+        /// Require a new password from the user, and end the user's sessions.
+        #[arg(long, group = "change", conflicts_with = "password")]
+        require_new_password: bool,
+        #[command(flatten)]
+        password: GivePassword,
+        #[command(flatten)]
+        common: Common,
+    },
     /// Set a new password and unlock the account.
     ///
     /// Without --password, generates a temporary password, which must be changed at the next login.
@@ -133,6 +177,13 @@ pub enum UserCommand {
         username: String,
         #[command(flatten)]
         password: GivePassword,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Lock an account, and end the user's sessions.
+    Lock {
+        /// Username of the account.
+        username: String,
         #[command(flatten)]
         common: Common,
     },
@@ -160,6 +211,84 @@ pub struct GivePassword {
     /// Prompt for the password, or read it from standard input if that is not a terminal.
     #[arg(long)]
     pub password: bool,
+}
+
+/// Subcommands of `session`.
+#[derive(Debug, Subcommand)]
+pub enum SessionCommand {
+    /// List the sessions that have not ended, with the time of the login or last refresh of each.
+    List {
+        /// Username of the account [default: all accounts].
+        username: Option<String>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// End sessions: their tokens are refused from then on.
+    #[command(group(ArgGroup::new("which").required(true)))]
+    End {
+        /// Number of the session, as listed.
+        #[arg(group = "which")]
+        id: Option<i64>,
+        /// End all sessions of this user.
+        #[arg(long, value_name = "USERNAME", group = "which")]
+        user: Option<String>,
+        /// End all sessions of all users.
+        #[arg(long, group = "which")]
+        all: bool,
+        #[command(flatten)]
+        sure: Sure,
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+/// Subcommands of `settings`.
+#[derive(Debug, Subcommand)]
+pub enum SettingsCommand {
+    /// Show the values of all settings, and which values each accepts.
+    Show {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Change settings.
+    ///
+    /// Changing passwordComplexityMinimumLength or passwordComplexitySpecialCharacters requires a new
+    /// password from every user and ends all sessions.
+    Set {
+        /// Names of settings with their new values, such as idleLogout=600; durations are in seconds.
+        #[arg(value_name = "NAME=VALUE", required = true)]
+        settings: Vec<NewValue>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Reset all settings to their defaults. Access control stays on or off.
+    Reset {
+        #[command(flatten)]
+        sure: Sure,
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+/// New value of a setting.
+#[derive(Clone, Debug)]
+pub struct NewValue {
+    /// Setting to change.
+    pub setting: &'static Setting,
+    /// JSON text of the value, which the setting accepts.
+    pub text: String,
+}
+
+impl FromStr for NewValue {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, text) = text.split_once('=').ok_or("must be NAME=VALUE")?;
+        let setting = Setting::required(name).map_err(|error| error.to_string())?;
+        setting.parse(text).map_err(|error| error.to_string())?;
+        let text = text.into();
+        Ok(Self { setting, text })
+    }
 }
 
 /// Subcommands of `access-control`.
@@ -275,11 +404,22 @@ impl ConsoleCommand {
             | Self::Restore { common, .. }
             | Self::Import { common, .. }
             | Self::User(
-                UserCommand::List { common }
+                UserCommand::List { common, .. }
+                | UserCommand::Show { common, .. }
+                | UserCommand::Set { common, .. }
+                | UserCommand::Lock { common, .. }
                 | UserCommand::Add { common, .. }
                 | UserCommand::ResetPassword { common, .. }
                 | UserCommand::Unlock { common, .. }
                 | UserCommand::Delete { common, .. },
+            )
+            | Self::Session(
+                SessionCommand::List { common, .. } | SessionCommand::End { common, .. },
+            )
+            | Self::Settings(
+                SettingsCommand::Show { common }
+                | SettingsCommand::Set { common, .. }
+                | SettingsCommand::Reset { common, .. },
             )
             | Self::AccessControl(
                 AccessControlCommand::Status { common }

@@ -44,6 +44,37 @@ const ADMINISTRATION: &[(&str, &str, &[&str])] = &[
         ],
     ),
     (
+        "Change, lock and inspect accounts",
+        "Locking ends the user's sessions. The creation and the last login come from the audit log. \
+         With --json, show prints an object with username, fullName, accountType, locked, \
+         resetPassword, resetPasswordReason, sessions, created and lastLogin.",
+        &[
+            "opentrons-auth-server user add bob --full-name 'Bob Babbage'",
+            "opentrons-auth-server user set bob --account-type auditor",
+            "opentrons-auth-server user lock bob",
+            "opentrons-auth-server user show bob",
+            "opentrons-auth-server user list --long",
+        ],
+    ),
+    (
+        "End sessions",
+        "The number of a session is no secret. With --json, list prints objects with id, username, \
+         renewed (by the login or a refresh) and expires.",
+        &[
+            "opentrons-auth-server session list",
+            "opentrons-auth-server session end --user bob",
+        ],
+    ),
+    (
+        "Show and change settings",
+        "The settings have the names and units of the HTTP API.",
+        &[
+            "opentrons-auth-server settings show",
+            "opentrons-auth-server settings set idleLogout=600 maxNumberOfLoginAttempts=null",
+            "opentrons-auth-server settings reset --yes",
+        ],
+    ),
+    (
         "Prepare for an inspection",
         "The first command verifies that no row of the audit log was removed or changed, and \
          prints the hash of the last row. The second command also compares the rows with their \

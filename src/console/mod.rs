@@ -4,11 +4,14 @@
 //! directory: the running service, which is sent a request, or, if none is running, this process.
 //! A command that only reads the audit log opens the database beside the service.
 
+mod accounts;
 mod export;
 mod import;
 pub mod journal;
 pub mod protocol;
 pub mod remote_access;
+mod sessions;
+mod settings;
 pub mod socket;
 mod verify;
 
@@ -24,7 +27,9 @@ use serde_json::{json, Value};
 use thiserror::Error;
 
 use self::journal::JournalError;
-use self::protocol::{carry_out, ConsoleRequest, ConsoleResponse, Envelope, NotedAction};
+use self::protocol::{
+    carry_out, ConsoleRequest, ConsoleResponse, Envelope, NotedAction, UserChange,
+};
 use crate::cli::console::{
     AccessControlCommand, AuditCommand, Common, ConsoleCommand, ExportFormat, GivePassword, Sure,
     UserCommand,
@@ -138,6 +143,8 @@ pub fn run(command: &ConsoleCommand) -> Done {
     }
     match command {
         ConsoleCommand::User(command) => console.user(command),
+        ConsoleCommand::Session(command) => console.session(command),
+        ConsoleCommand::Settings(command) => console.settings(command),
         ConsoleCommand::AccessControl(command) => console.access_control(command),
         ConsoleCommand::Backup { file, .. } => console.backup(file),
         ConsoleCommand::Restore { file, sure, .. } => console.restore(file, sure),
@@ -194,6 +201,7 @@ impl Console<'_> {
 
     fn user(&self, command: &UserCommand) -> Done {
         match command {
+            UserCommand::List { long: true, .. } => self.list_long(),
             UserCommand::List { .. } => match self.request(ConsoleRequest::ListUsers)? {
                 ConsoleResponse::Users(users) if self.common.json => self.print_json(&json!(users)),
                 ConsoleResponse::Users(users) => self.print(&table(&users)),
@@ -214,6 +222,26 @@ impl Console<'_> {
                 };
                 self.print_user("created", request)
             }
+            UserCommand::Show { username, .. } => self.show_user(username.clone()),
+            UserCommand::Set {
+                username,
+                new_username,
+                full_name,
+                account_type,
+                require_new_password,
+                password,
+                ..
+            } => {
+                let change = UserChange {
+                    username: new_username.clone(),
+                    full_name: full_name.clone(),
+                    account_type: account_type.map(Into::into),
+                    password: read_password(password)?,
+                    locked: None,
+                    reset_password: *require_new_password,
+                };
+                self.update("changed", username, change)
+            }
             UserCommand::ResetPassword {
                 username, password, ..
             } => {
@@ -224,8 +252,10 @@ impl Console<'_> {
                 self.print_user("set a new password for", request)
             }
             UserCommand::Unlock { username, .. } => {
-                let username = username.clone();
-                self.print_user("unlocked", ConsoleRequest::Unlock { username })
+                self.update("unlocked", username, UserChange::lock(false))
+            }
+            UserCommand::Lock { username, .. } => {
+                self.update("locked", username, UserChange::lock(true))
             }
             UserCommand::Delete { username, sure, .. } => {
                 confirm(sure, &format!("Delete the user {username:?}?"))?;
@@ -235,6 +265,12 @@ impl Console<'_> {
                 self.print_either(&json!({}), &said)
             }
         }
+    }
+
+    /// Changes a user, and prints what was `done` and the user.
+    fn update(&self, done: &str, username: &str, change: UserChange) -> Done {
+        let username = username.to_owned();
+        self.print_user(done, ConsoleRequest::UpdateUser { username, change })
     }
 
     /// Sends a request about a user, and prints what was `done` and the user.

@@ -4,13 +4,18 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{json, Value};
 
 use crate::domain::authority::Request;
 use crate::domain::passwords::Password;
+use crate::domain::sessions::end::Which;
+use crate::domain::settings::{Settings, SettingsPatch};
+use crate::domain::tokens::SessionId;
 use crate::domain::users::rules::UserPatch;
+use crate::http::settings::SettingsView;
 use crate::http::views::{AccountType, UserView};
 use crate::logging;
-use crate::service::{Service, ServiceError};
+use crate::service::{ActiveSession, Service, ServiceError};
 use crate::store::{Strictness, Summary, Survey};
 
 /// Request and the user who makes it. It may contain a password and is never logged.
@@ -29,6 +34,11 @@ pub enum ConsoleRequest {
     ListUsers,
     /// List all users, each with the number of sessions.
     ListAccounts,
+    /// List one user, with the number of sessions.
+    ShowUser {
+        /// Username of the account.
+        username: String,
+    },
     /// Create a user.
     AddUser {
         /// Username of the account.
@@ -47,10 +57,12 @@ pub enum ConsoleRequest {
         /// Password; `None` to generate a temporary one.
         password: Option<String>,
     },
-    /// Unlock an account and clear its failed logins.
-    Unlock {
+    /// Change a user.
+    UpdateUser {
         /// Username of the account.
         username: String,
+        /// What changes.
+        change: UserChange,
     },
     /// Delete a user.
     DeleteUser {
@@ -61,6 +73,19 @@ pub enum ConsoleRequest {
     AccessControl,
     /// Turn access control on (`true`) or off (`false`).
     SetAccessControl(bool),
+    /// Return the settings.
+    Settings,
+    /// Change these settings, given by their names, to values given as JSON texts.
+    PatchSettings(Vec<(String, String)>),
+    /// Reset all settings to their defaults.
+    ResetSettings,
+    /// List the sessions of all users or of one.
+    ListSessions {
+        /// Username of the account; `None` for all.
+        username: Option<String>,
+    },
+    /// End sessions.
+    EndSessions(Sessions),
     /// Restore a backup from this copy of it in the state directory.
     Restore(PathBuf),
     /// Import the Python server's state from a copy of it in our state directory.
@@ -79,6 +104,45 @@ pub enum ConsoleRequest {
         /// Description of the action, one sentence.
         message: String,
     },
+}
+
+/// Change to a user; an omitted field stays unchanged.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UserChange {
+    /// New username.
+    pub username: Option<String>,
+    /// New full name of the person.
+    pub full_name: Option<String>,
+    /// New type of the account.
+    pub account_type: Option<AccountType>,
+    /// New password.
+    pub password: Option<String>,
+    /// Whether to lock the account, or to unlock it and clear its failed logins.
+    pub locked: Option<bool>,
+    /// Whether to require a new password from the user.
+    pub reset_password: bool,
+}
+
+impl UserChange {
+    /// Returns the change that locks or unlocks an account.
+    pub fn lock(locked: bool) -> Self {
+        Self {
+            locked: Some(locked),
+            ..Self::default()
+        }
+    }
+}
+
+/// Sessions to end.
+#[derive(Serialize, Deserialize)]
+pub enum Sessions {
+    /// Session with this id.
+    One(i64),
+    /// All sessions of the user with this username.
+    Of(String),
+    /// All sessions.
+    All,
 }
 
 /// Action that the console carries out itself.
@@ -101,6 +165,12 @@ pub enum ConsoleResponse {
     User(UserView, Option<String>),
     /// Whether access control is on.
     AccessControl(bool),
+    /// Settings as clients see them, after the change if there was one.
+    Settings(Value),
+    /// Sessions, in the order of logins.
+    Sessions(Vec<ActiveSession>),
+    /// Number of sessions that ended.
+    Ended(usize),
     /// Number of users after the restore, and whether the audit log was restored too.
     Restored(usize, bool),
     /// Summary of what was imported.
@@ -135,14 +205,8 @@ async fn carry_out_by(
                 users.into_iter().map(UserView::from).collect(),
             ))
         }
-        ConsoleRequest::ListAccounts => {
-            let accounts = service.accounts(&by)?.into_iter();
-            Ok(ConsoleResponse::Accounts(
-                accounts
-                    .map(|(user, sessions)| (user.into(), sessions))
-                    .collect(),
-            ))
-        }
+        ConsoleRequest::ListAccounts => accounts(service, &by, None),
+        ConsoleRequest::ShowUser { username } => accounts(service, &by, Some(&username)),
         ConsoleRequest::AddUser {
             username,
             full_name,
@@ -163,15 +227,14 @@ async fn carry_out_by(
             Ok(answer(user.into(), Some(temporary)))
         }
         ConsoleRequest::ResetPassword { username, password } => {
-            let password = password.map(Password::new);
-            let user = service
-                .update_user(by, username, unlocking(), password)
-                .await?;
-            Ok(answer(user.into(), None))
+            let change = UserChange {
+                password,
+                ..UserChange::lock(false)
+            };
+            update(service, by, username, change).await
         }
-        ConsoleRequest::Unlock { username } => {
-            let user = service.update_user(by, username, unlocking(), None).await?;
-            Ok(answer(user.into(), None))
+        ConsoleRequest::UpdateUser { username, change } => {
+            update(service, by, username, change).await
         }
         ConsoleRequest::DeleteUser { username } => {
             service.delete_user(by, username).await?;
@@ -187,6 +250,25 @@ async fn carry_out_by(
                 service.disable_access_control(by).await?;
             }
             Ok(ConsoleResponse::AccessControl(on))
+        }
+        ConsoleRequest::Settings => Ok(settings(service.settings())),
+        ConsoleRequest::PatchSettings(texts) => {
+            let patch = SettingsPatch::parse(&texts)?;
+            Ok(settings(service.patch_settings(by, patch).await?))
+        }
+        ConsoleRequest::ResetSettings => Ok(settings(service.reset_settings(by).await?)),
+        ConsoleRequest::ListSessions { username } => {
+            let sessions = service.sessions(&by, username.as_deref())?;
+            Ok(ConsoleResponse::Sessions(sessions))
+        }
+        ConsoleRequest::EndSessions(sessions) => {
+            let which = match sessions {
+                Sessions::One(id) => Which::One(SessionId(id)),
+                Sessions::Of(username) => Which::Of(username),
+                Sessions::All => Which::All,
+            };
+            let ended = service.end_sessions(by, which).await?;
+            Ok(ConsoleResponse::Ended(ended))
         }
         ConsoleRequest::Restore(path) => {
             let restored = service
@@ -223,12 +305,42 @@ async fn carry_out_by(
     }
 }
 
-/// Returns the change that unlocks an account.
-fn unlocking() -> UserPatch {
-    UserPatch {
-        locked: Some(false),
-        ..UserPatch::default()
-    }
+/// Returns all users, or the one with this username, each with the number of sessions.
+fn accounts(
+    service: &Service,
+    by: &Request,
+    username: Option<&str>,
+) -> Result<ConsoleResponse, ServiceError> {
+    let accounts = service.accounts(by, username)?.into_iter();
+    Ok(ConsoleResponse::Accounts(
+        accounts
+            .map(|(user, sessions)| (user.into(), sessions))
+            .collect(),
+    ))
+}
+
+/// Changes a user.
+async fn update(
+    service: &Service,
+    by: Request,
+    username: String,
+    change: UserChange,
+) -> Result<ConsoleResponse, ServiceError> {
+    let patch = UserPatch {
+        username: change.username,
+        full_name: change.full_name,
+        account_type: change.account_type.map(Into::into),
+        locked: change.locked,
+        reset_password: change.reset_password,
+    };
+    let password = change.password.map(Password::new);
+    let user = service.update_user(by, username, patch, password).await?;
+    Ok(answer(user.into(), None))
+}
+
+/// Converts settings to what clients see.
+fn settings(settings: Settings) -> ConsoleResponse {
+    ConsoleResponse::Settings(json!(SettingsView(settings)))
 }
 
 fn answer(user: UserView, temporary: Option<Password>) -> ConsoleResponse {

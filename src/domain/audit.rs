@@ -8,6 +8,10 @@ use super::users::User;
 /// additional request for this event.
 pub const ENABLE_ACCESS_CONTROL: &str = "update CRS enabled";
 
+/// Action of the events that record logins.
+pub const LOGIN_SUCCEEDED: &str = "login succeeded";
+/// Action of the events that record that the Python server's accounts were imported.
+pub const IMPORT: &str = "import";
 /// Action of the events that record refused logins.
 pub const LOGIN_FAILED: &str = "login failed";
 /// Action of the events that record sessions ended because of a reused refresh token.

@@ -60,6 +60,12 @@ pub enum RuleError {
         /// Requested username, truncated to the maximum length of a username.
         username: String,
     },
+    /// Id that no session has.
+    #[error("Session {id} does not exist or has ended.")]
+    SessionNotFound {
+        /// Requested id.
+        id: i64,
+    },
     /// Username that a former user with a different full name held.
     #[error("Username {username:?} belongs to a former user with a different full name.")]
     UsernameBelongsToAnother {

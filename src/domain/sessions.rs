@@ -1,6 +1,8 @@
 //! Sessions: logging in, refreshing tokens and logging out (RFC 6749 §4.3 and §6, RFC 7009).
 
-use super::audit::{Actor, RefusalKind, LOGIN_FAILED, SESSION_ENDED};
+pub mod end;
+
+use super::audit::{Actor, RefusalKind, LOGIN_FAILED, LOGIN_SUCCEEDED, SESSION_ENDED};
 use super::authority::Caller;
 use super::change::Change;
 use super::decision::{Context, Decision};
@@ -11,8 +13,6 @@ use super::state::State;
 use super::time::Moment;
 use super::tokens::{Handle, Presented, RefreshToken, Session};
 use super::users::{Failed, User, UserId};
-
-const SUCCEEDED: &str = "login succeeded";
 
 /// Login attempt with a password, together with the result of the password check.
 #[derive(Clone, Debug)]
@@ -159,7 +159,7 @@ pub fn log_in(
     }
     Decision {
         changes,
-        events: vec![caller.event(SUCCEEDED, format!("{user} logged in."))],
+        events: vec![caller.event(LOGIN_SUCCEEDED, format!("{user} logged in."))],
         reply: LoginOutcome::Granted(issued),
     }
 }

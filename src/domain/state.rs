@@ -128,10 +128,14 @@ impl State {
 
     /// Returns the number of sessions of a user that have not expired.
     pub fn session_count(&self, user: UserId, now: Moment) -> usize {
-        self.sessions
-            .values()
-            .filter(|session| session.user == user && session.expires > now)
-            .count()
+        let sessions = self.sessions(now);
+        sessions.filter(|session| session.user == user).count()
+    }
+
+    /// Returns the sessions that have not expired, in no particular order.
+    pub fn sessions(&self, now: Moment) -> impl Iterator<Item = &Session> {
+        let sessions = self.sessions.values();
+        sessions.filter(move |session| session.expires > now)
     }
 
     /// Returns the number of stored tokens of both kinds.

@@ -142,6 +142,7 @@ fn status_and_id(error: &RuleError) -> (StatusCode, &'static str) {
         RuleError::PasswordPreviouslyUsed => "passwordPreviouslyUsed",
         RuleError::ServiceAccountImmutable => "serviceAccountImmutable",
         RuleError::UserNotFound { .. } => return (StatusCode::NOT_FOUND, "userNotFound"),
+        RuleError::SessionNotFound { .. } => return (StatusCode::NOT_FOUND, "sessionNotFound"),
         RuleError::LastAdmin => return (StatusCode::CONFLICT, "lastAdmin"),
         RuleError::TooManyAttempts { .. } => {
             return (StatusCode::TOO_MANY_REQUESTS, "tooManyAttempts")

@@ -24,7 +24,7 @@ use crate::domain::settings::{Kind, Setting, Settings, SettingsPatch, Value, SET
 
 /// Values of all settings, in the order of [`SETTINGS`].
 #[derive(Debug)]
-pub struct SettingsView(Settings);
+pub struct SettingsView(pub Settings);
 
 impl Serialize for SettingsView {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

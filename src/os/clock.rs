@@ -61,9 +61,11 @@ const RFC_3339: EncodedConfig = Config::DEFAULT
 
 /// Returns the wall clock's time in UTC, in the format of RFC 3339.
 pub fn rfc_3339() -> String {
-    OffsetDateTime::now_utc()
-        .format(&Iso8601::<RFC_3339>)
-        .unwrap_or_default()
+    formatted(OffsetDateTime::now_utc())
+}
+
+fn formatted(time: OffsetDateTime) -> String {
+    time.format(&Iso8601::<RFC_3339>).unwrap_or_default()
 }
 
 /// Clock by which lifetimes are measured. Setting the wall clock does not affect it.
@@ -108,6 +110,12 @@ impl Clock {
     /// `exp` and `iat` (RFC 7662 §2.2).
     pub fn unix_seconds(&self, moment: Moment) -> i64 {
         (moment.0 + self.wall_offset.load(Ordering::Relaxed)).div_euclid(1000)
+    }
+
+    /// Converts a moment to the wall clock's time in UTC, in the format of RFC 3339.
+    pub fn rfc_3339(&self, moment: Moment) -> String {
+        let time = OffsetDateTime::from_unix_timestamp(self.unix_seconds(moment));
+        time.map(formatted).unwrap_or_default()
     }
 
     /// Checks whether the wall clock was set since the last check. Returns the mark to store if it

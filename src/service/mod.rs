@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use thiserror::Error;
 
 use self::hashing::{HashError, Hasher};
-pub use self::sessions::ActiveToken;
+pub use self::sessions::{ActiveSession, ActiveToken};
 pub use self::users::LoginStatus;
 use crate::domain::attempts::Attempts;
 use crate::domain::authority::{Caller, Request};

@@ -2,15 +2,19 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use super::hashing::{Account, HashError, Hasher, Share};
 use super::{Done, Service};
 use crate::domain::authority::{Request, Source};
+use crate::domain::error::RuleError;
 use crate::domain::failures::Failures;
 use crate::domain::passwords::Password;
 use crate::domain::scopes::Scopes;
+use crate::domain::sessions::end::{self, Which};
 use crate::domain::sessions::{self, Attempt, LoginOutcome, RefreshOutcome};
 use crate::domain::tokens::{Presented, TokenDigest};
-use crate::domain::users::{AccountType, Failed};
+use crate::domain::users::{rules, AccountType, Failed};
 
 /// Properties of an active access token (RFC 7662 §2.2).
 #[derive(Debug)]
@@ -29,7 +33,68 @@ pub struct ActiveToken {
     pub expires: i64,
 }
 
+/// Session that has not ended.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ActiveSession {
+    /// Identifier of the session, which reveals nothing about its tokens.
+    pub id: i64,
+    /// Username of the account.
+    pub username: String,
+    /// Time at which the user logged in or the tokens were last refreshed (RFC 3339, in UTC).
+    pub renewed: Option<String>,
+    /// Time at which the last token expires (RFC 3339, in UTC).
+    pub expires: String,
+}
+
 impl Service {
+    /// Returns all sessions that have not ended, or only those of one user, in the order of logins.
+    ///
+    /// # Errors
+    /// - [`RuleError::Unauthorized`] if the token is missing, invalid or lacks a required scope.
+    /// - [`RuleError::UserNotFound`] if there is no user with the username.
+    pub fn sessions(
+        &self,
+        request: &Request,
+        username: Option<&str>,
+    ) -> Result<Vec<ActiveSession>, RuleError> {
+        let clock = self.store.clock();
+        self.read(request, |state, now, _| {
+            let only = username
+                .map(|username| rules::named(state, username))
+                .transpose()?;
+            let mut found: Vec<_> = state
+                .sessions(now)
+                .filter_map(|session| Some((session, state.user(session.user)?)))
+                .filter(|(_, user)| only.map_or(true, |only| only.id == user.id))
+                .collect();
+            found.sort_by_key(|(session, _)| session.id);
+            let views = found.into_iter().map(|(session, user)| {
+                let newest = state.access_tokens_of(session.id).last();
+                ActiveSession {
+                    id: session.id.0,
+                    username: user.username.clone(),
+                    renewed: newest.map(|(_, token)| clock.rfc_3339(token.issued)),
+                    expires: clock.rfc_3339(session.expires),
+                }
+            });
+            Ok(views.collect())
+        })
+    }
+
+    /// Ends sessions on behalf of an administrator, and returns their number.
+    ///
+    /// # Errors
+    /// - [`RuleError::Unauthorized`] if the token is missing, invalid or lacks a required scope.
+    /// - [`RuleError::SessionNotFound`] or [`RuleError::UserNotFound`] if there is no such session or
+    ///   user.
+    /// - [`StoreError`](crate::store::StoreError) if the change cannot be committed.
+    pub async fn end_sessions(&self, request: Request, which: Which) -> Done<usize> {
+        self.write(request, move |state, context, caller| {
+            end::end(state, context.now, caller, &which)
+        })
+        .await
+    }
+
     /// Returns the properties of an access token; `None` if it is unknown, expired or revoked.
     pub fn introspect(&self, digest: &TokenDigest) -> Option<ActiveToken> {
         let clock = self.store.clock();

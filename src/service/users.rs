@@ -41,14 +41,24 @@ impl Service {
         })
     }
 
-    /// Returns all users, sorted by username, each with the number of sessions that have not ended.
+    /// Returns all users, sorted by username, or only the one with this username, each with the
+    /// number of sessions that have not ended.
     ///
     /// # Errors
-    /// [`RuleError::Unauthorized`] if the token is missing, invalid or lacks a required scope.
-    pub fn accounts(&self, request: &Request) -> Result<Vec<(Profile, usize)>, RuleError> {
+    /// - [`RuleError::Unauthorized`] if the token is missing, invalid or lacks a required scope.
+    /// - [`RuleError::UserNotFound`] if there is no user with the username.
+    pub fn accounts(
+        &self,
+        request: &Request,
+        username: Option<&str>,
+    ) -> Result<Vec<(Profile, usize)>, RuleError> {
         self.read(request, |state, now, _| {
+            let users = match username {
+                Some(username) => vec![rules::named(state, username)?],
+                None => state.users().collect(),
+            };
             let policy = state.lock_policy();
-            let accounts = state.users().map(|user| {
+            let accounts = users.into_iter().map(|user| {
                 let profile = Profile::of(user, state, &policy, now);
                 (profile, state.session_count(user.id, now))
             });

@@ -1,6 +1,5 @@
 """The console commands, while the service is running and while it is not."""
 
-import json
 import os
 import pty
 import re
@@ -9,43 +8,10 @@ import subprocess
 import pytest
 
 from api import PASSWORD, Api
+from robot_console import Robot
 from support import BINARY, ENVIRONMENT, PATIENCE, commands_of_section, edit_database, run, wait_for
 
 NAME = "opentrons-auth-server"
-
-
-class Robot:
-    """A state directory, its console, and its API, which exists only while the service is
-    running."""
-
-    def __init__(self, state, api, server):
-        self.state = state
-        self.api = api
-        self.server = server
-
-    def console(self, *arguments, **options):
-        return run(*arguments, env={"OT_AUTH_SERVER_persistence_directory": self.state}, **options)
-
-    def json(self, *arguments, **options):
-        done = self.console(*arguments, "--json", **options)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    def rows(self):
-        done = self.console("audit", "export")
-        return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-@pytest.fixture(params=["running", "stopped"])
-def robot(request, serve, tmp_path):
-    path, state = tmp_path / "auth.sock", tmp_path / "state"
-    server = serve("--uds", path, "--persistence-directory", state).wait_ready()
-    api = Api(path)
-    api.create("ada", "admin")
-    api.create("bob")
-    if request.param == "stopped":
-        server.stop()
-    return Robot(state, api, server)
 
 
 def test_user_list(robot):

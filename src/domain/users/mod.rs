@@ -1,5 +1,6 @@
 //! User accounts: account types, usernames and full names, and locking after failed logins.
 
+pub mod history;
 pub mod profile;
 pub mod rules;
 

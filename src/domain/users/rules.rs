@@ -1,5 +1,6 @@
 //! Creating, changing and deleting users.
 
+use super::history::{CREATED, UPDATED, UPDATED_SELF};
 use super::{
     check_username, readable_full_name, AccountType, FormerUsername, ResetPasswordReason, User,
     UserId, MAX_USERNAME_LENGTH, SERVICE_FULL_NAME,
@@ -100,7 +101,7 @@ pub fn create<'a>(
         );
         Decision {
             changes: vec![Change::PutUser(user.clone())],
-            events: vec![caller.event("create user", message)],
+            events: vec![caller.event(CREATED, message)],
             reply: user,
         }
     }))
@@ -131,7 +132,7 @@ pub fn update(
         edit.end_sessions = Some(None);
     }
     edit.check()?;
-    Ok(edit.decide(caller, "update user"))
+    Ok(edit.decide(caller, UPDATED))
 }
 
 /// Changes a user on behalf of an administrator, including the password. All of the user's sessions
@@ -151,7 +152,7 @@ pub fn update_with_password<'a>(
     let mut edit = Edit::by_admin(state, username, patch)?;
     edit.set_password(password, now)?;
     edit.end_sessions = Some(None);
-    edit.awaiting_hash(caller, "update user")
+    edit.awaiting_hash(caller, UPDATED)
 }
 
 /// Changes the authenticated user's username and full name.
@@ -172,7 +173,7 @@ pub fn update_self(
     let mut edit = Edit::of(state, user);
     edit.rename(patch)?;
     edit.check()?;
-    Ok(edit.decide(caller, "update self"))
+    Ok(edit.decide(caller, UPDATED_SELF))
 }
 
 /// Changes the authenticated user's username, full name and password, and ends the user's other
@@ -193,7 +194,7 @@ pub fn update_self_with_password<'a>(
     edit.rename(patch)?;
     edit.set_password(password, now)?;
     edit.end_sessions = Some(Some(session));
-    edit.awaiting_hash(caller, "update self")
+    edit.awaiting_hash(caller, UPDATED_SELF)
 }
 
 /// Sets a temporary password, unlocks the account and ends the user's sessions.

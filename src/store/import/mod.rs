@@ -26,7 +26,7 @@ use super::audit::Observer;
 use super::database::{self, connect, DATABASE};
 use super::error::StoreError;
 use super::{audit, settings, users};
-use crate::domain::audit::{hex, ChainHash};
+use crate::domain::audit::{hex, ChainHash, IMPORT};
 use crate::domain::authority::Caller;
 use crate::domain::settings::Settings;
 use crate::domain::time::Mark;
@@ -34,8 +34,6 @@ use crate::domain::users::{AccountType, User};
 use crate::os::clock::Clock;
 use crate::os::files::{copy_to_new, open_regular};
 
-/// Action of the audit event.
-const ACTION: &str = "import";
 /// Maximum number of faults to keep. Further ones are only counted.
 const MAX_FAULTS: usize = 200;
 /// Maximum number of faults to list in the audit event.
@@ -333,7 +331,7 @@ impl Import {
         // The Python server sent its events to the audit server, so this event is delivered as well
         // if an audit server is configured.
         audit::set_delivering(&transaction, true)?;
-        let event = caller.event(ACTION, self.message(&summary));
+        let event = caller.event(IMPORT, self.message(&summary));
         let appended = audit::append(&transaction, &[event])?;
         transaction.commit()?;
         Ok((summary, appended))

@@ -43,6 +43,12 @@ _opentrons-auth-server() {
             opentrons__auth__server,restore)
                 cmd="opentrons__auth__server__restore"
                 ;;
+            opentrons__auth__server,session)
+                cmd="opentrons__auth__server__session"
+                ;;
+            opentrons__auth__server,settings)
+                cmd="opentrons__auth__server__settings"
+                ;;
             opentrons__auth__server,user)
                 cmd="opentrons__auth__server__user"
                 ;;
@@ -127,6 +133,12 @@ _opentrons-auth-server() {
             opentrons__auth__server__help,restore)
                 cmd="opentrons__auth__server__help__restore"
                 ;;
+            opentrons__auth__server__help,session)
+                cmd="opentrons__auth__server__help__session"
+                ;;
+            opentrons__auth__server__help,settings)
+                cmd="opentrons__auth__server__help__settings"
+                ;;
             opentrons__auth__server__help,user)
                 cmd="opentrons__auth__server__help__user"
                 ;;
@@ -151,6 +163,21 @@ _opentrons-auth-server() {
             opentrons__auth__server__help__audit,verify)
                 cmd="opentrons__auth__server__help__audit__verify"
                 ;;
+            opentrons__auth__server__help__session,end)
+                cmd="opentrons__auth__server__help__session__end"
+                ;;
+            opentrons__auth__server__help__session,list)
+                cmd="opentrons__auth__server__help__session__list"
+                ;;
+            opentrons__auth__server__help__settings,reset)
+                cmd="opentrons__auth__server__help__settings__reset"
+                ;;
+            opentrons__auth__server__help__settings,set)
+                cmd="opentrons__auth__server__help__settings__set"
+                ;;
+            opentrons__auth__server__help__settings,show)
+                cmd="opentrons__auth__server__help__settings__show"
+                ;;
             opentrons__auth__server__help__user,add)
                 cmd="opentrons__auth__server__help__user__add"
                 ;;
@@ -160,11 +187,62 @@ _opentrons-auth-server() {
             opentrons__auth__server__help__user,list)
                 cmd="opentrons__auth__server__help__user__list"
                 ;;
+            opentrons__auth__server__help__user,lock)
+                cmd="opentrons__auth__server__help__user__lock"
+                ;;
             opentrons__auth__server__help__user,reset-password)
                 cmd="opentrons__auth__server__help__user__reset__password"
                 ;;
+            opentrons__auth__server__help__user,set)
+                cmd="opentrons__auth__server__help__user__set"
+                ;;
+            opentrons__auth__server__help__user,show)
+                cmd="opentrons__auth__server__help__user__show"
+                ;;
             opentrons__auth__server__help__user,unlock)
                 cmd="opentrons__auth__server__help__user__unlock"
+                ;;
+            opentrons__auth__server__session,end)
+                cmd="opentrons__auth__server__session__end"
+                ;;
+            opentrons__auth__server__session,help)
+                cmd="opentrons__auth__server__session__help"
+                ;;
+            opentrons__auth__server__session,list)
+                cmd="opentrons__auth__server__session__list"
+                ;;
+            opentrons__auth__server__session__help,end)
+                cmd="opentrons__auth__server__session__help__end"
+                ;;
+            opentrons__auth__server__session__help,help)
+                cmd="opentrons__auth__server__session__help__help"
+                ;;
+            opentrons__auth__server__session__help,list)
+                cmd="opentrons__auth__server__session__help__list"
+                ;;
+            opentrons__auth__server__settings,help)
+                cmd="opentrons__auth__server__settings__help"
+                ;;
+            opentrons__auth__server__settings,reset)
+                cmd="opentrons__auth__server__settings__reset"
+                ;;
+            opentrons__auth__server__settings,set)
+                cmd="opentrons__auth__server__settings__set"
+                ;;
+            opentrons__auth__server__settings,show)
+                cmd="opentrons__auth__server__settings__show"
+                ;;
+            opentrons__auth__server__settings__help,help)
+                cmd="opentrons__auth__server__settings__help__help"
+                ;;
+            opentrons__auth__server__settings__help,reset)
+                cmd="opentrons__auth__server__settings__help__reset"
+                ;;
+            opentrons__auth__server__settings__help,set)
+                cmd="opentrons__auth__server__settings__help__set"
+                ;;
+            opentrons__auth__server__settings__help,show)
+                cmd="opentrons__auth__server__settings__help__show"
                 ;;
             opentrons__auth__server__user,add)
                 cmd="opentrons__auth__server__user__add"
@@ -178,8 +256,17 @@ _opentrons-auth-server() {
             opentrons__auth__server__user,list)
                 cmd="opentrons__auth__server__user__list"
                 ;;
+            opentrons__auth__server__user,lock)
+                cmd="opentrons__auth__server__user__lock"
+                ;;
             opentrons__auth__server__user,reset-password)
                 cmd="opentrons__auth__server__user__reset__password"
+                ;;
+            opentrons__auth__server__user,set)
+                cmd="opentrons__auth__server__user__set"
+                ;;
+            opentrons__auth__server__user,show)
+                cmd="opentrons__auth__server__user__show"
                 ;;
             opentrons__auth__server__user,unlock)
                 cmd="opentrons__auth__server__user__unlock"
@@ -196,8 +283,17 @@ _opentrons-auth-server() {
             opentrons__auth__server__user__help,list)
                 cmd="opentrons__auth__server__user__help__list"
                 ;;
+            opentrons__auth__server__user__help,lock)
+                cmd="opentrons__auth__server__user__help__lock"
+                ;;
             opentrons__auth__server__user__help,reset-password)
                 cmd="opentrons__auth__server__user__help__reset__password"
+                ;;
+            opentrons__auth__server__user__help,set)
+                cmd="opentrons__auth__server__user__help__set"
+                ;;
+            opentrons__auth__server__user__help,show)
+                cmd="opentrons__auth__server__user__help__show"
                 ;;
             opentrons__auth__server__user__help,unlock)
                 cmd="opentrons__auth__server__user__help__unlock"
@@ -209,7 +305,7 @@ _opentrons-auth-server() {
 
     case "${cmd}" in
         opentrons__auth__server)
-            opts="-p -h -V --uds --uds-mode --host --port --log-level --persistence-directory --workers --audit-server-uds --audit-server-url --help --version completions man remote-access-allowed user access-control backup restore import audit help"
+            opts="-p -h -V --uds --uds-mode --host --port --log-level --persistence-directory --workers --audit-server-uds --audit-server-url --help --version completions man remote-access-allowed user session settings access-control backup restore import audit help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -615,7 +711,7 @@ _opentrons-auth-server() {
             return 0
             ;;
         opentrons__auth__server__help)
-            opts="completions man remote-access-allowed user access-control backup restore import audit help"
+            opts="completions man remote-access-allowed user session settings access-control backup restore import audit help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -852,8 +948,106 @@ _opentrons-auth-server() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        opentrons__auth__server__help__session)
+            opts="list end"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__help__session__end)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__help__session__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__help__settings)
+            opts="show set reset"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__help__settings__reset)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__help__settings__set)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__help__settings__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         opentrons__auth__server__help__user)
-            opts="list add reset-password unlock delete"
+            opts="list add show set reset-password lock unlock delete"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -908,7 +1102,49 @@ _opentrons-auth-server() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        opentrons__auth__server__help__user__lock)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         opentrons__auth__server__help__user__reset__password)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__help__user__set)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__help__user__show)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1008,8 +1244,256 @@ _opentrons-auth-server() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        opentrons__auth__server__session)
+            opts="-h --help list end help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__session__end)
+            opts="-h --user --all --yes --persistence-directory --json --help [ID]"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --persistence-directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__session__help)
+            opts="list end help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__session__help__end)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__session__help__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__session__help__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__session__list)
+            opts="-h --persistence-directory --json --help [USERNAME]"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --persistence-directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__settings)
+            opts="-h --help show set reset help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__settings__help)
+            opts="show set reset help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__settings__help__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__settings__help__reset)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__settings__help__set)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__settings__help__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__settings__reset)
+            opts="-h --yes --persistence-directory --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --persistence-directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__settings__set)
+            opts="-h --persistence-directory --json --help <NAME=VALUE>..."
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --persistence-directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__settings__show)
+            opts="-h --persistence-directory --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --persistence-directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         opentrons__auth__server__user)
-            opts="-h --help list add reset-password unlock delete help"
+            opts="-h --help list add show set reset-password lock unlock delete help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1067,7 +1551,7 @@ _opentrons-auth-server() {
             return 0
             ;;
         opentrons__auth__server__user__help)
-            opts="list add reset-password unlock delete help"
+            opts="list add show set reset-password lock unlock delete help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1136,7 +1620,49 @@ _opentrons-auth-server() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        opentrons__auth__server__user__help__lock)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         opentrons__auth__server__user__help__reset__password)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__user__help__set)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__user__help__show)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1165,7 +1691,25 @@ _opentrons-auth-server() {
             return 0
             ;;
         opentrons__auth__server__user__list)
-            opts="-h --persistence-directory --json --help"
+            opts="-h --long --persistence-directory --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --persistence-directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__user__lock)
+            opts="-h --persistence-directory --json --help <USERNAME>"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1184,6 +1728,54 @@ _opentrons-auth-server() {
             ;;
         opentrons__auth__server__user__reset__password)
             opts="-h --password --persistence-directory --json --help <USERNAME>"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --persistence-directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__user__set)
+            opts="-h --username --full-name --account-type --require-new-password --password --persistence-directory --json --help <USERNAME>"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --username)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --full-name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --account-type)
+                    COMPREPLY=($(compgen -W "admin user auditor service" -- "${cur}"))
+                    return 0
+                    ;;
+                --persistence-directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        opentrons__auth__server__user__show)
+            opts="-h --persistence-directory --json --help <USERNAME>"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

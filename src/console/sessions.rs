@@ -1,0 +1,55 @@
+//! `session`: listing and ending the sessions of users.
+
+use serde_json::json;
+
+use super::protocol::{ConsoleRequest, ConsoleResponse, Sessions};
+use super::{confirm, lines, unexpected, Console, Done};
+use crate::cli::console::SessionCommand;
+use crate::domain::text::escape;
+use crate::service::ActiveSession;
+
+impl Console<'_> {
+    pub(super) fn session(&self, command: &SessionCommand) -> Done {
+        let request = match command {
+            SessionCommand::List { username, .. } => ConsoleRequest::ListSessions {
+                username: username.clone(),
+            },
+            SessionCommand::End { id, user, sure, .. } => {
+                ConsoleRequest::EndSessions(match (id, user) {
+                    (Some(id), _) => Sessions::One(*id),
+                    (None, Some(username)) => Sessions::Of(username.clone()),
+                    (None, None) => {
+                        confirm(sure, "End the sessions of all users?")?;
+                        Sessions::All
+                    }
+                })
+            }
+        };
+        match self.request(request)? {
+            ConsoleResponse::Sessions(sessions) => {
+                self.print_either(&json!(sessions), &table(&sessions))
+            }
+            ConsoleResponse::Ended(ended) => {
+                let plural = if ended == 1 { "" } else { "s" };
+                let said = format!("ended {ended} session{plural}\n");
+                self.print_either(&json!({ "ended": ended }), &said)
+            }
+            _ => Err(unexpected()),
+        }
+    }
+}
+
+/// Formats sessions as a table, one per line below a header.
+fn table(sessions: &[ActiveSession]) -> String {
+    lines(
+        ["ID", "USERNAME", "RENEWED", "EXPIRES"],
+        sessions.iter().map(|session| {
+            [
+                session.id.to_string(),
+                escape(&session.username).into_owned(),
+                session.renewed.clone().unwrap_or_else(|| "-".into()),
+                session.expires.clone(),
+            ]
+        }),
+    )
+}

@@ -1,0 +1,40 @@
+//! `settings`: showing, changing and resetting the settings.
+
+use serde_json::Value;
+
+use super::protocol::{ConsoleRequest, ConsoleResponse};
+use super::{confirm, lines, unexpected, Console, Done};
+use crate::cli::console::SettingsCommand;
+use crate::domain::settings::SETTINGS;
+
+impl Console<'_> {
+    pub(super) fn settings(&self, command: &SettingsCommand) -> Done {
+        let request = match command {
+            SettingsCommand::Show { .. } => ConsoleRequest::Settings,
+            SettingsCommand::Set { settings, .. } => {
+                let settings = settings.iter();
+                let texts = settings.map(|given| (given.setting.name.into(), given.text.clone()));
+                ConsoleRequest::PatchSettings(texts.collect())
+            }
+            SettingsCommand::Reset { sure, .. } => {
+                confirm(sure, "Reset all settings to their defaults?")?;
+                ConsoleRequest::ResetSettings
+            }
+        };
+        let ConsoleResponse::Settings(settings) = self.request(request)? else {
+            return Err(unexpected());
+        };
+        self.print_either(&settings, &table(&settings))
+    }
+}
+
+/// Formats settings as a table, one per line below a header.
+fn table(settings: &Value) -> String {
+    lines(
+        ["SETTING", "VALUE", "ACCEPTS"],
+        SETTINGS.iter().map(|setting| {
+            let value = settings[setting.name].to_string();
+            [setting.name.to_owned(), value, setting.accepted()]
+        }),
+    )
+}
