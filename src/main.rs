@@ -24,9 +24,8 @@ fn main() -> ExitCode {
             .write_all(&text)
             .map_err(|error| eprintln!("error: cannot write to standard output: {error}")),
         Action::RemoteAccess(check) => return remote_access::run(&check),
-        Action::Console(command) => {
-            console::run(&command).map_err(|error| eprintln!("error: {}", logging::chain(&error)))
-        }
+        Action::Console(command, common) => console::run(&command, &common)
+            .map_err(|error| eprintln!("error: {}", logging::chain(&error))),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -13,22 +13,14 @@ use crate::domain::settings::Setting;
 use crate::domain::users::AccountType;
 
 /// Default state directory: the `StateDirectory=` of the service's unit.
-const STATE: &str = "/var/lib/opentrons-auth-server";
+pub(super) const STATE: &str = "/var/lib/opentrons-auth-server";
 
 /// Options of every console command.
-#[derive(Debug, Args)]
+#[derive(Debug)]
 pub struct Common {
     /// State directory of the server.
-    #[arg(
-        long,
-        value_name = "PATH",
-        env = "OT_AUTH_SERVER_persistence_directory",
-        default_value = STATE
-    )]
     pub persistence_directory: PathBuf,
-
     /// Print the result as JSON.
-    #[arg(long)]
     pub json: bool,
 }
 
@@ -65,8 +57,6 @@ pub enum ConsoleCommand {
     Backup {
         /// Backup file to create; it must not exist yet.
         file: PathBuf,
-        #[command(flatten)]
-        common: Common,
     },
 
     /// Replace all accounts and settings with those of a backup.
@@ -77,8 +67,6 @@ pub enum ConsoleCommand {
         file: PathBuf,
         #[command(flatten)]
         sure: Sure,
-        #[command(flatten)]
-        common: Common,
     },
 
     /// Import the state of the Python server.
@@ -102,8 +90,6 @@ pub enum ConsoleCommand {
         again: bool,
         #[command(flatten)]
         sure: Sure,
-        #[command(flatten)]
-        common: Common,
     },
 
     /// Verify or export the audit log, and manage its delivery.
@@ -120,8 +106,6 @@ pub enum UserCommand {
         /// tells.
         #[arg(long)]
         long: bool,
-        #[command(flatten)]
-        common: Common,
     },
     /// Create a user, with a temporary password unless --password is given.
     Add {
@@ -135,15 +119,11 @@ pub enum UserCommand {
         account_type: AccountType,
         #[command(flatten)]
         password: GivePassword,
-        #[command(flatten)]
-        common: Common,
     },
     /// Show everything that is known about a user.
     Show {
         /// Username of the account.
         username: String,
-        #[command(flatten)]
-        common: Common,
     },
     /// Change a user.
     ///
@@ -166,8 +146,6 @@ pub enum UserCommand {
         require_new_password: bool,
         #[command(flatten)]
         password: GivePassword,
-        #[command(flatten)]
-        common: Common,
     },
     /// Set a new password and unlock the account.
     ///
@@ -177,22 +155,16 @@ pub enum UserCommand {
         username: String,
         #[command(flatten)]
         password: GivePassword,
-        #[command(flatten)]
-        common: Common,
     },
     /// Lock an account, and end the user's sessions.
     Lock {
         /// Username of the account.
         username: String,
-        #[command(flatten)]
-        common: Common,
     },
     /// Unlock an account and clear its failed logins.
     Unlock {
         /// Username of the account.
         username: String,
-        #[command(flatten)]
-        common: Common,
     },
     /// Delete a user.
     Delete {
@@ -200,8 +172,6 @@ pub enum UserCommand {
         username: String,
         #[command(flatten)]
         sure: Sure,
-        #[command(flatten)]
-        common: Common,
     },
 }
 
@@ -220,8 +190,6 @@ pub enum SessionCommand {
     List {
         /// Username of the account [default: all accounts].
         username: Option<String>,
-        #[command(flatten)]
-        common: Common,
     },
     /// End sessions: their tokens are refused from then on.
     #[command(group(ArgGroup::new("which").required(true)))]
@@ -237,8 +205,6 @@ pub enum SessionCommand {
         all: bool,
         #[command(flatten)]
         sure: Sure,
-        #[command(flatten)]
-        common: Common,
     },
 }
 
@@ -246,10 +212,7 @@ pub enum SessionCommand {
 #[derive(Debug, Subcommand)]
 pub enum SettingsCommand {
     /// Show the values of all settings, and which values each accepts.
-    Show {
-        #[command(flatten)]
-        common: Common,
-    },
+    Show,
     /// Change settings.
     ///
     /// Changing passwordComplexityMinimumLength or passwordComplexitySpecialCharacters requires a new
@@ -258,15 +221,11 @@ pub enum SettingsCommand {
         /// Names of settings with their new values, such as idleLogout=600; durations are in seconds.
         #[arg(value_name = "NAME=VALUE", required = true)]
         settings: Vec<NewValue>,
-        #[command(flatten)]
-        common: Common,
     },
     /// Reset all settings to their defaults. Access control stays on or off.
     Reset {
         #[command(flatten)]
         sure: Sure,
-        #[command(flatten)]
-        common: Common,
     },
 }
 
@@ -295,10 +254,7 @@ impl FromStr for NewValue {
 #[derive(Debug, Subcommand)]
 pub enum AccessControlCommand {
     /// Show whether access control is on.
-    Status {
-        #[command(flatten)]
-        common: Common,
-    },
+    Status,
     /// Turn access control on: protected requests need a token.
     ///
     /// Ends all sessions. Lists all accounts first, because each of them can be used afterwards, and
@@ -306,15 +262,11 @@ pub enum AccessControlCommand {
     Enable {
         #[command(flatten)]
         sure: Sure,
-        #[command(flatten)]
-        common: Common,
     },
     /// Turn access control off: anyone who can reach the robot may do everything.
     Disable {
         #[command(flatten)]
         sure: Sure,
-        #[command(flatten)]
-        common: Common,
     },
 }
 
@@ -330,26 +282,16 @@ pub enum AuditCommand {
         /// Also check that a row still has the hash that an earlier verification printed for it.
         #[arg(long, value_name = "ROW:HASH")]
         noted: Vec<NotedRow>,
-        #[command(flatten)]
-        common: Common,
     },
     /// Show how many events are waiting for the audit server, and which ones it refused.
-    Status {
-        #[command(flatten)]
-        common: Common,
-    },
+    Status,
     /// Resend the events that the audit server refused.
-    Resend {
-        #[command(flatten)]
-        common: Common,
-    },
+    Resend,
     /// Export the whole audit log to standard output.
     Export {
         /// Output format.
         #[arg(long, value_name = "FORMAT", default_value = "jsonl")]
         format: ExportFormat,
-        #[command(flatten)]
-        common: Common,
     },
 }
 
@@ -393,45 +335,5 @@ impl ValueEnum for AccountType {
 
     fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
         Some(clap::builder::PossibleValue::new(self.name()))
-    }
-}
-
-impl ConsoleCommand {
-    /// Returns the options common to all commands.
-    pub fn common(&self) -> &Common {
-        match self {
-            Self::Backup { common, .. }
-            | Self::Restore { common, .. }
-            | Self::Import { common, .. }
-            | Self::User(
-                UserCommand::List { common, .. }
-                | UserCommand::Show { common, .. }
-                | UserCommand::Set { common, .. }
-                | UserCommand::Lock { common, .. }
-                | UserCommand::Add { common, .. }
-                | UserCommand::ResetPassword { common, .. }
-                | UserCommand::Unlock { common, .. }
-                | UserCommand::Delete { common, .. },
-            )
-            | Self::Session(
-                SessionCommand::List { common, .. } | SessionCommand::End { common, .. },
-            )
-            | Self::Settings(
-                SettingsCommand::Show { common }
-                | SettingsCommand::Set { common, .. }
-                | SettingsCommand::Reset { common, .. },
-            )
-            | Self::AccessControl(
-                AccessControlCommand::Status { common }
-                | AccessControlCommand::Enable { common, .. }
-                | AccessControlCommand::Disable { common, .. },
-            )
-            | Self::Audit(
-                AuditCommand::Verify { common, .. }
-                | AuditCommand::Status { common }
-                | AuditCommand::Resend { common }
-                | AuditCommand::Export { common, .. },
-            ) => common,
-        }
     }
 }

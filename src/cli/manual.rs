@@ -2,11 +2,9 @@
 
 use std::io;
 
-use clap::{Arg, Args, Command};
+use clap::{Arg, Command};
 use clap_mangen::roff::{bold, roman, Roff};
 use clap_mangen::Man;
-
-use super::console::Common;
 
 /// Tasks of an administrator, in the order in which a test performs them: title, text, commands.
 const ADMINISTRATION: &[(&str, &str, &[&str])] = &[
@@ -118,18 +116,14 @@ pub fn write(mut program: Command, out: &mut dyn io::Write) -> io::Result<()> {
     page.render_synopsis_section(out)?;
     page.render_description_section(out)?;
     page.render_options_section(out)?;
-    let mut common = Common::augment_args(Command::new("common").disable_help_flag(true));
-    common.build();
     let mut sections = Roff::new();
     sections.control("SH", ["COMMANDS"]);
-    commands(&program, &common, &mut sections);
+    commands(&program, &mut sections);
     sections.control("PP", []);
     sections.text([roman(
-        "All commands except completions, man and remote-access-allowed also accept these options:",
+        "All commands except completions, man and remote-access-allowed also accept \
+         --persistence-directory and --json, before or after the command.",
     )]);
-    for argument in common.get_arguments() {
-        item(argument, &mut sections);
-    }
     sections.control("SH", ["ADMINISTRATION"]);
     sections.text([roman(
         "Run these commands on the robot as root, whether or not the service is running. Every \
@@ -154,18 +148,15 @@ pub fn write(mut program: Command, out: &mut dyn io::Write) -> io::Result<()> {
     page.render_version_section(out)
 }
 
-/// Appends each subcommand of `parent` that can be run, with its arguments except the `common` ones.
-fn commands(parent: &Command, common: &Command, sections: &mut Roff) {
-    let is_own = |argument: &Arg| {
-        let mut others = common.get_arguments();
-        argument.get_id() != "help" && others.all(|other| other.get_id() != argument.get_id())
-    };
+/// Appends each subcommand of `parent` that can be run, with its arguments except the global ones.
+fn commands(parent: &Command, sections: &mut Roff) {
+    let is_own = |argument: &Arg| argument.get_id() != "help" && !argument.is_global_set();
     for command in parent.get_subcommands() {
         if command.get_name() == "help" {
             continue;
         }
         if command.has_subcommands() {
-            commands(command, common, sections);
+            commands(command, sections);
             continue;
         }
         let usage = command.clone().render_usage().to_string();

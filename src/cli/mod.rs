@@ -16,7 +16,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, Value
 use clap_complete::Shell;
 use hyper::Uri;
 
-use self::console::ConsoleCommand;
+use self::console::{Common, ConsoleCommand, STATE};
 use self::remote_access::RemoteAccess;
 use crate::config::{Address, AuditServer, Config, LogLevel};
 
@@ -41,7 +41,6 @@ const LONG_VERSION: &str = concat!(
 #[command(
     name = "opentrons-auth-server",
     version = LONG_VERSION,
-    args_conflicts_with_subcommands = true,
     after_help = "RUST_LOG overrides --log-level per module, for example RUST_LOG=auth_server::http=debug."
 )]
 pub struct Cli {
@@ -81,14 +80,20 @@ pub struct Cli {
     )]
     log_level: LogLevel,
 
-    /// Directory for persistent state, created if it does not exist. Without this option, state is
-    /// kept in a temporary directory, which is removed when the server stops.
+    /// Directory of the server's state. The server creates it if it does not exist; without this
+    /// option, the server keeps its state in a temporary directory, which is removed when it stops,
+    /// and commands use /var/lib/opentrons-auth-server.
     #[arg(
         long,
+        global = true,
         value_name = "PATH",
         env = "OT_AUTH_SERVER_persistence_directory"
     )]
     persistence_directory: Option<PathBuf>,
+
+    /// Print the result of a command as JSON.
+    #[arg(long, global = true)]
+    json: bool,
 
     /// Number of threads that serve requests, 1 to 64 [default: one per CPU, at most 4].
     #[arg(long, value_name = "N", env = "OT_AUTH_SERVER_workers", value_parser = clap::value_parser!(u16).range(1..=64))]
@@ -155,7 +160,7 @@ pub enum Action {
     /// Write these bytes to standard output and exit.
     Print(Vec<u8>),
     /// Run an administration command of the console.
-    Console(ConsoleCommand),
+    Console(ConsoleCommand, Common),
     /// Check whether remote access is allowed.
     RemoteAccess(RemoteAccess),
 }
@@ -182,11 +187,19 @@ impl Cli {
     ) -> Result<Action, clap::Error> {
         let matches = Self::command().try_get_matches_from(arguments)?;
         let cli = Self::from_arg_matches(&matches)?;
+        refuse_misplaced(&cli, &matches)?;
         match cli.command {
             Some(Subcommands::Completions { shell }) => Ok(Action::Print(completions(shell))),
             Some(Subcommands::Man) => Ok(Action::Print(manual_page())),
             Some(Subcommands::RemoteAccessAllowed(check)) => Ok(Action::RemoteAccess(check)),
-            Some(Subcommands::Console(command)) => Ok(Action::Console(command)),
+            Some(Subcommands::Console(command)) => {
+                let directory = cli.persistence_directory;
+                let common = Common {
+                    persistence_directory: directory.unwrap_or_else(|| STATE.into()),
+                    json: cli.json,
+                };
+                Ok(Action::Console(command, common))
+            }
             None => cli.into_config(&matches).map(Action::Serve),
         }
     }
@@ -214,6 +227,38 @@ impl Cli {
             audit_server: audit_server(self.audit_server_uds, self.audit_server_url),
         })
     }
+}
+
+/// Refuses options on the command line that have no meaning for what is requested: options of the
+/// server together with a command, and options of the console without one of its commands.
+///
+/// # Errors
+/// [`ErrorKind::ArgumentConflict`] with the first such option.
+fn refuse_misplaced(cli: &Cli, matches: &ArgMatches) -> Result<(), clap::Error> {
+    let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let refused = match &cli.command {
+        None => ["json"]
+            .iter()
+            .find(|id| is_given(id))
+            .map(|id| format!("--{id} needs a command")),
+        Some(command) => {
+            let is_console = matches!(command, Subcommands::Console(_));
+            let program = Cli::command();
+            let mut all = program.get_arguments();
+            all.find(|each| {
+                is_given(each.get_id().as_str()) && !(is_console && each.is_global_set())
+            })
+            .map(|each| {
+                format!(
+                    "--{} cannot be used with this command",
+                    each.get_long().unwrap_or_default()
+                )
+            })
+        }
+    };
+    refused.map_or(Ok(()), |text| {
+        Err(Cli::command().error(ErrorKind::ArgumentConflict, text))
+    })
 }
 
 /// Returns whether to listen on `--uds` rather than TCP: where both are given, the command line

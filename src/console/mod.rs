@@ -128,9 +128,9 @@ type Done<T = ()> = Result<T, ConsoleError>;
 /// - [`ConsoleError::Broken`], [`ConsoleError::NotInJournal`]: the audit log fails its verification.
 /// - [`ConsoleError::Journal`]: the journal cannot be read.
 /// - [`ConsoleError::Io`]: a file, the terminal, standard input or standard output failed.
-pub fn run(command: &ConsoleCommand) -> Done {
+pub fn run(command: &ConsoleCommand, common: &Common) -> Done {
     let console = Console {
-        common: command.common(),
+        common,
         user: invoking_user(),
     };
     match command {
@@ -146,15 +146,14 @@ pub fn run(command: &ConsoleCommand) -> Done {
         ConsoleCommand::Session(command) => console.session(command),
         ConsoleCommand::Settings(command) => console.settings(command),
         ConsoleCommand::AccessControl(command) => console.access_control(command),
-        ConsoleCommand::Backup { file, .. } => console.backup(file),
-        ConsoleCommand::Restore { file, sure, .. } => console.restore(file, sure),
+        ConsoleCommand::Backup { file } => console.backup(file),
+        ConsoleCommand::Restore { file, sure } => console.restore(file, sure),
         ConsoleCommand::Import {
             directory,
             dry_run,
             force,
             again,
             sure,
-            ..
         } => console.import(&import::Arguments {
             directory: directory.as_ref(),
             dry_run: *dry_run,
@@ -162,12 +161,12 @@ pub fn run(command: &ConsoleCommand) -> Done {
             again: *again,
             sure,
         }),
-        ConsoleCommand::Audit(AuditCommand::Verify { journal, noted, .. }) => {
+        ConsoleCommand::Audit(AuditCommand::Verify { journal, noted }) => {
             console.verify(journal.as_ref().map(Option::as_deref), noted)
         }
-        ConsoleCommand::Audit(AuditCommand::Status { .. }) => console.audit_status(),
-        ConsoleCommand::Audit(AuditCommand::Resend { .. }) => console.resend(),
-        ConsoleCommand::Audit(AuditCommand::Export { format, .. }) => console.export(*format),
+        ConsoleCommand::Audit(AuditCommand::Status) => console.audit_status(),
+        ConsoleCommand::Audit(AuditCommand::Resend) => console.resend(),
+        ConsoleCommand::Audit(AuditCommand::Export { format }) => console.export(*format),
     }
 }
 
@@ -212,7 +211,6 @@ impl Console<'_> {
                 full_name,
                 account_type,
                 password,
-                ..
             } => {
                 let request = ConsoleRequest::AddUser {
                     username: username.clone(),
@@ -230,7 +228,6 @@ impl Console<'_> {
                 account_type,
                 require_new_password,
                 password,
-                ..
             } => {
                 let change = UserChange {
                     username: new_username.clone(),
@@ -242,22 +239,20 @@ impl Console<'_> {
                 };
                 self.update("changed", username, change)
             }
-            UserCommand::ResetPassword {
-                username, password, ..
-            } => {
+            UserCommand::ResetPassword { username, password } => {
                 let request = ConsoleRequest::ResetPassword {
                     username: username.clone(),
                     password: read_password(password)?,
                 };
                 self.print_user("set a new password for", request)
             }
-            UserCommand::Unlock { username, .. } => {
+            UserCommand::Unlock { username } => {
                 self.update("unlocked", username, UserChange::lock(false))
             }
             UserCommand::Lock { username, .. } => {
                 self.update("locked", username, UserChange::lock(true))
             }
-            UserCommand::Delete { username, sure, .. } => {
+            UserCommand::Delete { username, sure } => {
                 confirm(sure, &format!("Delete the user {username:?}?"))?;
                 let username = username.clone();
                 let said = format!("deleted {}\n", escape(&username));
@@ -289,13 +284,13 @@ impl Console<'_> {
 
     fn access_control(&self, command: &AccessControlCommand) -> Done {
         let request = match command {
-            AccessControlCommand::Status { .. } => ConsoleRequest::AccessControl,
-            AccessControlCommand::Enable { sure, .. } => {
+            AccessControlCommand::Status => ConsoleRequest::AccessControl,
+            AccessControlCommand::Enable { sure } => {
                 self.warn_of_accounts()?;
                 confirm(sure, "Turn access control on?")?;
                 ConsoleRequest::SetAccessControl(true)
             }
-            AccessControlCommand::Disable { sure, .. } => {
+            AccessControlCommand::Disable { sure } => {
                 confirm(
                     sure,
                     "Turn access control off? Anyone who can reach the robot may then do everything.",

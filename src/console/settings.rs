@@ -10,7 +10,7 @@ use crate::domain::settings::SETTINGS;
 impl Console<'_> {
     pub(super) fn settings(&self, command: &SettingsCommand) -> Done {
         let request = match command {
-            SettingsCommand::Show { .. } => ConsoleRequest::Settings,
+            SettingsCommand::Show => ConsoleRequest::Settings,
             SettingsCommand::Set { settings, .. } => {
                 let settings = settings.iter();
                 let texts = settings.map(|given| (given.setting.name.into(), given.text.clone()));

@@ -1,5 +1,6 @@
 """The console commands, while the service is running and while it is not."""
 
+import json
 import os
 import pty
 import re
@@ -22,6 +23,31 @@ def test_user_list(robot):
     users = robot.json("user", "list")
     assert [user["username"] for user in users] == ["ada", "bob"]
     assert users[0]["accountType"] == "admin"
+
+
+def test_options_of_the_console_may_stand_before_or_after_the_command(robot):
+    state = ("--persistence-directory", robot.state)
+    for given in (
+        ("--json", *state, "user", "list"),
+        ("user", "--json", *state, "list"),
+        ("user", "list", *state, "--json"),
+    ):
+        done = run(*given)
+        assert done.returncode == 0, done.stderr
+        assert [user["username"] for user in json.loads(done.stdout)] == ["ada", "bob"]
+
+
+@pytest.mark.parametrize(
+    ("given", "refused"),
+    [
+        (["--uds", "x", "user", "list"], "--uds cannot be used with this command"),
+        (["man", "--json"], "--json cannot be used with this command"),
+        (["--json"], "--json needs a command"),
+    ],
+)
+def test_options_that_mean_nothing_for_a_command_are_refused(given, refused):
+    done = run(*given)
+    assert done.returncode == 2 and refused in done.stderr
 
 
 def test_user_add(robot):

@@ -305,7 +305,7 @@ _opentrons-auth-server() {
 
     case "${cmd}" in
         opentrons__auth__server)
-            opts="-p -h -V --uds --uds-mode --host --port --log-level --persistence-directory --workers --audit-server-uds --audit-server-url --help --version completions man remote-access-allowed user session settings access-control backup restore import audit help"
+            opts="-p -h -V --uds --uds-mode --host --port --log-level --persistence-directory --json --workers --audit-server-uds --audit-server-url --help --version completions man remote-access-allowed user session settings access-control backup restore import audit help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -359,12 +359,16 @@ _opentrons-auth-server() {
             return 0
             ;;
         opentrons__auth__server__access__control)
-            opts="-h --help status enable disable help"
+            opts="-h --persistence-directory --json --help status enable disable help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --persistence-directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -497,12 +501,16 @@ _opentrons-auth-server() {
             return 0
             ;;
         opentrons__auth__server__audit)
-            opts="-h --help verify status resend export help"
+            opts="-h --persistence-directory --json --help verify status resend export help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --persistence-directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -697,12 +705,16 @@ _opentrons-auth-server() {
             return 0
             ;;
         opentrons__auth__server__completions)
-            opts="-h --help bash elvish fish powershell zsh"
+            opts="-h --persistence-directory --json --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --persistence-directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1191,12 +1203,16 @@ _opentrons-auth-server() {
             return 0
             ;;
         opentrons__auth__server__man)
-            opts="-h --help"
+            opts="-h --persistence-directory --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --persistence-directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1205,7 +1221,7 @@ _opentrons-auth-server() {
             return 0
             ;;
         opentrons__auth__server__remote__access__allowed)
-            opts="-h --uds --override-file --help [TIMEOUT]"
+            opts="-h --uds --override-file --persistence-directory --json --help [TIMEOUT]"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1216,6 +1232,10 @@ _opentrons-auth-server() {
                     return 0
                     ;;
                 --override-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --persistence-directory)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1245,12 +1265,16 @@ _opentrons-auth-server() {
             return 0
             ;;
         opentrons__auth__server__session)
-            opts="-h --help list end help"
+            opts="-h --persistence-directory --json --help list end help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --persistence-directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1355,12 +1379,16 @@ _opentrons-auth-server() {
             return 0
             ;;
         opentrons__auth__server__settings)
-            opts="-h --help show set reset help"
+            opts="-h --persistence-directory --json --help show set reset help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --persistence-directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1493,12 +1521,16 @@ _opentrons-auth-server() {
             return 0
             ;;
         opentrons__auth__server__user)
-            opts="-h --help list add show set reset-password lock unlock delete help"
+            opts="-h --persistence-directory --json --help list add show set reset-password lock unlock delete help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --persistence-directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
