@@ -1,5 +1,5 @@
 //! Build script: passes the git commit and the target triple of the build to the crate, and the OpenAPI
-//! document without the line breaks that make its differences readable.
+//! document, compressed and without the line breaks that make its differences readable.
 
 use std::path::Path;
 use std::process::Command;
@@ -23,7 +23,8 @@ fn main() -> io::Result<()> {
     // JSON has no line breaks within strings (RFC 8259 §7).
     let document = fs::read_to_string("src/http/docs/openapi.json")?.replace('\n', "");
     let directory = env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
-    fs::write(Path::new(&directory).join("openapi.json"), document)
+    let compressed = miniz_oxide::deflate::compress_to_vec(document.as_bytes(), 10);
+    fs::write(Path::new(&directory).join("openapi.json.deflate"), compressed)
 }
 
 /// Returns the commit that is checked out, or `None` outside a git checkout.

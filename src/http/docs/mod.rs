@@ -17,10 +17,18 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 /// The OpenAPI document, written by `make generate`: the code that generates it is larger than all
-/// handlers together, and is not part of the program.
-const DOCUMENT: &str = include_str!(concat!(env!("OUT_DIR"), "/openapi.json"));
+/// handlers together, and is not part of the program. Compressed (RFC 1951), as flash is scarce.
+const DOCUMENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.deflate"));
 /// Style sheet of the page.
 const STYLE: &str = include_str!("page.css");
+
+/// Returns the OpenAPI document as JSON. It is inflated once: many clients may ask at the same time.
+fn document_json() -> Bytes {
+    static JSON: OnceLock<Bytes> = OnceLock::new();
+    let inflate = || miniz_oxide::inflate::decompress_to_vec(DOCUMENT).map(Bytes::from);
+    JSON.get_or_init(|| inflate().expect("the build script compressed the document"))
+        .clone()
+}
 
 /// Returns the page's content security policy: only its own style sheet, identified by its hash, is
 /// allowed (CSP level 3 §2.3.1).
@@ -42,7 +50,7 @@ fn page_policy() -> String {
 pub async fn openapi() -> impl Responder {
     HttpResponse::Ok()
         .content_type("application/json")
-        .body(DOCUMENT)
+        .body(document_json())
 }
 
 /// Returns an HTML page that shows the OpenAPI document.
@@ -55,7 +63,7 @@ pub async fn openapi() -> impl Responder {
 pub async fn page() -> impl Responder {
     static PAGE: OnceLock<(Bytes, String)> = OnceLock::new();
     let (html, policy) = PAGE.get_or_init(|| {
-        let document = serde_json::from_str(DOCUMENT).expect("the OpenAPI document is valid JSON");
+        let document = serde_json::from_slice(&document_json()).expect("the OpenAPI document is valid JSON");
         (Bytes::from(render(&document)), page_policy())
     });
     HttpResponse::Ok()
