@@ -58,6 +58,10 @@ class Client(threading.Thread):
             said = f"{what}: {answer.status} {answer.headers} {answer.body[:300]}"
             if answer.status in (502, 504) and "server" in answer.headers:
                 self.judge("kill", "lost at a kill", began, said)
+            # nginx repeats a DELETE if its kept-alive connection breaks (RFC 9110 §9.2.2): what the
+            # first one deleted before the kill, the second one does not find.
+            if what == "delete" and answer.status == 404:
+                self.judge("kill", "lost at a kill", began, said)
             if answer.status in (500, 507):
                 self.judge("full", "disk full", began, said)
             if answer.status != 503 or "retry-after" not in answer.headers:
