@@ -24,7 +24,10 @@ fn main() -> io::Result<()> {
     let document = fs::read_to_string("src/http/docs/openapi.json")?.replace('\n', "");
     let directory = env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
     let compressed = miniz_oxide::deflate::compress_to_vec(document.as_bytes(), 10);
-    fs::write(Path::new(&directory).join("openapi.json.deflate"), compressed)
+    fs::write(
+        Path::new(&directory).join("openapi.json.deflate"),
+        compressed,
+    )
 }
 
 /// Returns the commit that is checked out, or `None` outside a git checkout.

@@ -63,7 +63,8 @@ pub async fn openapi() -> impl Responder {
 pub async fn page() -> impl Responder {
     static PAGE: OnceLock<(Bytes, String)> = OnceLock::new();
     let (html, policy) = PAGE.get_or_init(|| {
-        let document = serde_json::from_slice(&document_json()).expect("the OpenAPI document is valid JSON");
+        let document =
+            serde_json::from_slice(&document_json()).expect("the OpenAPI document is valid JSON");
         (Bytes::from(render(&document)), page_policy())
     });
     HttpResponse::Ok()
