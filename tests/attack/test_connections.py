@@ -146,7 +146,7 @@ def test_unread_answers_keep_their_place(connect):
     while chunk := reader.recv(1 << 16):
         data += chunk
     assert data.count(b"HTTP/1.1 200 ") == 40
-    assert data.endswith(b"}\n")
+    assert data.endswith(b"]}")
 
 
 def test_many_requests_at_once_do_not_keep_a_place_from_a_newcomer(connect):
@@ -162,7 +162,7 @@ def test_many_requests_at_once_do_not_keep_a_place_from_a_newcomer(connect):
     answers = data.split(b"HTTP/1.1 200 ")
     assert len(answers) < many
     # The last one is whole.
-    assert b"\r\nconnection: close\r\n" in answers[-1] and answers[-1].endswith(b"}\n")
+    assert b"\r\nconnection: close\r\n" in answers[-1] and answers[-1].endswith(b"]}")
     assert [status(each, REST_OF_BODY) for each in held] == [200] * len(held)
 
 
