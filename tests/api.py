@@ -11,6 +11,17 @@ CLIENT = "opentrons_app"
 SELF = "/auth/users/self"
 SWITCH = "/auth/settings/accessControlEnabled"
 PASSWORD = "correct-horse"
+# Settings of a new robot, as clients see them.
+DEFAULT_SETTINGS = {
+    "maxNumberOfLoginAttempts": 5,
+    "passwordResetTime": None,
+    "passwordComplexityMinimumLength": None,
+    "passwordComplexitySpecialCharacters": None,
+    "idleLogout": 180.0,
+    "requireAdminCredsWhenUpdatingRobotSoftware": True,
+    "requireAdminCredsWhenSendingProtocolToRobot": True,
+    "requireAdminCredsForSignoffProtocol": False,
+}
 
 
 class Api:

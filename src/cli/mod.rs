@@ -237,10 +237,7 @@ impl Cli {
 fn refuse_misplaced(cli: &Cli, matches: &ArgMatches) -> Result<(), clap::Error> {
     let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
     let refused = match &cli.command {
-        None => ["json"]
-            .iter()
-            .find(|id| is_given(id))
-            .map(|id| format!("--{id} needs a command")),
+        None => is_given("json").then(|| "--json needs a command".into()),
         Some(command) => {
             let is_console = matches!(command, Subcommands::Console(_));
             let program = Cli::command();

@@ -200,10 +200,9 @@ impl Console<'_> {
 
     fn user(&self, command: &UserCommand) -> Done {
         match command {
-            UserCommand::List { long: true, .. } => self.list_long(),
-            UserCommand::List { .. } => match self.request(ConsoleRequest::ListUsers)? {
-                ConsoleResponse::Users(users) if self.common.json => self.print_json(&json!(users)),
-                ConsoleResponse::Users(users) => self.print(&table(&users)),
+            UserCommand::List { long: true } => self.list_long(),
+            UserCommand::List { long: false } => match self.request(ConsoleRequest::ListUsers)? {
+                ConsoleResponse::Users(users) => self.print_either(&json!(users), &table(&users)),
                 _ => Err(unexpected()),
             },
             UserCommand::Add {
@@ -220,7 +219,7 @@ impl Console<'_> {
                 };
                 self.print_user("created", request)
             }
-            UserCommand::Show { username, .. } => self.show_user(username.clone()),
+            UserCommand::Show { username } => self.show_user(username.clone()),
             UserCommand::Set {
                 username,
                 new_username,
@@ -249,7 +248,7 @@ impl Console<'_> {
             UserCommand::Unlock { username } => {
                 self.update("unlocked", username, UserChange::lock(false))
             }
-            UserCommand::Lock { username, .. } => {
+            UserCommand::Lock { username } => {
                 self.update("locked", username, UserChange::lock(true))
             }
             UserCommand::Delete { username, sure } => {

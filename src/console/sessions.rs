@@ -11,7 +11,7 @@ use crate::service::ActiveSession;
 impl Console<'_> {
     pub(super) fn session(&self, command: &SessionCommand) -> Done {
         let request = match command {
-            SessionCommand::List { username, .. } => ConsoleRequest::ListSessions {
+            SessionCommand::List { username } => ConsoleRequest::ListSessions {
                 username: username.clone(),
             },
             SessionCommand::End { id, user, sure, .. } => {

@@ -11,12 +11,12 @@ impl Console<'_> {
     pub(super) fn settings(&self, command: &SettingsCommand) -> Done {
         let request = match command {
             SettingsCommand::Show => ConsoleRequest::Settings,
-            SettingsCommand::Set { settings, .. } => {
+            SettingsCommand::Set { settings } => {
                 let settings = settings.iter();
                 let texts = settings.map(|given| (given.setting.name.into(), given.text.clone()));
                 ConsoleRequest::PatchSettings(texts.collect())
             }
-            SettingsCommand::Reset { sure, .. } => {
+            SettingsCommand::Reset { sure } => {
                 confirm(sure, "Reset all settings to their defaults?")?;
                 ConsoleRequest::ResetSettings
             }

@@ -5,19 +5,9 @@ import re
 
 import pytest
 
-from api import PASSWORD, Api
+from api import DEFAULT_SETTINGS, PASSWORD, Api
 from support import edit_database
 
-DEFAULTS = {
-    "maxNumberOfLoginAttempts": 5,
-    "passwordResetTime": None,
-    "passwordComplexityMinimumLength": None,
-    "passwordComplexitySpecialCharacters": None,
-    "idleLogout": 180.0,
-    "requireAdminCredsWhenUpdatingRobotSoftware": True,
-    "requireAdminCredsWhenSendingProtocolToRobot": True,
-    "requireAdminCredsForSignoffProtocol": False,
-}
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
@@ -66,10 +56,10 @@ def last_row(robot):
 
 
 def test_settings_are_shown_with_what_they_accept(robot):
-    assert robot.json("settings", "show") == DEFAULTS
+    assert robot.json("settings", "show") == DEFAULT_SETTINGS
     lines = robot.console("settings", "show").stdout.splitlines()
     assert lines[0].split() == ["SETTING", "VALUE", "ACCEPTS"]
-    assert [line.split()[0] for line in lines[1:]] == list(DEFAULTS)
+    assert [line.split()[0] for line in lines[1:]] == list(DEFAULT_SETTINGS)
     assert re.fullmatch(r"idleLogout +180\.0 +between 1 and 604800 seconds", lines[5])
     assert re.fullmatch(r"passwordResetTime +null +between 86400 and .* seconds, or null", lines[2])
 
@@ -93,13 +83,13 @@ def test_every_setting_can_be_changed_and_reset(robot, while_running):
     assert "idleLogout 180.0 → 600.5" in row["message"]
     assert while_running(lambda api: api.get("/auth/settings").json["data"]) == changed
     refused(robot, "settings", "reset", input="", says="--yes")
-    assert robot.json("settings", "reset", "--yes") == DEFAULTS
+    assert robot.json("settings", "reset", "--yes") == DEFAULT_SETTINGS
     assert last_row(robot)["action"] == "reset CRS settings"
 
 
 def test_one_setting_leaves_the_others(robot):
     shown = robot.json("settings", "set", "maxNumberOfLoginAttempts=3")
-    assert shown == {**DEFAULTS, "maxNumberOfLoginAttempts": 3}
+    assert shown == {**DEFAULT_SETTINGS, "maxNumberOfLoginAttempts": 3}
 
 
 @pytest.mark.parametrize(

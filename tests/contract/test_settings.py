@@ -4,19 +4,9 @@ import json
 
 import pytest
 
-from api import PASSWORD, SELF, SWITCH, Api, error_of
+from api import DEFAULT_SETTINGS, PASSWORD, SELF, SWITCH, Api, error_of
 from support import edit_database, run
 
-DEFAULTS = {
-    "maxNumberOfLoginAttempts": 5,
-    "passwordResetTime": None,
-    "passwordComplexityMinimumLength": None,
-    "passwordComplexitySpecialCharacters": None,
-    "idleLogout": 180.0,
-    "requireAdminCredsWhenUpdatingRobotSoftware": True,
-    "requireAdminCredsWhenSendingProtocolToRobot": True,
-    "requireAdminCredsForSignoffProtocol": False,
-}
 OTHERS = {
     "maxNumberOfLoginAttempts": None,
     "passwordResetTime": 86400.5,
@@ -40,7 +30,7 @@ WRONG = {
 
 
 def test_defaults(api):
-    assert api.get("/auth/settings").json == {"data": DEFAULTS}
+    assert api.get("/auth/settings").json == {"data": DEFAULT_SETTINGS}
 
 
 def test_settings_are_open(api, admin):
@@ -49,20 +39,20 @@ def test_settings_are_open(api, admin):
 
 @pytest.mark.parametrize("field", OTHERS)
 def test_only_given_fields_change(api, field):
-    changed = DEFAULTS | {field: OTHERS[field]}
+    changed = DEFAULT_SETTINGS | {field: OTHERS[field]}
     assert api.settings(**{field: OTHERS[field]}) == changed
     assert api.get("/auth/settings").json == {"data": changed}
-    assert api.settings(**{field: DEFAULTS[field]}) == DEFAULTS
+    assert api.settings(**{field: DEFAULT_SETTINGS[field]}) == DEFAULT_SETTINGS
 
 
 def test_nothing_to_change_changes_nothing(api):
-    assert api.settings() == DEFAULTS
+    assert api.settings() == DEFAULT_SETTINGS
 
 
 def test_all_at_once_and_back_to_defaults(api):
     assert api.settings(**OTHERS) == OTHERS
     answer = api.request("DELETE", "/auth/settings")
-    assert (answer.status, answer.json) == (200, {"data": DEFAULTS})
+    assert (answer.status, answer.json) == (200, {"data": DEFAULT_SETTINGS})
 
 
 def test_defaults_leave_access_control_on(api, admin):
@@ -114,7 +104,7 @@ def test_number_that_is_no_integer_in_range_is_422(api, field):
         body = f'{{"data": {{"{field}": {written}}}}}'
         answer = api.request("PATCH", "/auth/settings", body=body)
         assert error_of(answer) == (422, "invalidRequest"), written
-    assert api.get("/auth/settings").json == {"data": DEFAULTS}
+    assert api.get("/auth/settings").json == {"data": DEFAULT_SETTINGS}
 
 
 @pytest.mark.parametrize("field", WRONG)
@@ -124,15 +114,15 @@ def test_wrong_values_are_422_and_change_nothing(api, field):
         answer = api.patch("/auth/settings", {other: OTHERS[other], field: value})
         assert error_of(answer) == (422, "invalidRequest"), value
         assert f"data.{field}: " in answer.json["detail"]
-    assert api.get("/auth/settings").json == {"data": DEFAULTS}
+    assert api.get("/auth/settings").json == {"data": DEFAULT_SETTINGS}
 
 
-@pytest.mark.parametrize("field", DEFAULTS)
+@pytest.mark.parametrize("field", DEFAULT_SETTINGS)
 def test_fields_given_twice_are_422(api, field):
     value = json.dumps(OTHERS[field])
     body = f'{{"data": {{"{field}": {value}, "{field}": {value}}}}}'
     assert error_of(api.request("PATCH", "/auth/settings", body=body)) == (422, "invalidRequest")
-    assert api.get("/auth/settings").json == {"data": DEFAULTS}
+    assert api.get("/auth/settings").json == {"data": DEFAULT_SETTINGS}
 
 
 def test_not_a_number_is_422(api):
@@ -142,7 +132,7 @@ def test_not_a_number_is_422(api):
 
 
 def test_fields_of_other_services_are_ignored(api):
-    assert api.settings(requireReasonForInteraction=True) == DEFAULTS
+    assert api.settings(requireReasonForInteraction=True) == DEFAULT_SETTINGS
 
 
 def test_ignored_field_is_logged_once_by_name(start):

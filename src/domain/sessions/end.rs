@@ -35,8 +35,8 @@ pub fn end(
     let (change, ended, message) = match which {
         Which::One(id) => {
             let user = state
-                .sessions(now)
-                .find(|session| session.id == *id)
+                .session(*id)
+                .filter(|session| session.expires > now)
                 .and_then(|session| state.user(session.user))
                 .ok_or(RuleError::SessionNotFound { id: id.0 })?;
             let message = format!("Ended the session {} of {user}.", id.0);
