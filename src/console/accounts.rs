@@ -4,8 +4,10 @@ use std::convert::Infallible;
 
 use serde_json::{json, Value};
 
+use super::error::Done;
 use super::protocol::{ConsoleRequest, ConsoleResponse};
-use super::{identity, lines, reason, unexpected, Console, Done};
+use super::table::{identity, lines, reason};
+use super::{unexpected, Console};
 use crate::domain::users::history::{History, Times};
 use crate::http::views::UserView;
 use crate::store::AuditLog;

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::{io_error, Done};
+use super::error::{io_error, Done};
 use crate::cli::console::ExportFormat;
 use crate::domain::audit::{hex, ChainedRow, Origin};
 use crate::domain::text::is_misleading;

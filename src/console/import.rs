@@ -5,8 +5,10 @@ use std::time::Instant;
 
 use serde_json::json;
 
+use super::error::{io_error, ConsoleError, Done};
+use super::prompt::confirm;
 use super::protocol::{ConsoleRequest, ConsoleResponse};
-use super::{absolute, confirm, io_error, unexpected, Console, ConsoleError, Done};
+use super::{absolute, unexpected, Console};
 use super::{PATIENCE, RETRY};
 use crate::cli::console::Sure;
 use crate::domain::audit::{Actor, Origin};

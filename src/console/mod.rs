@@ -4,118 +4,49 @@
 //! directory: the running service, which is sent a request, or, if none is running, this process.
 //! A command that only reads the audit log opens the database beside the service.
 
+mod access_control;
 mod accounts;
+mod audit;
+mod backup;
+mod carry_out;
+mod error;
 mod export;
 mod import;
 pub mod journal;
+mod prompt;
 pub mod protocol;
 pub mod remote_access;
 mod sessions;
 mod settings;
 pub mod socket;
+mod table;
+mod users;
 mod verify;
 
-use std::error::Error as StdError;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use comfy_table::{presets, Table};
 use nix::unistd::{getuid, User};
-use serde_json::{json, Value};
-use thiserror::Error;
+use serde_json::Value;
 
-use self::journal::JournalError;
-use self::protocol::{
-    carry_out, ConsoleRequest, ConsoleResponse, Envelope, NotedAction, UserChange,
-};
-use crate::cli::console::{
-    AccessControlCommand, AuditCommand, Common, ConsoleCommand, ExportFormat, GivePassword, Sure,
-    UserCommand,
-};
-use crate::domain::text::escape;
-use crate::domain::users::AccountType;
-use crate::http::views::{ResetPasswordReason, UserView};
+use self::carry_out::carry_out;
+pub use self::error::ConsoleError;
+use self::error::{io_error, Done};
+use self::protocol::{ConsoleRequest, ConsoleResponse, Envelope};
+use crate::cli::console::{AuditCommand, Common, ConsoleCommand};
 use crate::logging::{self, escape_json};
-use crate::os::state_dir::{StateDir, StateDirError};
+use crate::os::state_dir::StateDir;
 use crate::os::{files, lock, owner};
 use crate::service::hashing::Hasher;
 use crate::service::Service;
-use crate::store::{self, AuditLog, DeliveryStatus, Store, StoreError};
+use crate::store::{self, Store};
 
 /// Maximum time to wait for a service that is starting or stopping.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Time between two attempts.
 const RETRY: Duration = Duration::from_millis(20);
-
-/// Why a command failed.
-#[derive(Debug, Error)]
-pub enum ConsoleError {
-    /// The state directory cannot be used.
-    #[error(transparent)]
-    StateDir(#[from] StateDirError),
-    /// The database cannot be read or written.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The command was refused; the text gives the reason.
-    #[error("{0}")]
-    Refused(String),
-    /// The service does not answer.
-    #[error(
-        "the service with the state directory {} does not answer: {}",
-        directory.display(),
-        holder.as_ref().map_or("another process".into(), |holder| escape(holder))
-            + " holds the lock of the directory"
-    )]
-    Service {
-        /// State directory of the service.
-        directory: PathBuf,
-        /// Number and name of the process that holds its lock, if known.
-        holder: Option<String>,
-        /// Error of the connection; `None` if the service accepts none.
-        source: Option<io::Error>,
-    },
-    /// The audit log was changed.
-    #[error("the audit log was tampered with or damaged: row {seq} {what}")]
-    Broken {
-        /// Number of the first row with a fault.
-        seq: i64,
-        /// Description of the fault, as a predicate of the row.
-        what: &'static str,
-    },
-    /// The journal cannot be read.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// The journal contains no line of the audit log's chain.
-    #[error("the journal has no line for any of the audit log's {rows} rows (chain {chain})")]
-    NotInJournal {
-        /// Number of rows of the audit log.
-        rows: i64,
-        /// Identifier of the audit log's chain.
-        chain: String,
-    },
-    /// An operation on a file, the terminal, standard input or standard output failed.
-    #[error("cannot {doing}")]
-    Io {
-        /// Operation that failed, as a verb phrase.
-        doing: &'static str,
-        /// Error of the operation.
-        source: Box<dyn StdError + Send + Sync>,
-    },
-}
-
-/// Returns a function that converts an error of the operation `doing`.
-fn io_error<E: StdError + Send + Sync + 'static>(
-    doing: &'static str,
-) -> impl Fn(E) -> ConsoleError {
-    move |source| ConsoleError::Io {
-        doing,
-        source: source.into(),
-    }
-}
-
-type Done<T = ()> = Result<T, ConsoleError>;
 
 /// Carries out a command and prints its result to standard output.
 ///
@@ -196,228 +127,6 @@ impl Console<'_> {
 
     fn directory(&self) -> &Path {
         &self.common.persistence_directory
-    }
-
-    fn user(&self, command: &UserCommand) -> Done {
-        match command {
-            UserCommand::List { long: true } => self.list_long(),
-            UserCommand::List { long: false } => match self.request(ConsoleRequest::ListUsers)? {
-                ConsoleResponse::Users(users) => self.print_either(&json!(users), &table(&users)),
-                _ => Err(unexpected()),
-            },
-            UserCommand::Add {
-                username,
-                full_name,
-                account_type,
-                password,
-            } => {
-                let request = ConsoleRequest::AddUser {
-                    username: username.clone(),
-                    full_name: full_name.clone(),
-                    account_type: (*account_type).into(),
-                    password: read_password(password)?,
-                };
-                self.print_user("created", request)
-            }
-            UserCommand::Show { username } => self.show_user(username.clone()),
-            UserCommand::Set {
-                username,
-                new_username,
-                full_name,
-                account_type,
-                require_new_password,
-                password,
-            } => {
-                let change = UserChange {
-                    username: new_username.clone(),
-                    full_name: full_name.clone(),
-                    account_type: account_type.map(Into::into),
-                    password: read_password(password)?,
-                    locked: None,
-                    reset_password: *require_new_password,
-                };
-                self.update("changed", username, change)
-            }
-            UserCommand::ResetPassword { username, password } => {
-                let request = ConsoleRequest::ResetPassword {
-                    username: username.clone(),
-                    password: read_password(password)?,
-                };
-                self.print_user("set a new password for", request)
-            }
-            UserCommand::Unlock { username } => {
-                self.update("unlocked", username, UserChange::lock(false))
-            }
-            UserCommand::Lock { username } => {
-                self.update("locked", username, UserChange::lock(true))
-            }
-            UserCommand::Delete { username, sure } => {
-                confirm(sure, &format!("Delete the user {username:?}?"))?;
-                let username = username.clone();
-                let said = format!("deleted {}\n", escape(&username));
-                self.request(ConsoleRequest::DeleteUser { username })?;
-                self.print_either(&json!({}), &said)
-            }
-        }
-    }
-
-    /// Changes a user, and prints what was `done` and the user.
-    fn update(&self, done: &str, username: &str, change: UserChange) -> Done {
-        let username = username.to_owned();
-        self.print_user(done, ConsoleRequest::UpdateUser { username, change })
-    }
-
-    /// Sends a request about a user, and prints what was `done` and the user.
-    fn print_user(&self, done: &str, request: ConsoleRequest) -> Done {
-        let ConsoleResponse::User(user, temporary) = self.request(request)? else {
-            return Err(unexpected());
-        };
-        let mut value = json!(user);
-        let mut said = format!("{done} {}\n", escape(&user.username));
-        if let Some(password) = temporary {
-            said += &format!("temporary password: {password}\n");
-            value["temporaryPassword"] = password.into();
-        }
-        self.print_either(&value, &said)
-    }
-
-    fn access_control(&self, command: &AccessControlCommand) -> Done {
-        let request = match command {
-            AccessControlCommand::Status => ConsoleRequest::AccessControl,
-            AccessControlCommand::Enable { sure } => {
-                self.warn_of_accounts()?;
-                confirm(sure, "Turn access control on?")?;
-                ConsoleRequest::SetAccessControl(true)
-            }
-            AccessControlCommand::Disable { sure } => {
-                confirm(
-                    sure,
-                    "Turn access control off? Anyone who can reach the robot may then do everything.",
-                )?;
-                ConsoleRequest::SetAccessControl(false)
-            }
-        };
-        let ConsoleResponse::AccessControl(on) = self.request(request)? else {
-            return Err(unexpected());
-        };
-        let said = format!("access control is {}\n", if on { "on" } else { "off" });
-        self.print_either(&json!({ "accessControlEnabled": on }), &said)
-    }
-
-    /// Lists what was prepared while anyone could do everything: accounts, which stay, and their
-    /// sessions, which end.
-    fn warn_of_accounts(&self) -> Done {
-        let ConsoleResponse::Accounts(accounts) = self.request(ConsoleRequest::ListAccounts)?
-        else {
-            return Err(unexpected());
-        };
-        let sessions: usize = accounts.iter().map(|(_, sessions)| sessions).sum();
-        eprint!("{}", account_table(&accounts));
-        eprintln!(
-            "While access control is off, anyone can create accounts. Each account above can be used \
-             after it is turned on: delete those that nobody knows first. All sessions end \
-             ({sessions} now)."
-        );
-        Ok(())
-    }
-
-    fn backup(&self, file: &Path) -> Done {
-        self.enter_for(file)?;
-        store::backup(self.directory(), file)?;
-        let path = absolute(file);
-        self.enter()?;
-        self.request(ConsoleRequest::Note {
-            action: NotedAction::Backup,
-            message: format!("Backed up all accounts to {path:?}."),
-        })?;
-        let said = format!("wrote {}; keep it secret\n", path.display());
-        self.print_either(&json!({ "file": path }), &said)
-    }
-
-    fn restore(&self, file: &Path, sure: &Sure) -> Done {
-        self.enter_for(file)?;
-        let backup = store::Backup::open(file)?;
-        self.enter()?;
-        // The service has another working directory.
-        let staged = backup.stage(&absolute(self.directory()))?;
-        confirm(
-            sure,
-            "Replace all accounts and settings with those of the backup? All sessions end.",
-        )?;
-        let path = staged.path().to_owned();
-        let restored = self.carry_out(ConsoleRequest::Restore(path), true);
-        drop(staged);
-        let ConsoleResponse::Restored(users, with_log) = restored? else {
-            return Err(unexpected());
-        };
-        let log = if with_log {
-            "was restored too"
-        } else {
-            "was kept"
-        };
-        let said = format!("restored {users} users; the audit log {log}\n");
-        let value = json!({ "users": users, "withAuditLog": with_log });
-        self.print_either(&value, &said)
-    }
-
-    fn audit_status(&self) -> Done {
-        let status = AuditLog::open(self.directory())?.delivery_status()?;
-        let DeliveryStatus {
-            rows,
-            configured,
-            delivered,
-            waiting,
-            set_aside,
-        } = status;
-        let numbers: Vec<i64> = set_aside.iter().map(|(seq, _)| *seq).collect();
-        let again: Vec<i64> = set_aside
-            .iter()
-            .filter(|(_, again)| *again)
-            .map(|(seq, _)| *seq)
-            .collect();
-        let configured_said = if configured { "yes" } else { "no" };
-        let said = format!(
-            "rows in the audit log: {rows}\n\
-             audit server configured: {configured_said}\n\
-             delivered up to row: {delivered}\n\
-             waiting for delivery: {waiting}\n\
-             set aside after the audit server refused them: {}\n\
-             of these, to be sent again: {}\n",
-            count_and_rows(&numbers),
-            count_and_rows(&again)
-        );
-        let value = json!({
-            "rows": rows,
-            "deliveryConfigured": configured,
-            "deliveredUpTo": delivered,
-            "waiting": waiting,
-            "setAside": numbers,
-            "toBeSentAgain": again,
-        });
-        self.print_either(&value, &said)
-    }
-
-    fn resend(&self) -> Done {
-        let ConsoleResponse::Resent(number) = self.request(ConsoleRequest::Resend)? else {
-            return Err(unexpected());
-        };
-        let said = match number {
-            0 => "no event is set aside\n".to_owned(),
-            1 => "1 event will be sent again\n".to_owned(),
-            _ => format!("{number} events will be sent again\n"),
-        };
-        self.print_either(&json!({ "sentAgain": number }), &said)
-    }
-
-    fn export(&self, format: ExportFormat) -> Done {
-        let log = AuditLog::open(self.directory())?;
-        let rows = export::write(&log, format, io::BufWriter::new(io::stdout().lock()))?;
-        drop(log);
-        self.request(ConsoleRequest::Note {
-            action: NotedAction::Export,
-            message: format!("Exported {rows} rows of the audit log."),
-        })?;
-        Ok(())
     }
 
     /// Has a request carried out by the process that holds the state directory.
@@ -525,153 +234,7 @@ fn invoking_user() -> String {
         .unwrap_or_else(|| format!("uid {uid}"))
 }
 
-/// Asks for confirmation, unless `--yes` was given.
-///
-/// # Errors
-/// - [`ConsoleError::Refused`]: the answer is not yes, or standard input is not a terminal.
-/// - [`ConsoleError::Io`]: the answer cannot be read.
-fn confirm(sure: &Sure, question: &str) -> Done {
-    if sure.yes {
-        return Ok(());
-    }
-    if !io::stdin().is_terminal() {
-        return Err(ConsoleError::Refused(
-            "standard input is not a terminal; pass --yes to confirm".into(),
-        ));
-    }
-    eprint!("{question} [y/N] ");
-    let mut answer = String::new();
-    io::stdin()
-        .read_line(&mut answer)
-        .map_err(io_error("read the answer"))?;
-    if matches!(answer.trim(), "y" | "Y" | "yes") {
-        return Ok(());
-    }
-    Err(ConsoleError::Refused("nothing was changed".into()))
-}
-
-/// Reads the password if `--password` was given: typed twice at a terminal, or one line of standard
-/// input.
-///
-/// # Errors
-/// - [`ConsoleError::Refused`]: the two passwords differ.
-/// - [`ConsoleError::Io`]: the password cannot be read.
-fn read_password(give: &GivePassword) -> Done<Option<String>> {
-    if !give.password {
-        return Ok(None);
-    }
-    let read = io_error("read the password");
-    if !io::stdin().is_terminal() {
-        let mut line = String::new();
-        io::stdin().read_line(&mut line).map_err(&read)?;
-        return Ok(Some(line.trim_end_matches(['\r', '\n']).to_owned()));
-    }
-    let password = rpassword::prompt_password("New password: ").map_err(&read)?;
-    if rpassword::prompt_password("Again: ").map_err(&read)? == password {
-        return Ok(Some(password));
-    }
-    Err(ConsoleError::Refused("the passwords do not match".into()))
-}
-
 /// Returns the absolute path of an existing file, or the path as it is.
 fn absolute(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
-}
-
-/// Formats the number of rows and their numbers: `4 (rows 2, 5 to 7)`.
-fn count_and_rows(numbers: &[i64]) -> String {
-    let mut runs: Vec<(i64, i64)> = Vec::new();
-    for number in numbers {
-        match runs.last_mut() {
-            Some((_, last)) if *last + 1 == *number => *last = *number,
-            _ => runs.push((*number, *number)),
-        }
-    }
-    if runs.is_empty() {
-        return "0".into();
-    }
-    let runs: Vec<_> = runs
-        .into_iter()
-        .map(|(first, last)| match last - first {
-            0 => first.to_string(),
-            1 => format!("{first}, {last}"),
-            _ => format!("{first} to {last}"),
-        })
-        .collect();
-    format!("{} (rows {})", numbers.len(), runs.join(", "))
-}
-
-/// Formats users as a table, one user per line below a header.
-fn table(users: &[UserView]) -> String {
-    lines(
-        ["USERNAME", "FULL NAME", "TYPE", "LOCKED", "PASSWORD CHANGE"],
-        users.iter().map(|user| {
-            let [username, full_name, account_type] = identity(user);
-            let locked = if user.locked { "yes" } else { "no" }.to_owned();
-            [username, full_name, account_type, locked, reason(user)]
-        }),
-    )
-}
-
-/// Formats accounts and their numbers of sessions as a table, one account per line below a header.
-fn account_table(accounts: &[(UserView, usize)]) -> String {
-    lines(
-        ["USERNAME", "FULL NAME", "TYPE", "SESSIONS"],
-        accounts.iter().map(|(user, sessions)| {
-            let [username, full_name, account_type] = identity(user);
-            [username, full_name, account_type, sessions.to_string()]
-        }),
-    )
-}
-
-/// Formats a table without borders.
-fn lines<const N: usize>(header: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(header);
-    table.add_rows(rows);
-    table
-        .lines()
-        .map(|line| format!("{}\n", line.trim()))
-        .collect()
-}
-
-/// Returns the username, full name and account type of a user, for a table.
-fn identity(user: &UserView) -> [String; 3] {
-    [
-        escape(&user.username).into_owned(),
-        escape(&user.full_name).into_owned(),
-        AccountType::from(user.account_type).name().to_owned(),
-    ]
-}
-
-/// Returns whether and why a user must change the password, for the table.
-fn reason(user: &UserView) -> String {
-    use ResetPasswordReason as Reason;
-    match user.reset_password_reason {
-        Reason::None => "no",
-        Reason::FirstTimeLogin => "at first login",
-        Reason::AdminForced => "required",
-        Reason::PasswordExpired => "expired",
-    }
-    .to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn table_shows_misleading_characters() {
-        let user = serde_json::from_value(json!({
-            "username": "ada\u{1b}[2J",
-            "fullName": "A\u{202e}da\u{9b}",
-            "accountType": "user",
-            "locked": false,
-            "resetPassword": false,
-            "resetPasswordReason": "NONE",
-        }));
-        let table = table(&[user.expect("a user as the service sends it")]);
-        assert!(table.contains("ada\\u{1b}[2J"), "{table}");
-        assert!(table.contains("A\\u{202e}da\\u{9b}"), "{table}");
-    }
 }

@@ -2,8 +2,11 @@
 
 use serde_json::json;
 
+use super::error::Done;
+use super::prompt::confirm;
 use super::protocol::{ConsoleRequest, ConsoleResponse, Sessions};
-use super::{confirm, lines, unexpected, Console, Done};
+use super::table::lines;
+use super::{unexpected, Console};
 use crate::cli::console::SessionCommand;
 use crate::domain::text::escape;
 use crate::service::ActiveSession;

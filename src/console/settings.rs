@@ -2,8 +2,11 @@
 
 use serde_json::Value;
 
+use super::error::Done;
+use super::prompt::confirm;
 use super::protocol::{ConsoleRequest, ConsoleResponse};
-use super::{confirm, lines, unexpected, Console, Done};
+use super::table::lines;
+use super::{unexpected, Console};
 use crate::cli::console::SettingsCommand;
 use crate::domain::settings::SETTINGS;
 

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 
-use super::protocol::{carry_out, ConsoleResponse, Envelope};
+use super::carry_out::carry_out;
+use super::protocol::{ConsoleResponse, Envelope};
 use crate::config::Address;
 use crate::server::listen::{Acceptor, ListenError, Listener, SocketFile};
 use crate::server::stream::Stream;

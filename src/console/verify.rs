@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde_json::{json, Value};
 
+use super::error::{ConsoleError, Done};
 use super::journal::{self, Rows};
-use super::{Console, ConsoleError, Done};
+use super::Console;
 use crate::cli::console::NotedRow;
 use crate::domain::audit::{hex, ChainedRow};
 use crate::store::{AuditLog, Verified};

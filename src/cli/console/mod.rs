@@ -1,0 +1,146 @@
+//! Arguments of the console commands.
+
+// The doc comment of a field is its help text; a flattened field has none.
+#![allow(missing_docs)]
+
+mod audit;
+mod settings;
+mod users;
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Subcommand};
+
+pub use self::audit::{AuditCommand, ExportFormat, NotedRow};
+pub use self::settings::{NewValue, SettingsCommand};
+pub use self::users::{GivePassword, UserCommand};
+
+/// Default state directory: the `StateDirectory=` of the service's unit.
+pub(super) const STATE: &str = "/var/lib/opentrons-auth-server";
+
+/// Options of every console command.
+#[derive(Debug)]
+pub struct Common {
+    /// State directory of the server.
+    pub persistence_directory: PathBuf,
+    /// Print the result as JSON.
+    pub json: bool,
+}
+
+/// Options of the commands that delete or replace data.
+#[derive(Debug, Args)]
+pub struct Sure {
+    /// Do not ask for confirmation.
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Commands that administer the robot from its console, whether or not the service is running.
+#[derive(Debug, Subcommand)]
+pub enum ConsoleCommand {
+    /// Manage user accounts.
+    #[command(subcommand)]
+    User(UserCommand),
+
+    /// List the sessions of users, or end them.
+    #[command(subcommand)]
+    Session(SessionCommand),
+
+    /// Show, change or reset the settings.
+    #[command(subcommand)]
+    Settings(SettingsCommand),
+
+    /// Show, enable or disable access control.
+    #[command(subcommand)]
+    AccessControl(AccessControlCommand),
+
+    /// Back up all accounts, settings and the audit log to a new file.
+    ///
+    /// The file contains the hashes of all passwords: keep it secret.
+    Backup {
+        /// Backup file to create; it must not exist yet.
+        file: PathBuf,
+    },
+
+    /// Replace all accounts and settings with those of a backup.
+    ///
+    /// Ends all sessions. The audit log is kept; only if it is empty is it restored from the backup.
+    Restore {
+        /// Backup file to restore.
+        file: PathBuf,
+        #[command(flatten)]
+        sure: Sure,
+    },
+
+    /// Import the state of the Python server.
+    ///
+    /// Imports accounts with their passwords, settings, and whether access control is on. The files
+    /// of the Python server are not changed. Without options, imports either everything or nothing,
+    /// and only if this server has no accounts yet, as at the first start.
+    Import {
+        /// State directory of the Python server [default: the state directory of this server].
+        directory: Option<PathBuf>,
+        /// Show what would be imported and what prevents the import, without changing anything.
+        #[arg(long, conflicts_with_all = ["again", "yes"])]
+        dry_run: bool,
+        /// Import whatever is valid and list what is skipped. Access control is turned on unless it
+        /// was certainly off.
+        #[arg(long)]
+        force: bool,
+        /// Replace existing accounts and settings. Ends all sessions; keeps the audit log; leaves
+        /// access control on if it is on.
+        #[arg(long)]
+        again: bool,
+        #[command(flatten)]
+        sure: Sure,
+    },
+
+    /// Verify or export the audit log, and manage its delivery.
+    #[command(subcommand)]
+    Audit(AuditCommand),
+}
+
+/// Subcommands of `session`.
+#[derive(Debug, Subcommand)]
+pub enum SessionCommand {
+    /// List the sessions that have not ended, with the time of the login or last refresh of each.
+    List {
+        /// Username of the account [default: all accounts].
+        username: Option<String>,
+    },
+    /// End sessions: their tokens are refused from then on.
+    #[command(group(ArgGroup::new("which").required(true)))]
+    End {
+        /// Number of the session, as listed.
+        #[arg(group = "which")]
+        id: Option<i64>,
+        /// End all sessions of this user.
+        #[arg(long, value_name = "USERNAME", group = "which")]
+        user: Option<String>,
+        /// End all sessions of all users.
+        #[arg(long, group = "which")]
+        all: bool,
+        #[command(flatten)]
+        sure: Sure,
+    },
+}
+
+/// Subcommands of `access-control`.
+#[derive(Debug, Subcommand)]
+pub enum AccessControlCommand {
+    /// Show whether access control is on.
+    Status,
+    /// Turn access control on: protected requests need a token.
+    ///
+    /// Ends all sessions. Lists all accounts first, because each of them can be used afterwards, and
+    /// asks for confirmation.
+    Enable {
+        #[command(flatten)]
+        sure: Sure,
+    },
+    /// Turn access control off: anyone who can reach the robot may do everything.
+    Disable {
+        #[command(flatten)]
+        sure: Sure,
+    },
+}

@@ -1,0 +1,184 @@
+//! How a request of the console is carried out by the process that holds the database: the running
+//! service, or the console itself.
+
+use serde_json::json;
+
+use super::protocol::{
+    ConsoleRequest, ConsoleResponse, Envelope, NotedAction, Sessions, UserChange,
+};
+use crate::domain::authority::Request;
+use crate::domain::passwords::Password;
+use crate::domain::sessions::end::Which;
+use crate::domain::settings::{Settings, SettingsPatch};
+use crate::domain::tokens::SessionId;
+use crate::domain::users::rules::UserPatch;
+use crate::http::settings::SettingsView;
+use crate::http::views::UserView;
+use crate::logging;
+use crate::service::{Service, ServiceError};
+
+/// Carries out a request.
+///
+/// # Errors
+/// A message for the user, with its causes: the request breaks a rule, a password cannot be hashed
+/// now, or the database cannot be read or written.
+pub async fn carry_out(service: &Service, envelope: Envelope) -> Result<ConsoleResponse, String> {
+    let by = Request::console(envelope.user, None);
+    carry_out_by(service, by, envelope.request)
+        .await
+        .map_err(|error| logging::chain(&error))
+}
+
+async fn carry_out_by(
+    service: &Service,
+    by: Request,
+    request: ConsoleRequest,
+) -> Result<ConsoleResponse, ServiceError> {
+    match request {
+        ConsoleRequest::ListUsers => {
+            let (users, _) = service.users(&by, 0, usize::MAX)?;
+            Ok(ConsoleResponse::Users(
+                users.into_iter().map(UserView::from).collect(),
+            ))
+        }
+        ConsoleRequest::ListAccounts => accounts(service, &by, None),
+        ConsoleRequest::ShowUser { username } => accounts(service, &by, Some(&username)),
+        ConsoleRequest::AddUser {
+            username,
+            full_name,
+            account_type,
+            password,
+        } => {
+            let password = password.map(Password::new);
+            let (user, temporary) = service
+                .create_user(by, username, full_name, account_type.into(), password)
+                .await?;
+            Ok(answer(user.into(), temporary))
+        }
+        ConsoleRequest::ResetPassword {
+            username,
+            password: None,
+        } => {
+            let (user, temporary) = service.reset_password(by, username).await?;
+            Ok(answer(user.into(), Some(temporary)))
+        }
+        ConsoleRequest::ResetPassword { username, password } => {
+            let change = UserChange {
+                password,
+                ..UserChange::lock(false)
+            };
+            update(service, by, username, change).await
+        }
+        ConsoleRequest::UpdateUser { username, change } => {
+            update(service, by, username, change).await
+        }
+        ConsoleRequest::DeleteUser { username } => {
+            service.delete_user(by, username).await?;
+            Ok(ConsoleResponse::Done)
+        }
+        ConsoleRequest::AccessControl => {
+            Ok(ConsoleResponse::AccessControl(service.access_control()))
+        }
+        ConsoleRequest::SetAccessControl(on) => {
+            if on {
+                service.enable_access_control(by).await?;
+            } else {
+                service.disable_access_control(by).await?;
+            }
+            Ok(ConsoleResponse::AccessControl(on))
+        }
+        ConsoleRequest::Settings => Ok(settings(service.settings())),
+        ConsoleRequest::PatchSettings(texts) => {
+            let patch = SettingsPatch::parse(&texts)?;
+            Ok(settings(service.patch_settings(by, patch).await?))
+        }
+        ConsoleRequest::ResetSettings => Ok(settings(service.reset_settings(by).await?)),
+        ConsoleRequest::ListSessions { username } => {
+            let sessions = service.sessions(&by, username.as_deref())?;
+            Ok(ConsoleResponse::Sessions(sessions))
+        }
+        ConsoleRequest::EndSessions(sessions) => {
+            let which = match sessions {
+                Sessions::One(id) => Which::One(SessionId(id)),
+                Sessions::Of(username) => Which::Of(username),
+                Sessions::All => Which::All,
+            };
+            let ended = service.end_sessions(by, which).await?;
+            Ok(ConsoleResponse::Ended(ended))
+        }
+        ConsoleRequest::Restore(path) => {
+            let restored = service
+                .store()
+                .restore(path, service.authorize(&by)?)
+                .await?;
+            Ok(ConsoleResponse::Restored(
+                restored.users,
+                restored.with_audit_log,
+            ))
+        }
+        ConsoleRequest::Import { survey, strictness } => {
+            let caller = service.authorize(&by)?;
+            let summary = service.store().import(survey, strictness, caller).await?;
+            Ok(ConsoleResponse::Imported(summary))
+        }
+        ConsoleRequest::Resend => {
+            let caller = service.authorize(&by)?;
+            Ok(ConsoleResponse::Resent(
+                service.store().send_again(caller).await?,
+            ))
+        }
+        ConsoleRequest::Note { action, message } => {
+            let action = match action {
+                NotedAction::Backup => "backup",
+                NotedAction::Export => "export audit log",
+            };
+            service
+                .store()
+                .note(service.authorize(&by)?, action, message)
+                .await?;
+            Ok(ConsoleResponse::Done)
+        }
+    }
+}
+
+/// Returns all users, or the one with this username, each with the number of sessions.
+fn accounts(
+    service: &Service,
+    by: &Request,
+    username: Option<&str>,
+) -> Result<ConsoleResponse, ServiceError> {
+    let accounts = service.accounts(by, username)?.into_iter();
+    Ok(ConsoleResponse::Accounts(
+        accounts
+            .map(|(user, sessions)| (user.into(), sessions))
+            .collect(),
+    ))
+}
+
+/// Changes a user.
+async fn update(
+    service: &Service,
+    by: Request,
+    username: String,
+    change: UserChange,
+) -> Result<ConsoleResponse, ServiceError> {
+    let patch = UserPatch {
+        username: change.username,
+        full_name: change.full_name,
+        account_type: change.account_type.map(Into::into),
+        locked: change.locked,
+        reset_password: change.reset_password,
+    };
+    let password = change.password.map(Password::new);
+    let user = service.update_user(by, username, patch, password).await?;
+    Ok(answer(user.into(), None))
+}
+
+/// Converts settings to what clients see.
+fn settings(settings: Settings) -> ConsoleResponse {
+    ConsoleResponse::Settings(json!(SettingsView(settings)))
+}
+
+fn answer(user: UserView, temporary: Option<Password>) -> ConsoleResponse {
+    ConsoleResponse::User(user, temporary.map(|password| password.expose().to_owned()))
+}

@@ -1,0 +1,54 @@
+//! Questions at the terminal.
+
+use std::io::{self, IsTerminal};
+
+use super::error::{io_error, ConsoleError, Done};
+use crate::cli::console::{GivePassword, Sure};
+
+/// Asks for confirmation, unless `--yes` was given.
+///
+/// # Errors
+/// - [`ConsoleError::Refused`]: the answer is not yes, or standard input is not a terminal.
+/// - [`ConsoleError::Io`]: the answer cannot be read.
+pub(super) fn confirm(sure: &Sure, question: &str) -> Done {
+    if sure.yes {
+        return Ok(());
+    }
+    if !io::stdin().is_terminal() {
+        return Err(ConsoleError::Refused(
+            "standard input is not a terminal; pass --yes to confirm".into(),
+        ));
+    }
+    eprint!("{question} [y/N] ");
+    let mut answer = String::new();
+    io::stdin()
+        .read_line(&mut answer)
+        .map_err(io_error("read the answer"))?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        return Ok(());
+    }
+    Err(ConsoleError::Refused("nothing was changed".into()))
+}
+
+/// Reads the password if `--password` was given: typed twice at a terminal, or one line of standard
+/// input.
+///
+/// # Errors
+/// - [`ConsoleError::Refused`]: the two passwords differ.
+/// - [`ConsoleError::Io`]: the password cannot be read.
+pub(super) fn read_password(give: &GivePassword) -> Done<Option<String>> {
+    if !give.password {
+        return Ok(None);
+    }
+    let read = io_error("read the password");
+    if !io::stdin().is_terminal() {
+        let mut line = String::new();
+        io::stdin().read_line(&mut line).map_err(&read)?;
+        return Ok(Some(line.trim_end_matches(['\r', '\n']).to_owned()));
+    }
+    let password = rpassword::prompt_password("New password: ").map_err(&read)?;
+    if rpassword::prompt_password("Again: ").map_err(&read)? == password {
+        return Ok(Some(password));
+    }
+    Err(ConsoleError::Refused("the passwords do not match".into()))
+}

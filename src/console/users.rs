@@ -1,0 +1,97 @@
+//! `user`: managing accounts.
+
+use serde_json::json;
+
+use super::error::Done;
+use super::prompt::{confirm, read_password};
+use super::protocol::{ConsoleRequest, ConsoleResponse, UserChange};
+use super::{table, unexpected, Console};
+use crate::cli::console::UserCommand;
+use crate::domain::text::escape;
+
+impl Console<'_> {
+    pub(super) fn user(&self, command: &UserCommand) -> Done {
+        match command {
+            UserCommand::List { long: true } => self.list_long(),
+            UserCommand::List { long: false } => match self.request(ConsoleRequest::ListUsers)? {
+                ConsoleResponse::Users(users) => {
+                    self.print_either(&json!(users), &table::users(&users))
+                }
+                _ => Err(unexpected()),
+            },
+            UserCommand::Add {
+                username,
+                full_name,
+                account_type,
+                password,
+            } => {
+                let request = ConsoleRequest::AddUser {
+                    username: username.clone(),
+                    full_name: full_name.clone(),
+                    account_type: (*account_type).into(),
+                    password: read_password(password)?,
+                };
+                self.print_user("created", request)
+            }
+            UserCommand::Show { username } => self.show_user(username.clone()),
+            UserCommand::Set {
+                username,
+                new_username,
+                full_name,
+                account_type,
+                require_new_password,
+                password,
+            } => {
+                let change = UserChange {
+                    username: new_username.clone(),
+                    full_name: full_name.clone(),
+                    account_type: account_type.map(Into::into),
+                    password: read_password(password)?,
+                    locked: None,
+                    reset_password: *require_new_password,
+                };
+                self.update("changed", username, change)
+            }
+            UserCommand::ResetPassword { username, password } => {
+                let request = ConsoleRequest::ResetPassword {
+                    username: username.clone(),
+                    password: read_password(password)?,
+                };
+                self.print_user("set a new password for", request)
+            }
+            UserCommand::Unlock { username } => {
+                self.update("unlocked", username, UserChange::lock(false))
+            }
+            UserCommand::Lock { username } => {
+                self.update("locked", username, UserChange::lock(true))
+            }
+            UserCommand::Delete { username, sure } => {
+                confirm(sure, &format!("Delete the user {username:?}?"))?;
+                let username = username.clone();
+                let said = format!("deleted {}\n", escape(&username));
+                self.request(ConsoleRequest::DeleteUser { username })?;
+                self.print_either(&json!({}), &said)
+            }
+        }
+    }
+
+    /// Changes a user, and prints what was `done` and the user.
+    fn update(&self, done: &str, username: &str, change: UserChange) -> Done {
+        let username = username.to_owned();
+        self.print_user(done, ConsoleRequest::UpdateUser { username, change })
+    }
+
+    /// Sends a request about a user, and prints what was `done` and the user.
+    fn print_user(&self, done: &str, request: ConsoleRequest) -> Done {
+        let ConsoleResponse::User(user, temporary) = self.request(request)? else {
+            return Err(unexpected());
+        };
+        let mut value = json!(user);
+        let mut said = format!("{done} {}\n", escape(&user.username));
+        if let Some(password) = temporary {
+            said += &format!("temporary password: {password}\n");
+            value["temporaryPassword"] = password.into();
+        }
+        self.print_either(&value, &said)
+    }
+}
