@@ -40,7 +40,7 @@ run: ## build and run the server on http://127.0.0.1:33950
 
 .PHONY: test
 test: $(VENV)/.stamp ## run all tests except those of the virtual robot and BitBake
-	@$(NEED) cc nginx systemd-analyze dropbear ssh ssh-keygen
+	@$(NEED) cc nginx systemd-analyze dropbear ssh ssh-keygen mandoc
 	cargo fetch --locked
 	cargo build --locked
 	cargo test --locked
@@ -155,7 +155,7 @@ generate: ## update the generated files: crates file, OpenAPI document, manual p
 	$(LAYER)/scripts/crates-inc
 	GENERATE=1 cargo test --locked --quiet --test document
 	cargo build --locked
-	target/debug/$(NAME) man > $(FILES)/man/$(NAME).1
+	target/debug/$(NAME) man > $(FILES)/man/$(NAME).8
 	target/debug/$(NAME) completions bash > $(FILES)/completions/$(NAME).bash
 	target/debug/$(NAME) completions fish > $(FILES)/completions/$(NAME).fish
 	target/debug/$(NAME) completions zsh > $(FILES)/completions/_$(NAME)
@@ -171,7 +171,7 @@ install: ## install BINARY and its files under DESTDIR, as on the robot
 	install -Dm 0644 $(FILES)/sysusers/$(NAME).conf $(DESTDIR)$(libdir)/sysusers.d/$(NAME).conf
 	install -Dm 0644 $(FILES)/nginx/upstream.conf $(DESTDIR)$(sysconfdir)/nginx/conf.d/$(NAME).conf
 	install -Dm 0644 $(FILES)/nginx/location.conf $(DESTDIR)$(sysconfdir)/nginx/server-conf.d/$(NAME).conf
-	install -Dm 0644 $(FILES)/man/$(NAME).1 $(DESTDIR)$(mandir)/man1/$(NAME).1
+	install -Dm 0644 $(FILES)/man/$(NAME).8 $(DESTDIR)$(mandir)/man8/$(NAME).8
 	install -Dm 0644 $(FILES)/completions/$(NAME).bash $(DESTDIR)$(datadir)/bash-completion/completions/$(NAME)
 	install -Dm 0644 $(FILES)/completions/$(NAME).fish $(DESTDIR)$(datadir)/fish/vendor_completions.d/$(NAME).fish
 	install -Dm 0644 $(FILES)/completions/_$(NAME) $(DESTDIR)$(datadir)/zsh/site-functions/_$(NAME)

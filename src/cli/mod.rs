@@ -320,10 +320,7 @@ fn completions(shell: Shell) -> Vec<u8> {
 /// Returns the manual page. It names the version but not the commit, because it is committed to the
 /// repository.
 fn manual_page() -> Vec<u8> {
-    let mut text = Vec::new();
-    manual::write(Cli::command().version(crate::VERSION), &mut text)
-        .expect("writing to memory does not fail");
-    text
+    manual::page(Cli::command().version(crate::VERSION)).into_bytes()
 }
 
 /// Parses the base URL of a server.

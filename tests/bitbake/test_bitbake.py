@@ -204,7 +204,7 @@ def test_packages_hold_what_make_install_does(packages, tmp_path):
     assert {owner for _, owner in packaged.values()} == {"root/root"}
     preset = f"/usr/lib/systemd/system-preset/98-{NAME}.preset"
     assert {path: mode for path, (mode, _) in packaged.items() if path != preset} == expected
-    assert set(packages["-doc"][0]) == {f"/usr/share/man/man1/{NAME}.1"}
+    assert set(packages["-doc"][0]) == {f"/usr/share/man/man8/{NAME}.8"}
     completions = {path for path in expected if re.search("/(bash-completion|fish|zsh)/", path)}
     assert len(completions) == 3 and set(packages["-completions"][0]) == completions
 

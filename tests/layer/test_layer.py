@@ -41,7 +41,7 @@ def test_versions_agree(parsed):
     version = CARGO["package"]["version"]
     assert parsed.getVar("PV") == version
     assert run("--version").stdout.split()[1].startswith(version)
-    assert f"opentrons-auth-server {version}" in (FILES / "man/opentrons-auth-server.1").read_text()
+    assert f"opentrons-auth-server {version}" in (FILES / "man/opentrons-auth-server.8").read_text()
 
 
 def test_layer_is_above_the_robots():

@@ -122,7 +122,7 @@ def test_number_of_workers_is_used(serve, number):
 def test_kept_completions_and_manual_page_are_those_of_this_version():
     name = "opentrons-auth-server"
     for arguments, file in (
-        (["man"], f"man/{name}.1"),
+        (["man"], f"man/{name}.8"),
         (["completions", "bash"], f"completions/{name}.bash"),
         (["completions", "fish"], f"completions/{name}.fish"),
         (["completions", "zsh"], f"completions/_{name}"),

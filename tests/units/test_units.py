@@ -77,9 +77,9 @@ def test_exposure_is_low(root, figures):
 def test_documentation_is_installed(root):
     for unit in UNITS:
         text = (root / "usr/lib/systemd/system" / unit).read_text()
-        assert f"Documentation=man:{NAME}(1)" in text
-    page = root / f"usr/share/man/man1/{NAME}.1"
-    assert re.search(rf"^\.TH {NAME} 1\b", page.read_text(), re.MULTILINE)
+        assert f"Documentation=man:{NAME}(8)" in text
+    page = root / f"usr/share/man/man8/{NAME}.8"
+    assert re.search(rf"^\.TH {NAME} 8\b", page.read_text(), re.MULTILINE)
 
 
 def test_sysusers_makes_the_user_of_the_service(root):
@@ -194,7 +194,7 @@ def test_installed_tree(tmp_path):
         f"usr/lib/sysusers.d/{NAME}.conf": "0o644",
         f"etc/nginx/conf.d/{NAME}.conf": "0o644",
         f"etc/nginx/server-conf.d/{NAME}.conf": "0o644",
-        f"usr/share/man/man1/{NAME}.1": "0o644",
+        f"usr/share/man/man8/{NAME}.8": "0o644",
         f"usr/share/bash-completion/completions/{NAME}": "0o644",
         f"usr/share/fish/vendor_completions.d/{NAME}.fish": "0o644",
         f"usr/share/zsh/site-functions/_{NAME}": "0o644",

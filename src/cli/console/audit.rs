@@ -64,6 +64,6 @@ impl FromStr for NotedRow {
 pub enum ExportFormat {
     /// One JSON object per line.
     Jsonl,
-    /// Comma-separated values with a header line (RFC 4180).
+    /// Comma-separated values with a header line, as in RFC 4180.
     Csv,
 }

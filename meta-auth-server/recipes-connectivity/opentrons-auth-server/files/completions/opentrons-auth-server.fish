@@ -219,7 +219,7 @@ complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcomm
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from resend" -l json -d 'Print the result of a command as JSON'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from resend" -s h -l help -d 'Print help'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from export" -l format -d 'Output format' -r -f -a "jsonl\t'One JSON object per line'
-csv\t'Comma-separated values with a header line (RFC 4180)'"
+csv\t'Comma-separated values with a header line, as in RFC 4180'"
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from export" -l persistence-directory -d 'Directory of the server\'s state. The server creates it if it does not exist; without this option, the server keeps its state in a temporary directory, which is removed when it stops, and commands use /var/lib/opentrons-auth-server' -r -F
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from export" -l json -d 'Print the result of a command as JSON'
 complete -c opentrons-auth-server -n "__fish_opentrons_auth_server_using_subcommand audit; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help (see more with \'--help\')'
