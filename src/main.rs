@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use auth_server::cli::{Action, Cli};
-use auth_server::console::{self, remote_access};
+use auth_server::console::{self, failure, remote_access};
 use auth_server::os::allocator::{self, WipingAllocator};
 use auth_server::{daemon, logging};
 
@@ -24,8 +24,12 @@ fn main() -> ExitCode {
             .write_all(&text)
             .map_err(|error| eprintln!("error: cannot write to standard output: {error}")),
         Action::RemoteAccess(check) => return remote_access::run(&check),
-        Action::Console(command, common) => console::run(&command, &common)
-            .map_err(|error| eprintln!("error: {}", logging::chain(&error))),
+        Action::Console(command, common) => {
+            return match console::run(&command, &common) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => failure::report(error),
+            }
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -10,8 +10,15 @@ use crate::cli::console::AccessControlCommand;
 
 impl Console<'_> {
     pub(super) fn access_control(&self, command: &AccessControlCommand) -> Done {
+        let on = self.is_access_control_on()?;
         let request = match command {
-            AccessControlCommand::Status => ConsoleRequest::AccessControl,
+            AccessControlCommand::Status => return self.print_access_control("", on),
+            AccessControlCommand::Enable { .. } if on => {
+                return self.print_access_control("already ", on)
+            }
+            AccessControlCommand::Disable { .. } if !on => {
+                return self.print_access_control("already ", on)
+            }
             AccessControlCommand::Enable { sure } => {
                 self.warn_of_accounts()?;
                 confirm(sure, "Turn access control on?")?;
@@ -25,10 +32,29 @@ impl Console<'_> {
                 ConsoleRequest::SetAccessControl(false)
             }
         };
-        let ConsoleResponse::AccessControl(on) = self.request(request)? else {
-            return Err(unexpected());
-        };
-        let said = format!("access control is {}\n", if on { "on" } else { "off" });
+        let on = self.access_control_after(request)?;
+        self.print_access_control("", on)
+    }
+
+    /// Returns whether access control is on.
+    fn is_access_control_on(&self) -> Done<bool> {
+        self.access_control_after(ConsoleRequest::AccessControl)
+    }
+
+    /// Sends a request about access control; returns whether it is on then.
+    fn access_control_after(&self, request: ConsoleRequest) -> Done<bool> {
+        match self.request(request)? {
+            ConsoleResponse::AccessControl(on) => Ok(on),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Prints whether access control is on, with an adverb before that.
+    fn print_access_control(&self, adverb: &str, on: bool) -> Done {
+        let said = format!(
+            "access control is {adverb}{}\n",
+            if on { "on" } else { "off" }
+        );
         self.print_either(&json!({ "accessControlEnabled": on }), &said)
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::error::Done;
+use super::error::{ConsoleError, Done};
 use super::prompt::confirm;
 use super::protocol::{ConsoleRequest, ConsoleResponse, NotedAction};
 use super::{absolute, unexpected, Console};
@@ -27,7 +27,8 @@ impl Console<'_> {
 
     pub(super) fn restore(&self, file: &Path, sure: &Sure) -> Done {
         self.enter_for(file)?;
-        let backup = store::Backup::open(file)?;
+        let backup = store::Backup::open(file)
+            .map_err(|error| ConsoleError::from(error).about_named_file())?;
         self.enter()?;
         // The service has another working directory.
         let staged = backup.stage(&absolute(self.directory()))?;

@@ -3,10 +3,12 @@
 
 use serde_json::json;
 
+use super::failure::Refusal;
 use super::protocol::{
     ConsoleRequest, ConsoleResponse, Envelope, NotedAction, Sessions, UserChange,
 };
 use crate::domain::authority::Request;
+use crate::domain::error::RuleError;
 use crate::domain::passwords::Password;
 use crate::domain::sessions::end::Which;
 use crate::domain::settings::{Settings, SettingsPatch};
@@ -14,19 +16,18 @@ use crate::domain::tokens::SessionId;
 use crate::domain::users::rules::UserPatch;
 use crate::http::settings::SettingsView;
 use crate::http::views::UserView;
-use crate::logging;
 use crate::service::{Service, ServiceError};
 
 /// Carries out a request.
 ///
 /// # Errors
-/// A message for the user, with its causes: the request breaks a rule, a password cannot be hashed
+/// A [`Refusal`]: the request breaks a rule or names what does not exist, a password cannot be hashed
 /// now, or the database cannot be read or written.
-pub async fn carry_out(service: &Service, envelope: Envelope) -> Result<ConsoleResponse, String> {
+pub async fn carry_out(service: &Service, envelope: Envelope) -> Result<ConsoleResponse, Refusal> {
     let by = Request::console(envelope.user, None);
     carry_out_by(service, by, envelope.request)
         .await
-        .map_err(|error| logging::chain(&error))
+        .map_err(|error| Refusal::of(&error, &RuleError::to_string))
 }
 
 async fn carry_out_by(
@@ -67,10 +68,12 @@ async fn carry_out_by(
                 password,
                 ..UserChange::lock(false)
             };
-            update(service, by, username, change).await
+            let (user, _) = update(service, by, username, change).await?;
+            Ok(answer(user, None))
         }
         ConsoleRequest::UpdateUser { username, change } => {
-            update(service, by, username, change).await
+            let (user, changed) = update(service, by, username, change).await?;
+            Ok(ConsoleResponse::Updated(user, changed))
         }
         ConsoleRequest::DeleteUser { username } => {
             service.delete_user(by, username).await?;
@@ -80,10 +83,17 @@ async fn carry_out_by(
             Ok(ConsoleResponse::AccessControl(service.access_control()))
         }
         ConsoleRequest::SetAccessControl(on) => {
-            if on {
-                service.enable_access_control(by).await?;
+            let done = if on {
+                service.enable_access_control(by).await
             } else {
-                service.disable_access_control(by).await?;
+                service.disable_access_control(by).await
+            };
+            match done {
+                Err(ServiceError::Rule(
+                    RuleError::AccessControlAlreadyEnabled
+                    | RuleError::AccessControlAlreadyDisabled,
+                )) => {}
+                done => done?,
             }
             Ok(ConsoleResponse::AccessControl(on))
         }
@@ -155,13 +165,13 @@ fn accounts(
     ))
 }
 
-/// Changes a user.
+/// Changes a user; returns it, and whether anything changed.
 async fn update(
     service: &Service,
     by: Request,
     username: String,
     change: UserChange,
-) -> Result<ConsoleResponse, ServiceError> {
+) -> Result<(UserView, bool), ServiceError> {
     let patch = UserPatch {
         username: change.username,
         full_name: change.full_name,
@@ -170,8 +180,8 @@ async fn update(
         reset_password: change.reset_password,
     };
     let password = change.password.map(Password::new);
-    let user = service.update_user(by, username, patch, password).await?;
-    Ok(answer(user.into(), None))
+    let (user, changed) = service.update_user(by, username, patch, password).await?;
+    Ok((user.into(), changed))
 }
 
 /// Converts settings to what clients see.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::failure::Refusal;
 use super::journal::JournalError;
 use crate::domain::text::escape;
 use crate::os::state_dir::StateDirError;
@@ -20,9 +21,9 @@ pub enum ConsoleError {
     /// The database cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The command was refused; the text gives the reason.
-    #[error("{0}")]
-    Refused(String),
+    /// The command was refused, by the service or by the console.
+    #[error("the command was refused")]
+    Refused(Refusal),
     /// The service does not answer.
     #[error(
         "the service with the state directory {} does not answer: {}",
@@ -65,6 +66,12 @@ pub enum ConsoleError {
         /// Error of the operation.
         source: Box<dyn StdError + Send + Sync>,
     },
+}
+
+impl From<Refusal> for ConsoleError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
 }
 
 /// Returns a function that converts an error of the operation `doing`.

@@ -1,11 +1,13 @@
 //! `import`: imports the state of the Python server at the console.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde_json::json;
 
 use super::error::{io_error, ConsoleError, Done};
+use super::failure::{Kind, Refusal};
 use super::prompt::confirm;
 use super::protocol::{ConsoleRequest, ConsoleResponse};
 use super::{absolute, unexpected, Console};
@@ -15,7 +17,7 @@ use crate::domain::audit::{Actor, Origin};
 use crate::domain::authority::Caller;
 use crate::logging;
 use crate::os::clock::Clock;
-use crate::os::state_dir::StateDir;
+use crate::os::state_dir::{StateDir, StateDirError};
 use crate::store::{self, Carried, Strictness, Summary, Survey, DATABASE};
 
 /// Arguments of `import`.
@@ -43,6 +45,9 @@ impl Arguments<'_> {
             return Ok(None);
         };
         let directory = absolute(directory);
+        if let Ok(false) = directory.try_exists() {
+            return Err(nothing_in(&directory));
+        }
         Carried::of(&directory)
             .map_err(io_error("copy the Python server's state"))?
             .map(Some)
@@ -59,6 +64,11 @@ fn survey(carried: Option<Carried>, ours: &Path, into: &Path) -> Done<Survey> {
             .map_err(io_error("copy the Python server's state")),
         None => {
             let directory = absolute(ours);
+            // The survey would report it as a fault of the Python server's state.
+            fs::read_dir(&directory).map_err(|source| StateDirError::Io {
+                path: directory.clone(),
+                source,
+            })?;
             Survey::of(&directory, into).ok_or_else(|| nothing_in(&directory))
         }
     }
@@ -66,9 +76,8 @@ fn survey(carried: Option<Carried>, ours: &Path, into: &Path) -> Done<Survey> {
 
 fn nothing_in(directory: &Path) -> ConsoleError {
     let directory = directory.display();
-    ConsoleError::Refused(format!(
-        "no state of the Python server found in {directory}"
-    ))
+    let detail = format!("no state of the Python server found in {directory}");
+    Refusal::new(Kind::NotFound, "fileNotFound", detail).into()
 }
 
 impl Console<'_> {
@@ -176,8 +185,9 @@ impl Console<'_> {
 }
 
 fn accounts_exist(directory: &Path) -> ConsoleError {
-    ConsoleError::Refused(format!(
+    let detail = format!(
         "{} already contains accounts; pass --again to replace them",
         directory.display()
-    ))
+    );
+    Refusal::new(Kind::Refused, "accountsExist", detail).into()
 }

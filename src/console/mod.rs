@@ -11,6 +11,7 @@ mod backup;
 mod carry_out;
 mod error;
 mod export;
+pub mod failure;
 mod import;
 pub mod journal;
 mod prompt;
@@ -34,6 +35,7 @@ use serde_json::Value;
 use self::carry_out::carry_out;
 pub use self::error::ConsoleError;
 use self::error::{io_error, Done};
+use self::failure::Refusal;
 use self::protocol::{ConsoleRequest, ConsoleResponse, Envelope};
 use crate::cli::console::{AuditCommand, Common, ConsoleCommand};
 use crate::logging::{self, escape_json};
@@ -53,8 +55,8 @@ const RETRY: Duration = Duration::from_millis(20);
 /// # Errors
 /// - [`ConsoleError::StateDir`]: the state directory does not exist or cannot be used.
 /// - [`ConsoleError::Store`]: the database, or the backup or import file, cannot be read or written.
-/// - [`ConsoleError::Refused`]: the command breaks a rule, was not confirmed, or there is nothing to
-///   import.
+/// - [`ConsoleError::Refused`]: the command breaks a rule, names what does not exist, or was not
+///   confirmed, or there is nothing to import.
 /// - [`ConsoleError::Service`]: the running service does not answer.
 /// - [`ConsoleError::Broken`], [`ConsoleError::NotInJournal`]: the audit log fails its verification.
 /// - [`ConsoleError::Journal`]: the journal cannot be read.
@@ -221,7 +223,7 @@ fn carry_out_here(
 
 /// Returns the error for a response that does not match its request.
 fn unexpected() -> ConsoleError {
-    ConsoleError::Refused("the running service has a different version: restart it".into())
+    Refusal::other_version().into()
 }
 
 /// Returns the name of the user at the console: with sudo, the user who ran it (`sudo(8)`).

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 
 use super::error::{io_error, ConsoleError, Done};
+use super::failure::{Kind, Refusal};
 use crate::cli::console::{GivePassword, Sure};
 
 /// Asks for confirmation, unless `--yes` was given.
@@ -15,8 +16,8 @@ pub(super) fn confirm(sure: &Sure, question: &str) -> Done {
         return Ok(());
     }
     if !io::stdin().is_terminal() {
-        return Err(ConsoleError::Refused(
-            "standard input is not a terminal; pass --yes to confirm".into(),
+        return Err(not_confirmed(
+            "standard input is not a terminal; pass --yes to confirm",
         ));
     }
     eprint!("{question} [y/N] ");
@@ -27,7 +28,11 @@ pub(super) fn confirm(sure: &Sure, question: &str) -> Done {
     if matches!(answer.trim(), "y" | "Y" | "yes") {
         return Ok(());
     }
-    Err(ConsoleError::Refused("nothing was changed".into()))
+    Err(not_confirmed("nothing was changed"))
+}
+
+fn not_confirmed(detail: &str) -> ConsoleError {
+    Refusal::new(Kind::Failed, "notConfirmed", detail).into()
 }
 
 /// Reads the password if `--password` was given: typed twice at a terminal, or one line of standard
@@ -50,5 +55,6 @@ pub(super) fn read_password(give: &GivePassword) -> Done<Option<String>> {
     if rpassword::prompt_password("Again: ").map_err(&read)? == password {
         return Ok(Some(password));
     }
-    Err(ConsoleError::Refused("the passwords do not match".into()))
+    let detail = "the passwords do not match";
+    Err(Refusal::new(Kind::Failed, "passwordsDiffer", detail).into())
 }

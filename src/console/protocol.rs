@@ -152,8 +152,10 @@ pub enum ConsoleResponse {
     Users(Vec<UserView>),
     /// All users, each with the number of sessions.
     Accounts(Vec<(UserView, usize)>),
-    /// Changed user, and the temporary password if one was generated.
+    /// New user or user with a new password, and the temporary password if one was generated.
     User(UserView, Option<String>),
+    /// User after a change, and whether anything changed.
+    Updated(UserView, bool),
     /// Whether access control is on.
     AccessControl(bool),
     /// Settings as clients see them, after the change if there was one.

@@ -12,6 +12,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 
 use super::carry_out::carry_out;
+use super::failure::Refusal;
 use super::protocol::{ConsoleResponse, Envelope};
 use crate::config::Address;
 use crate::server::listen::{Acceptor, ListenError, Listener, SocketFile};
@@ -104,9 +105,10 @@ async fn answer(stream: UnixStream, service: &Service) -> io::Result<()> {
         .read_until(b'\n', &mut line)
         .await?;
     // serde_json's error could quote the request, which may contain a password.
-    let envelope: Envelope =
-        serde_json::from_slice(&line).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
-    let result = carry_out(service, envelope).await;
+    let result = match serde_json::from_slice(&line) {
+        Ok(envelope) => carry_out(service, envelope).await,
+        Err(_) => Err(Refusal::other_version()),
+    };
     let mut text = serde_json::to_vec(&result).map_err(io::Error::other)?;
     text.push(b'\n');
     write.write_all(&text).await
@@ -117,11 +119,11 @@ async fn answer(stream: UnixStream, service: &Service) -> io::Result<()> {
 ///
 /// # Errors
 /// The outer error: `directory` cannot be opened, the connection failed, or it was closed without a
-/// valid response. The inner error is the service's message to the user.
+/// response. The inner error is the service's refusal, or that of a response of another version.
 pub fn request(
     directory: &Path,
     envelope: &Envelope,
-) -> io::Result<Option<Result<ConsoleResponse, String>>> {
+) -> io::Result<Option<Result<ConsoleResponse, Refusal>>> {
     let opened = File::open(directory)?;
     let mut stream = match UnixStream::connect(path_through(&opened)) {
         Ok(stream) => stream,
@@ -140,7 +142,12 @@ pub fn request(
     stream.write_all(&text)?;
     let mut line = String::new();
     BufReader::new(stream.take(MAX_RESPONSE_BYTES)).read_line(&mut line)?;
-    serde_json::from_str(&line)
-        .map(Some)
-        .map_err(|_| io::Error::other("the service closed the connection without a response"))
+    if !line.ends_with('\n') {
+        let what = "the service closed the connection without a response";
+        return Err(io::Error::other(what));
+    }
+    let answer = serde_json::from_str(&line);
+    Ok(Some(
+        answer.unwrap_or_else(|_| Err(Refusal::other_version())),
+    ))
 }

@@ -50,7 +50,7 @@ impl Console<'_> {
                     locked: None,
                     reset_password: *require_new_password,
                 };
-                self.update("changed", username, change)
+                self.update(["changed", "unchanged"], username, change)
             }
             UserCommand::ResetPassword { username, password } => {
                 let request = ConsoleRequest::ResetPassword {
@@ -59,12 +59,16 @@ impl Console<'_> {
                 };
                 self.print_user("set a new password for", request)
             }
-            UserCommand::Unlock { username } => {
-                self.update("unlocked", username, UserChange::lock(false))
-            }
-            UserCommand::Lock { username } => {
-                self.update("locked", username, UserChange::lock(true))
-            }
+            UserCommand::Unlock { username } => self.update(
+                ["unlocked", "not locked"],
+                username,
+                UserChange::lock(false),
+            ),
+            UserCommand::Lock { username } => self.update(
+                ["locked", "already locked"],
+                username,
+                UserChange::lock(true),
+            ),
             UserCommand::Delete { username, sure } => {
                 confirm(sure, &format!("Delete the user {username:?}?"))?;
                 let username = username.clone();
@@ -75,10 +79,21 @@ impl Console<'_> {
         }
     }
 
-    /// Changes a user, and prints what was `done` and the user.
-    fn update(&self, done: &str, username: &str, change: UserChange) -> Done {
+    /// Changes a user, and prints the user and what was `done` or, if nothing changed, what the user
+    /// already `was`.
+    fn update(&self, [done, was]: [&str; 2], username: &str, change: UserChange) -> Done {
         let username = username.to_owned();
-        self.print_user(done, ConsoleRequest::UpdateUser { username, change })
+        let request = ConsoleRequest::UpdateUser { username, change };
+        let ConsoleResponse::Updated(user, changed) = self.request(request)? else {
+            return Err(unexpected());
+        };
+        let username = escape(&user.username);
+        let said = if changed {
+            format!("{done} {username}\n")
+        } else {
+            format!("{username} is {was}\n")
+        };
+        self.print_either(&json!(user), &said)
     }
 
     /// Sends a request about a user, and prints what was `done` and the user.

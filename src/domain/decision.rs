@@ -38,6 +38,16 @@ impl<T> Decision<T> {
         }
     }
 
+    /// Adds to the reply whether the decision changes anything.
+    pub fn and_whether_it_changes(self) -> Decision<(T, bool)> {
+        let changes_anything = !self.changes.is_empty();
+        Decision {
+            changes: self.changes,
+            events: self.events,
+            reply: (self.reply, changes_anything),
+        }
+    }
+
     /// Returns whether the decision is the refusal of a login.
     pub fn is_refused_login(&self) -> bool {
         !self.events.is_empty() && self.events.iter().all(|event| event.action == LOGIN_FAILED)

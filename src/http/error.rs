@@ -8,6 +8,7 @@ use serde_json::{json, Value};
 use thiserror::Error;
 use utoipa::ToSchema;
 
+pub use super::envelope::{ErrorBody, ErrorEntry};
 use crate::domain::error::{Field, RuleError, TokenFault};
 use crate::logging;
 use crate::service::hashing::HashError;
@@ -16,29 +17,6 @@ use crate::store::StoreError;
 
 /// `Retry-After` of a response to [`ApiError::Busy`], in seconds.
 const RETRY_AFTER: u64 = 1;
-
-/// Body of an error response.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ErrorBody {
-    /// Errors; if a password breaks several rules, one entry for each.
-    errors: Vec<ErrorEntry>,
-    /// The same as `detail` of the first error; first-generation clients read it here.
-    detail: String,
-}
-
-/// Description of one error.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ErrorEntry {
-    /// Stable identifier of the error, for programs.
-    #[schema(example = "notFound")]
-    id: &'static str,
-    /// Description of the error in one sentence, for people.
-    detail: String,
-    /// Further data: for `passwordTooShort`, `requiredLength` and `actualLength` in characters.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
-    meta: Option<Value>,
-}
 
 /// Body of a 401 or 403 response: the access token is missing or invalid, or lacks a scope.
 #[derive(Debug, Serialize, ToSchema)]
@@ -207,30 +185,36 @@ impl ApiError {
         }
     }
 
-    /// Returns the description of the error in one sentence, for people.
-    fn detail(&self) -> String {
-        match self {
-            Self::Rule(rule) => detail(rule),
-            error => error.to_string(),
-        }
-    }
-
     /// Returns the body of the error response.
     fn body(&self) -> ErrorBody {
-        let errors = match self {
-            Self::Rule(RuleError::Several(rules)) => rules.iter().map(entry).collect(),
-            Self::Rule(rule) => vec![entry(rule)],
-            error => vec![ErrorEntry {
-                id: error.id(),
-                detail: error.to_string(),
-                meta: None,
-            }],
-        };
-        ErrorBody {
-            errors,
-            detail: self.detail(),
+        match self {
+            Self::Rule(rule) => body_of_rule(rule, &detail),
+            error => ErrorBody::new(error.id(), error.to_string()),
         }
     }
+}
+
+/// Returns the status of a broken rule, and its envelope with the texts that `detail` returns.
+pub fn status_and_body(
+    rule: &RuleError,
+    detail: &dyn Fn(&RuleError) -> String,
+) -> (StatusCode, ErrorBody) {
+    (status_and_id(rule).0, body_of_rule(rule, detail))
+}
+
+fn body_of_rule(rule: &RuleError, detail: &dyn Fn(&RuleError) -> String) -> ErrorBody {
+    let rules = match rule {
+        RuleError::Several(rules) => rules.as_slice(),
+        rule => std::slice::from_ref(rule),
+    };
+    rules
+        .iter()
+        .map(|rule| ErrorEntry {
+            id: status_and_id(rule).1.into(),
+            detail: detail(rule),
+            meta: meta(rule),
+        })
+        .collect()
 }
 
 /// Describes a broken rule, with the JSON path of the field if the rule is about the value of one.
@@ -240,23 +224,17 @@ fn detail(rule: &RuleError) -> String {
         RuleError::AccessControlAlreadyEnabled | RuleError::AccessControlCannotBeDisabled => {
             format!("data.accessControlEnabled: {rule}")
         }
-        RuleError::Several(rules) => rules.first().map(detail).unwrap_or_default(),
         rule => rule.to_string(),
     }
 }
 
-/// Returns the entry in the response body for a broken rule.
-fn entry(error: &RuleError) -> ErrorEntry {
-    let meta = match error {
+/// Returns further data about a broken rule.
+fn meta(rule: &RuleError) -> Option<Value> {
+    match rule {
         RuleError::PasswordTooShort { required, actual } => {
             Some(json!({"requiredLength": required, "actualLength": actual}))
         }
         _ => None,
-    };
-    ErrorEntry {
-        id: status_and_id(error).1,
-        detail: detail(error),
-        meta,
     }
 }
 

@@ -7,6 +7,7 @@
 
 pub mod auth;
 pub mod docs;
+pub mod envelope;
 pub mod error;
 pub mod health;
 pub mod hello;

@@ -335,7 +335,7 @@ pub async fn patch(
         locked: body.locked,
         reset_password: body.reset_password == Some(true),
     };
-    let user = app
+    let (user, _) = app
         .service
         .update_user(
             by,

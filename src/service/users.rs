@@ -152,7 +152,7 @@ impl Service {
         Ok((self.profile(&user), temporary.then_some(password)))
     }
 
-    /// Changes a user on behalf of an administrator.
+    /// Changes a user on behalf of an administrator; returns the user, and whether anything changed.
     ///
     /// # Errors
     /// - [`RuleError::Unauthorized`] if the token is missing, invalid or lacks a required scope.
@@ -179,28 +179,29 @@ impl Service {
         username: String,
         patch: UserPatch,
         password: Option<Password>,
-    ) -> Done<Profile> {
-        let changed = match password {
+    ) -> Done<(Profile, bool)> {
+        let (user, is_changed) = match password {
             None => {
                 self.write(request, move |state, _, caller| {
-                    rules::update(state, caller, &username, &patch)
+                    let decision = rules::update(state, caller, &username, &patch)?;
+                    Ok(decision.and_whether_it_changes())
                 })
                 .await?
             }
             Some(password) => {
                 let target = username.clone();
-                self.replacing_password(
+                let replacing = self.replacing_password(
                     request,
                     &password,
                     move |state, _| rules::named(state, &target),
                     move |state, now, caller, password| {
                         rules::update_with_password(state, now, caller, &username, &patch, password)
                     },
-                )
-                .await?
+                );
+                (replacing.await?, true)
             }
         };
-        Ok(self.profile(&changed))
+        Ok((self.profile(&user), is_changed))
     }
 
     /// Changes the authenticated user.

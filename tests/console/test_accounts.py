@@ -210,7 +210,7 @@ def test_lock_ends_sessions_and_unlock_undoes_it(robot, log_in, active, while_ru
     assert active(tokens) == [False, True]
     answer = while_running(lambda api: api.try_login("bob"))
     assert answer.json["opentrons_account_locked"] is True
-    assert robot.console("user", "lock", "bob").stdout == "locked bob\n"
+    assert robot.console("user", "lock", "bob").stdout == "bob is already locked\n"
     assert robot.console("user", "unlock", "bob").stdout == "unlocked bob\n"
     assert while_running(lambda api: api.try_login("bob").status) == 200
 

@@ -55,7 +55,7 @@ def test_user_add(robot):
     assert (user["username"], user["resetPasswordReason"]) == ("eve", "FIRST_TIME_LOGIN")
     assert len(user["temporaryPassword"]) >= 8
     done = robot.console("user", "add", "eve", "--full-name", "Eve")
-    assert done.returncode == 1
+    assert done.returncode == 4
     assert done.stderr == 'error: User "eve" already exists.\n'
 
 
@@ -63,7 +63,7 @@ def test_password_comes_from_standard_input(robot):
     user = robot.json("user", "add", "eve", "--full-name", "Eve", "--password", input="given-one\n")
     assert user["resetPassword"] is False and "temporaryPassword" not in user
     done = robot.console("user", "reset-password", "eve", "--password", input="short\n")
-    assert done.returncode == 1 and "at least 8" in done.stderr
+    assert done.returncode == 4 and "at least 8" in done.stderr
     assert (
         robot.console("user", "add", "x", "--full-name", "X", "--password=secret").returncode == 2
     )
@@ -75,7 +75,7 @@ def test_reset_password_and_unlock(robot):
     user = robot.json("user", "reset-password", "bob", "--password", input="given-one\n")
     assert user["resetPassword"] is False
     assert robot.json("user", "unlock", "bob")["locked"] is False
-    assert robot.console("user", "unlock", "nobody").returncode == 1
+    assert robot.console("user", "unlock", "nobody").returncode == 3
 
 
 def test_delete_asks(robot):
@@ -100,14 +100,14 @@ def test_service_account_is_deleted_whether_access_control_is_on_or_off(robot):
 def test_password_previously_used_is_refused_at_the_console(robot):
     given = ("user", "reset-password", "bob", "--password")
     done = robot.console(*given, input=f"{PASSWORD}\n")
-    assert done.returncode == 1 and "current" in done.stderr
+    assert done.returncode == 4 and "current" in done.stderr
     assert robot.json(*given, input="given-one\n")["resetPassword"] is False
 
 
 def test_full_name_and_username_rules_hold_at_the_console(robot):
     for name, full_name in (("eve", "E\u202eve"), ("..", "Eve"), ("a`b", "Eve"), ("ADA", "Eve")):
         done = robot.console("user", "add", name, "--full-name", full_name)
-        assert done.returncode == 1 and done.stderr.startswith("error: "), (name, done.stderr)
+        assert done.returncode == 4 and done.stderr.startswith("error: "), (name, done.stderr)
     assert robot.json("user", "add", "eve", "--full-name", " Eve ")["fullName"] == "Eve"
 
 
@@ -115,7 +115,7 @@ def test_username_belongs_to_a_person_at_the_console_too(robot):
     robot.console("access-control", "enable", "--yes")
     robot.console("user", "delete", "bob", "--yes")
     done = robot.console("user", "add", "bob", "--full-name", "Another")
-    assert done.returncode == 1 and "bob" in done.stderr
+    assert done.returncode == 4 and "bob" in done.stderr
     assert robot.json("user", "add", "bob", "--full-name", "bob X")["username"] == "bob"
 
 
@@ -126,7 +126,7 @@ def test_access_control(robot):
     assert done.returncode == 1
     assert robot.console("access-control", "status").stdout == "access control is on\n"
     done = robot.console("user", "delete", "ada", "--yes")
-    assert done.returncode == 1 and "at least one administrator" in done.stderr
+    assert done.returncode == 4 and "at least one administrator" in done.stderr
     assert robot.json("access-control", "disable", "--yes") == {"accessControlEnabled": False}
 
 
@@ -294,10 +294,10 @@ def test_missing_folder_is_named(tmp_path):
 
 def test_control_characters_do_not_reach_the_terminal(robot):
     done = robot.console("user", "add", "eve", "--full-name", "E\x1b[31mve")
-    assert done.returncode == 1 and "\x1b" not in done.stderr
+    assert done.returncode == 4 and "\x1b" not in done.stderr
     # An error message that repeats the input.
     done = robot.console("user", "unlock", "E\x1b[31mve")
-    assert done.returncode == 1 and "31mve" in done.stderr and "\x1b" not in done.stderr
+    assert done.returncode == 3 and "31mve" in done.stderr and "\x1b" not in done.stderr
 
 
 def test_control_characters_of_an_old_full_name_do_not_reach_the_terminal(start, tmp_path):

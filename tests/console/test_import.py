@@ -108,14 +108,14 @@ def test_dry_run_beside_accounts_of_ours(start, state):
 def test_nothing_to_import(state, arguments):
     state.mkdir()
     done = console(state, "import", *arguments)
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert done.stderr == f"error: no state of the Python server found in {state}\n"
     assert not (state / DATABASE).exists()
 
 
 def test_folder_that_is_not_there(state, tmp_path):
     done = console(state, "import", "--dry-run", tmp_path / "none")
-    assert done.returncode == 1 and str(tmp_path / "none") in done.stderr
+    assert done.returncode == 3 and str(tmp_path / "none") in done.stderr
 
 
 # Import.
@@ -177,7 +177,7 @@ def test_accounts_that_are_there_are_not_replaced_unasked(start, state):
             server.stop()
         for arguments in ((), ("--force",)):
             done = console(state, "import", *arguments)
-            assert done.returncode == 1 and "pass --again" in done.stderr
+            assert done.returncode == 4 and "pass --again" in done.stderr
     users = json.loads(console(state, "user", "list", "--json").stdout)
     assert [user["username"] for user in users] == ["ada"]
 
@@ -366,7 +366,7 @@ def test_without_rights_it_is_refused(state, tmp_path):
             timeout=PATIENCE,
             check=False,
         )
-        assert done.returncode == 1
+        assert done.returncode == 5
         assert str(state) in done.stderr and "Permission denied" in done.stderr
 
 

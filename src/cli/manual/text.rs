@@ -26,15 +26,14 @@ pub const EXIT_STATUS: &[Entry] = &[
     ("0", "The command was carried out, or the server was stopped by a signal."),
     (
         "1",
-        "The command failed; or the server could not start, or its state directory or database was \
-         removed while it was running. Standard error gives the reason.",
+        "The command failed or was not confirmed; or the server could not start, or its state \
+         directory or database was removed while it was running. Standard error gives the reason.",
     ),
     ("2", "The command line or an environment variable is wrong."),
     ("3", "The user, session or file that the command names does not exist."),
     (
         "4",
-        "A rule forbids what the command would do, or the user did not confirm it. Nothing was \
-         changed.",
+        "A rule forbids what the command would do. Nothing was changed.",
     ),
     (
         "5",

@@ -1,0 +1,139 @@
+//! How a failed command ends: its exit code, and what it prints to standard error.
+
+use std::error::Error as StdError;
+use std::io;
+use std::process::ExitCode;
+
+use actix_web::http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use super::error::ConsoleError;
+use super::journal::JournalError;
+use crate::domain::error::RuleError;
+use crate::http::envelope::ErrorBody;
+use crate::http::error::status_and_body;
+use crate::logging;
+use crate::service::hashing::HashError;
+use crate::service::ServiceError;
+
+/// Kind of failure of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// An operation failed, or the command was not confirmed.
+    Failed,
+    /// What the user named does not exist.
+    NotFound,
+    /// A rule does not allow the change.
+    Refused,
+    /// The user lacks rights to a file or directory.
+    NotPermitted,
+}
+
+impl Kind {
+    /// Returns the exit code. 2 is that of a command line that is wrong in itself.
+    fn exit_code(self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Failed => 1,
+            Self::NotFound => 3,
+            Self::Refused => 4,
+            Self::NotPermitted => 5,
+        })
+    }
+}
+
+/// Refusal of a command, with the descriptions for the user.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Kind of failure.
+    pub kind: Kind,
+    /// Envelope of the errors.
+    pub body: ErrorBody,
+}
+
+impl Refusal {
+    /// Creates a refusal with one error.
+    pub fn new(kind: Kind, id: &'static str, detail: impl Into<String>) -> Self {
+        let body = ErrorBody::new(id, detail.into());
+        Self { kind, body }
+    }
+
+    /// Creates the refusal of what another version of this program wrote.
+    pub fn other_version() -> Self {
+        let detail = "the running service has a different version: restart it";
+        Self::new(Kind::Failed, "differentVersion", detail)
+    }
+
+    /// Creates the refusal of a request that could not be carried out. `detail` describes a broken
+    /// rule.
+    pub fn of(error: &ServiceError, detail: &dyn Fn(&RuleError) -> String) -> Self {
+        let failed = |id| Self::new(Kind::Failed, id, logging::chain(error));
+        match error {
+            ServiceError::Rule(RuleError::PasswordReplacedMeanwhile)
+            | ServiceError::Hash(HashError::Busy) => failed("busy"),
+            ServiceError::Rule(rule) => {
+                let (status, body) = status_and_body(rule, detail);
+                let kind = match status {
+                    StatusCode::NOT_FOUND => Kind::NotFound,
+                    _ => Kind::Refused,
+                };
+                Self { kind, body }
+            }
+            ServiceError::Hash(_) | ServiceError::Store(_) => failed("internalError"),
+        }
+    }
+}
+
+impl ConsoleError {
+    /// Returns the refusal that says the same, with the kind of failure and the identifier.
+    fn into_refusal(self) -> Refusal {
+        let (kind, id) = match &self {
+            Self::Broken { .. } => (Kind::Failed, "auditLogBroken"),
+            Self::NotInJournal { .. } => (Kind::Failed, "notInJournal"),
+            Self::Journal(JournalError::File { source, .. })
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
+                (Kind::NotFound, "fileNotFound")
+            }
+            error if has_cause(error, io::ErrorKind::PermissionDenied) => {
+                (Kind::NotPermitted, "notPermitted")
+            }
+            Self::Service { .. } => (Kind::Failed, "serviceUnavailable"),
+            _ => (Kind::Failed, "internalError"),
+        };
+        match self {
+            Self::Refused(refusal) => refusal,
+            error => Refusal::new(kind, id, logging::chain(&error)),
+        }
+    }
+
+    /// Converts the error of an operation on a file that the user named: says whether the file is
+    /// missing.
+    pub(super) fn about_named_file(self) -> Self {
+        if has_cause(&self, io::ErrorKind::NotFound) {
+            let detail = logging::chain(&self);
+            return Refusal::new(Kind::NotFound, "fileNotFound", detail).into();
+        }
+        self
+    }
+}
+
+/// Returns whether an I/O error of this kind is among the causes of an error.
+fn has_cause(error: &(dyn StdError + 'static), kind: io::ErrorKind) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        match error.downcast_ref::<io::Error>() {
+            Some(error) if error.kind() == kind => return true,
+            _ => cause = error.source(),
+        }
+    }
+    false
+}
+
+/// Prints why a command failed to standard error; returns its exit code.
+pub fn report(error: ConsoleError) -> ExitCode {
+    let refusal = error.into_refusal();
+    for detail in refusal.body.details() {
+        eprintln!("error: {detail}");
+    }
+    refusal.kind.exit_code()
+}

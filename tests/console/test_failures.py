@@ -1,0 +1,169 @@
+"""How commands fail: exit codes and error messages, while the service is running and while it is not."""
+
+import json
+import os
+import socket
+import subprocess
+
+import pytest
+
+from api import PASSWORD
+from support import BINARY, ENVIRONMENT, run
+
+FAILED, WRONG_USE, NOT_FOUND, REFUSED, NOT_PERMITTED = 1, 2, 3, 4, 5
+NOBODY = 65534
+
+
+def fails(done, code, says):
+    assert done.returncode == code, (done.returncode, done.stderr)
+    assert done.stdout == "" and says in done.stderr, (done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("user", "show", "eve"), 'User "eve" does not exist.'),
+        (("user", "set", "eve", "--full-name", "E"), 'User "eve" does not exist.'),
+        (("user", "lock", "eve"), 'User "eve" does not exist.'),
+        (("user", "unlock", "eve"), 'User "eve" does not exist.'),
+        (("user", "reset-password", "eve"), 'User "eve" does not exist.'),
+        (("user", "delete", "eve", "--yes"), 'User "eve" does not exist.'),
+        (("session", "list", "eve"), 'User "eve" does not exist.'),
+        (("session", "end", "--user", "eve"), 'User "eve" does not exist.'),
+        (("session", "end", "99"), "Session 99 does not exist"),
+        (("restore", "/none/file", "--yes"), "/none/file"),
+        (("import", "/none/python", "--again", "--yes"), "/none/python"),
+        (("audit", "verify", "--journal=/none/journal"), "/none/journal"),
+    ],
+)
+def test_what_does_not_exist(robot, arguments, says):
+    fails(robot.console(*arguments), NOT_FOUND, says)
+
+
+def test_what_a_rule_forbids(robot):
+    add = ("user", "add", "eve", "--full-name", "Eve")
+    fails(robot.console("user", "add", "bob", "--full-name", "B"), REFUSED, "already exists")
+    fails(robot.console(*add, "--password", input="short\n"), REFUSED, "at least 8 characters")
+    fails(robot.console("user", "add", "e" * 21, "--full-name", "Eve"), REFUSED, "at most 20")
+    given = ("user", "reset-password", "bob", "--password")
+    fails(robot.console(*given, input=f"{PASSWORD}\n"), REFUSED, "differ from the current one")
+    assert robot.console(*add[:2], "app", *add[3:], "--account-type", "service").returncode == 0
+    fails(robot.console("user", "lock", "app"), REFUSED, "service account")
+    fails(robot.console("import"), REFUSED, "pass --again")
+    robot.console("access-control", "enable", "--yes")
+    for last in (
+        ("delete", "ada", "--yes"),
+        ("lock", "ada"),
+        ("set", "ada", "--account-type=user"),
+    ):
+        fails(robot.console("user", *last), REFUSED, "at least one administrator")
+
+
+def test_access_control_without_an_administrator(robot):
+    robot.console("user", "delete", "ada", "--yes")
+    done = robot.console("access-control", "enable", "--yes")
+    assert done.returncode == REFUSED and "at least one administrator" in done.stderr
+
+
+def test_command_that_is_not_confirmed(robot):
+    for command in (
+        ("user", "delete", "bob"),
+        ("session", "end", "--all"),
+        ("settings", "reset"),
+    ):
+        fails(robot.console(*command, input="y\n"), FAILED, "pass --yes to confirm")
+
+
+def test_wrong_use(robot):
+    for command in (("user", "ad"), ("user", "show"), ("settings", "set", "speed=1")):
+        done = robot.console(*command)
+        assert done.returncode == WRONG_USE and done.stdout == "", done.stderr
+
+
+def test_state_directory_that_does_not_exist_is_not_taken_for_a_missing_user(tmp_path):
+    """A script may rely on code 3: the user does not exist."""
+    done = run("user", "show", "bob", "--persistence-directory", tmp_path / "none")
+    fails(done, FAILED, str(tmp_path / "none"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="running as another user needs root")
+def test_state_directory_that_the_user_may_not_use(robot, tmp_path):
+    # The user may run the binary, which is in a directory that only its owner may enter.
+    binary = os.open(BINARY, os.O_RDONLY)
+    for command in (("user", "list"), ("user", "delete", "bob", "--yes"), ("audit", "verify")):
+        done = subprocess.run(
+            [f"/proc/self/fd/{binary}", *command, "--persistence-directory", robot.state],
+            env=ENVIRONMENT,
+            check=False,
+            capture_output=True,
+            text=True,
+            pass_fds=[binary],
+            user=NOBODY,
+            group=NOBODY,
+            extra_groups=[],
+        )
+        fails(done, NOT_PERMITTED, str(robot.state))
+    os.close(binary)
+
+
+def events(robot):
+    return [row["action"] for row in robot.rows() if row["action"] != "export audit log"]
+
+
+def test_change_that_is_no_change_is_done(robot):
+    """It says so, exits with 0 and is no event. Nothing is asked, because nothing would happen."""
+    before = events(robot)
+    done = robot.console("access-control", "disable", stdin=subprocess.DEVNULL)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "access control is already off\n", "")
+    for command, said in (
+        (("user", "unlock", "bob"), "bob is not locked\n"),
+        (("user", "set", "bob", "--full-name", "bob X"), "bob is unchanged\n"),
+        (("audit", "resend"), "no event is set aside\n"),
+        (("session", "end", "--user", "bob"), "ended 0 sessions\n"),
+    ):
+        done = robot.console(*command)
+        assert (done.returncode, done.stdout) == (0, said), done.stderr
+    assert events(robot) == before
+    robot.console("access-control", "enable", "--yes")
+    assert robot.console("user", "lock", "bob").stdout == "locked bob\n"
+    before = events(robot)
+    done = robot.console("access-control", "enable", stdin=subprocess.DEVNULL)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "access control is already on\n", "")
+    assert robot.json("access-control", "enable") == {"accessControlEnabled": True}
+    done = robot.console("user", "lock", "bob")
+    assert (done.returncode, done.stdout) == (0, "bob is already locked\n")
+    assert robot.json("user", "lock", "bob")["locked"] is True
+    assert events(robot) == before
+    assert robot.console("user", "unlock", "bob").stdout == "unlocked bob\n"
+
+
+def test_service_of_another_version(serve, tmp_path):
+    """Its request or response means nothing to this one."""
+    state = tmp_path / "state"
+    serve("--persistence-directory", state).wait_ready()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(state / "control.sock"))
+        client.sendall(b'{"user": "root", "request": {"Fly": {"to": "the moon"}}}\n')
+        answer = json.loads(client.makefile().readline())
+    assert answer["Err"]["kind"] == "Failed"
+    assert "has a different version: restart it" in answer["Err"]["body"]["detail"]
+
+
+def test_response_of_another_version(serve, tmp_path):
+    state = tmp_path / "state"
+    server = serve("--persistence-directory", state).wait_ready()
+    # The service goes on holding the lock; another process answers in its place.
+    path = state / "control.sock"
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        command = [BINARY, "user", "list", "--persistence-directory", state]
+        client = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+        connection, _ = listener.accept()
+        with connection:
+            connection.makefile().readline()
+            connection.sendall(b'{"Err": "refused"}\n')
+            _, said = client.communicate()
+    assert client.returncode == FAILED and "has a different version: restart it" in said
+    assert server.process.poll() is None
