@@ -40,7 +40,7 @@ run: ## build and run the server on http://127.0.0.1:33950
 
 .PHONY: test
 test: $(VENV)/.stamp ## run all tests except those of the virtual robot and BitBake
-	@$(NEED) cc nginx systemd-analyze dropbear ssh ssh-keygen mandoc
+	@$(NEED) cc nginx systemd-analyze dropbear ssh ssh-keygen mandoc zsh fish
 	cargo fetch --locked
 	cargo build --locked
 	cargo test --locked
@@ -150,15 +150,12 @@ cross: ## build for the robot in a container, with cross
 	    cross build --locked --release --target $(TARGET)
 
 .PHONY: generate
-generate: ## update the generated files: crates file, OpenAPI document, manual page, completions
+generate: ## update the generated files: crates file, OpenAPI document, manual page
 	@$(NEED) cc
 	$(LAYER)/scripts/crates-inc
 	GENERATE=1 cargo test --locked --quiet --test document
 	cargo build --locked
 	target/debug/$(NAME) man > $(FILES)/man/$(NAME).8
-	target/debug/$(NAME) completions bash > $(FILES)/completions/$(NAME).bash
-	target/debug/$(NAME) completions fish > $(FILES)/completions/$(NAME).fish
-	target/debug/$(NAME) completions zsh > $(FILES)/completions/_$(NAME)
 
 .PHONY: install
 install: ## install BINARY and its files under DESTDIR, as on the robot

@@ -23,6 +23,9 @@ fn main() -> ExitCode {
         Action::Print(text) => io::stdout()
             .write_all(&text)
             .map_err(|error| eprintln!("error: cannot write to standard output: {error}")),
+        Action::Complete(completion) => io::stdout()
+            .write_all(console::completions(&completion).as_bytes())
+            .map_err(|_| ()),
         Action::RemoteAccess(check) => return remote_access::run(&check),
         Action::Console(command, common) => {
             return match console::run(&command, &common) {

@@ -1,6 +1,7 @@
 //! Command line and environment. Options override environment variables, which override the
 //! defaults. The variables are named like those of the sibling servers.
 
+pub mod completions;
 pub mod console;
 mod manual;
 pub mod remote_access;
@@ -12,10 +13,10 @@ use std::path::PathBuf;
 use clap::builder::PossibleValue;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-use clap_complete::Shell;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
 use hyper::Uri;
 
+use self::completions::{Completion, Shell};
 use self::console::{Common, ConsoleCommand, STATE};
 use self::remote_access::RemoteAccess;
 use crate::config::{Address, AuditServer, Config, LogLevel};
@@ -87,6 +88,7 @@ pub struct Cli {
         long,
         global = true,
         value_name = "PATH",
+        value_hint = ValueHint::DirPath,
         env = "OT_AUTH_SERVER_persistence_directory"
     )]
     persistence_directory: Option<PathBuf>,
@@ -118,6 +120,12 @@ enum Subcommands {
     Completions {
         /// Shell for which to print the script.
         shell: Shell,
+    },
+    /// Print what fits in the place of the last word; the completion scripts run this.
+    #[command(hide = true)]
+    Complete {
+        #[arg(last = true)]
+        words: Vec<OsString>,
     },
     /// Print the manual page in roff format.
     Man,
@@ -159,6 +167,8 @@ pub enum Action {
     Serve(Config),
     /// Write these bytes to standard output and exit.
     Print(Vec<u8>),
+    /// Print what fits at the end of a command line.
+    Complete(Completion),
     /// Run an administration command of the console.
     Console(ConsoleCommand, Common),
     /// Check whether remote access is allowed.
@@ -189,7 +199,17 @@ impl Cli {
         let cli = Self::from_arg_matches(&matches)?;
         refuse_misplaced(&cli, &matches)?;
         match cli.command {
-            Some(Subcommands::Completions { shell }) => Ok(Action::Print(completions(shell))),
+            Some(Subcommands::Completions { shell }) => Ok(Action::Print(shell.script().into())),
+            Some(Subcommands::Complete { words }) => {
+                let words = words.iter().map(|word| word.to_string_lossy().into_owned());
+                let words: Vec<_> = words.collect();
+                let mut completion = Completion::of(Self::command(), &words);
+                let directory = completion
+                    .persistence_directory
+                    .or(cli.persistence_directory);
+                completion.persistence_directory = directory;
+                Ok(Action::Complete(completion))
+            }
             Some(Subcommands::Man) => Ok(Action::Print(manual_page())),
             Some(Subcommands::RemoteAccessAllowed(check)) => Ok(Action::RemoteAccess(check)),
             Some(Subcommands::Console(command)) => {
@@ -303,18 +323,6 @@ fn parse_mode(text: &str) -> Result<u32, String> {
         .ok()
         .filter(|mode| *mode <= 0o777)
         .ok_or_else(|| "must be octal permission bits from 0 to 0777".into())
-}
-
-/// Returns the completion script for `shell`.
-fn completions(shell: Shell) -> Vec<u8> {
-    let mut text = Vec::new();
-    clap_complete::generate(
-        shell,
-        &mut Cli::command(),
-        "opentrons-auth-server",
-        &mut text,
-    );
-    text
 }
 
 /// Returns the manual page. It names the version but not the commit, because it is committed to the

@@ -9,6 +9,7 @@ mod accounts;
 mod audit;
 mod backup;
 mod carry_out;
+mod completions;
 mod error;
 mod export;
 pub mod failure;
@@ -33,6 +34,7 @@ use nix::unistd::{getuid, User};
 use serde_json::Value;
 
 use self::carry_out::carry_out;
+pub use self::completions::completions;
 pub use self::error::ConsoleError;
 use self::error::{io_error, Done};
 use self::failure::Refusal;

@@ -37,6 +37,7 @@ pub use import::{
     clean_stage_directory, stage_directory, Carried, Import, Strictness, Summary, Survey,
 };
 pub use restore::{Backup, Restored};
+pub use users::usernames;
 
 use self::place::Place;
 use self::space::Space;

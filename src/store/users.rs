@@ -1,8 +1,12 @@
 //! Tables `user` and `former_username`.
 
+use std::path::Path;
+
 use rusqlite::types::Type;
 use rusqlite::{named_params, params, Connection, Row, Transaction};
 
+use super::database::{open_for_reading, DATABASE};
+use super::error::StoreError;
 use crate::domain::change::Change;
 use crate::domain::passwords::PasswordHash;
 use crate::domain::state::State;
@@ -39,6 +43,25 @@ pub fn load(connection: &Connection, state: &mut State) -> rusqlite::Result<()> 
         }));
     }
     Ok(())
+}
+
+/// Returns the usernames of all accounts in the state directory `directory`, in alphabetical order,
+/// whether or not the service is running.
+///
+/// # Errors
+/// - [`StoreError::Io`] if there is no database, or it cannot be examined.
+/// - [`StoreError::Sqlite`] if it cannot be opened or read.
+/// - [`StoreError::Damaged`], [`StoreError::Foreign`] or [`StoreError::Newer`] if it is not a database
+///   of the auth server, of a supported version.
+pub fn usernames(directory: &Path) -> Result<Vec<String>, StoreError> {
+    let path = directory.join(DATABASE);
+    let connection = open_for_reading(&path)?;
+    let read = || {
+        let mut statement = connection.prepare("SELECT username FROM user ORDER BY username")?;
+        let names = statement.query_map([], |row| row.get(0))?;
+        names.collect::<rusqlite::Result<_>>()
+    };
+    read().map_err(|source| StoreError::of(&path, "read", source))
 }
 
 /// Converts a row of table `user`.

@@ -130,8 +130,10 @@ def test_kept_completions_and_manual_page_are_those_of_this_version():
         assert run(*arguments).stdout == (FILES / file).read_text(), "run make generate"
 
 
-def test_bash_takes_the_completions():
+def test_bash_takes_the_completions(tmp_path):
+    (tmp_path / "opentrons-auth-server").symlink_to(BINARY)
     script = f"""
+        PATH={tmp_path}:$PATH
         source {FILES}/completions/opentrons-auth-server.bash
         COMP_WORDS=(opentrons-auth-server --log-level '') COMP_CWORD=2
         _opentrons-auth-server opentrons-auth-server '' --log-level

@@ -9,14 +9,14 @@ mod users;
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand, ValueHint};
 
 pub use self::audit::{AuditCommand, ExportFormat, NotedRow};
 pub use self::settings::{NewValue, SettingsCommand};
 pub use self::users::{GivePassword, UserCommand};
 
 /// Default state directory: the `StateDirectory=` of the service's unit.
-pub(super) const STATE: &str = "/var/lib/opentrons-auth-server";
+pub const STATE: &str = "/var/lib/opentrons-auth-server";
 
 /// Options of every console command.
 #[derive(Debug)]
@@ -79,6 +79,7 @@ pub enum ConsoleCommand {
     /// and only if this server has no accounts yet, as at the first start.
     Import {
         /// State directory of the Python server [default: the state directory of this server].
+        #[arg(value_hint = ValueHint::DirPath)]
         directory: Option<PathBuf>,
         /// Show what would be imported and what prevents the import, without changing anything.
         #[arg(long, conflicts_with_all = ["again", "yes"])]
@@ -106,6 +107,7 @@ pub enum SessionCommand {
     /// List the sessions that have not ended, with the time of the login or last refresh of each.
     List {
         /// Username of the account [default: all accounts].
+        #[arg(value_hint = ValueHint::Username)]
         username: Option<String>,
     },
     /// End sessions: their tokens are refused from then on.
@@ -115,7 +117,7 @@ pub enum SessionCommand {
         #[arg(group = "which")]
         id: Option<i64>,
         /// End all sessions of this user.
-        #[arg(long, value_name = "USERNAME", group = "which")]
+        #[arg(long, value_name = "USERNAME", value_hint = ValueHint::Username, group = "which")]
         user: Option<String>,
         /// End all sessions of all users.
         #[arg(long, group = "which")]

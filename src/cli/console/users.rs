@@ -4,7 +4,7 @@
 #![allow(missing_docs)]
 
 use clap::builder::PossibleValue;
-use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum, ValueHint};
 
 use super::Sure;
 use crate::domain::users::AccountType;
@@ -35,6 +35,7 @@ pub enum UserCommand {
     /// Show everything that is known about a user.
     Show {
         /// Username of the account.
+        #[arg(value_hint = ValueHint::Username)]
         username: String,
     },
     /// Change a user.
@@ -43,6 +44,7 @@ pub enum UserCommand {
     #[command(group(ArgGroup::new("change").required(true).multiple(true).arg("password")))]
     Set {
         /// Username of the account.
+        #[arg(value_hint = ValueHint::Username)]
         username: String,
         /// New username.
         #[arg(long = "username", value_name = "USERNAME", group = "change")]
@@ -64,6 +66,7 @@ pub enum UserCommand {
     /// Without --password, generates a temporary password, which must be changed at the next login.
     ResetPassword {
         /// Username of the account.
+        #[arg(value_hint = ValueHint::Username)]
         username: String,
         #[command(flatten)]
         password: GivePassword,
@@ -71,16 +74,19 @@ pub enum UserCommand {
     /// Lock an account, and end the user's sessions.
     Lock {
         /// Username of the account.
+        #[arg(value_hint = ValueHint::Username)]
         username: String,
     },
     /// Unlock an account and clear its failed logins.
     Unlock {
         /// Username of the account.
+        #[arg(value_hint = ValueHint::Username)]
         username: String,
     },
     /// Delete a user.
     Delete {
         /// Username of the account.
+        #[arg(value_hint = ValueHint::Username)]
         username: String,
         #[command(flatten)]
         sure: Sure,

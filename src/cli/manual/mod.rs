@@ -82,7 +82,7 @@ fn entries(entries: &[Entry], page: &mut Roff) {
 fn commands(parent: &Command, page: &mut Roff) {
     let is_own = |argument: &Arg| argument.get_id() != "help" && !argument.is_global_set();
     for command in parent.get_subcommands() {
-        if command.get_name() == "help" {
+        if command.get_name() == "help" || command.is_hide_set() {
             continue;
         }
         if command.has_subcommands() {
