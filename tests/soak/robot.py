@@ -7,13 +7,13 @@ import random
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import threading
 import time
 from pathlib import Path
 
 from audit_server import AuditServer
+from clocks import Clocks
 from nginx import Nginx
 from support import PATIENCE, Server
 
@@ -34,12 +34,7 @@ class Robot:
         mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK}m", "soak", self.disk]
         subprocess.run(mount, check=True)
         self.state = self.disk / "state"
-        shim = folder / "clock.so"
-        source = Path(__file__).with_name("clock.c")
-        subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", shim, source], check=True)
-        self.clock = folder / "clock"
-        self.clock.write_bytes(bytes(8))
-        self.environment = {"LD_PRELOAD": str(shim), "SOAK_CLOCK": str(self.clock)}
+        self.clocks = Clocks(folder)
         self.audit_server = AuditServer(folder / "audit.sock")
         # A killed server breaks connections, which is no error of this one.
         self.audit_server.server.handle_error = lambda *_: None
@@ -65,7 +60,7 @@ class Robot:
         options = ["--persistence-directory", self.state]
         options += ["--audit-server-uds", self.folder / "audit.sock"]
         self.server = Server(
-            *options, folder=self.folder, env=self.environment, listen=self.listening
+            *options, folder=self.folder, env=self.clocks.environment, listen=self.listening
         )
         self.logs.append(self.server.log_path)
         self.server.wait_ready()
@@ -127,8 +122,7 @@ class Robot:
         self.clock_write(hours)
 
     def clock_write(self, hours):
-        with open(self.clock, "r+b") as file:
-            file.write(struct.pack("q", hours * 3600 * 10**9))
+        self.clocks.set(wall=hours * 3600)
 
     def fill_disk(self):
         """Fills the disk and empties it again."""
