@@ -143,8 +143,8 @@ impl Console<'_> {
     ///
     /// # Errors
     /// - [`ConsoleError::Refused`]: the request was refused.
-    /// - [`ConsoleError::Service`]: the service does not answer, or neither accepts connections nor
-    ///   releases the directory within [`PATIENCE`].
+    /// - [`ConsoleError::Service`]: the service does not answer within the request's patience, or
+    ///   neither accepts connections nor releases the directory within [`PATIENCE`].
     /// - [`ConsoleError::StateDir`]: the state directory cannot be used.
     /// - [`ConsoleError::Store`]: the database cannot be opened by this process.
     /// - [`ConsoleError::Io`]: this process cannot start a thread or move a damaged database aside.
@@ -154,6 +154,7 @@ impl Console<'_> {
             user: self.user.clone(),
             request,
         };
+        let within = socket::patience(&envelope.request);
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(state_dir) = StateDir::open_if_free(directory)? {
@@ -164,7 +165,7 @@ impl Console<'_> {
                 holder: lock::holder(directory),
                 source,
             };
-            match socket::request(directory, &envelope) {
+            match socket::request(directory, &envelope, within) {
                 Ok(Some(answer)) => return answer.map_err(ConsoleError::Refused),
                 // The service is starting or stopping.
                 Ok(None) if Instant::now() < deadline => std::thread::sleep(RETRY),

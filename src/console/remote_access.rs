@@ -7,16 +7,15 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::cli::remote_access::RemoteAccess;
+use crate::os::deadline::DeadlineStream;
 
 /// Request for the state of access control.
 const REQUEST: &[u8] = b"GET /auth/settings/accessControlEnabled HTTP/1.1\r\n\
@@ -123,26 +122,14 @@ fn find(check: &RemoteAccess) -> Finding {
 /// The error of the connection: the server cannot be reached, or it closed the connection or did not
 /// send a complete response `within` the time.
 fn request(uds: &Path, within: Duration) -> io::Result<Finding> {
-    let deadline = Instant::now() + within;
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // Limits connect(2) too, which waits while the server's backlog is full (socket(7), SO_SNDTIMEO).
-    socket.set_write_timeout(Some(within))?;
-    socket.connect(&SockAddr::unix(uds)?)?;
-    let mut stream = UnixStream::from(socket);
+    let mut stream = DeadlineStream::connect(uds, within)?;
     stream.write_all(REQUEST)?;
     let mut answer = Vec::new();
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        stream.set_read_timeout(Some(left))?;
         let mut part = [0; 4096];
         match stream.read(&mut part) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(length) => answer.extend_from_slice(&part[..length]),
-            // The loop checks whether the deadline has passed.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

@@ -1,8 +1,9 @@
 //! Operating system services: clocks, random bytes, files, the state directory and its reserve of disk
-//! space, systemd, the allocator.
+//! space, connections with a deadline, systemd, the allocator.
 
 pub mod allocator;
 pub mod clock;
+pub mod deadline;
 pub mod files;
 pub mod lock;
 pub mod owner;
