@@ -2,6 +2,7 @@
 quote."""
 
 import ast
+import json
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ from support import (
     commands_in,
     commands_of_section,
     readmes,
+    run,
     running_make,
 )
 
@@ -184,6 +186,42 @@ def test_make_run_serves_at_the_url_that_it_prints():
         answer = urllib.request.urlopen(url, timeout=PATIENCE).read()
         assert make.poll() is None, "".join(said)
         assert answer.decode() == output_of(f"curl {expected}")
+
+
+def example(key):
+    """Returns the JSON object with this key that the README shows."""
+    objects = map(json.loads, re.findall(r"```json\n(.*?)```", README, re.DOTALL))
+    return next(each for each in objects if key in each)
+
+
+def shape(value):
+    """Returns a value with the form of a time in place of each time, and 0 in place of each number,
+    which no two runs have in common."""
+    if isinstance(value, dict):
+        return {key: shape(each) for key, each in value.items()}
+    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", value):
+        return "time"
+    return 0 if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def test_json_examples_are_what_the_console_prints(start, tmp_path):
+    _, api = start()
+
+    def console(*arguments):
+        done = run(*arguments, "--json", "--persistence-directory", tmp_path / "state")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    console("user", "add", "bob", "--full-name", "Bob Babbage", "--account-type", "auditor")
+    shown = console("user", "show", "bob")
+    assert shape(example("fullName")) == shape(shown)
+    assert console("user", "list", "--long") == [shown]
+    api.create("ada")
+    api.login("ada")
+    [session] = console("session", "list")
+    assert shape(example("renewed")) == shape(session)
+    assert '`{"ended": 1}`' in README
+    assert console("session", "end", session["id"]) == {"ended": 1}
 
 
 def test_make_alone_lists_every_target():
