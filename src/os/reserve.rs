@@ -7,10 +7,10 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{posix_fallocate, OFlag};
+use nix::fcntl::posix_fallocate;
 use nix::sys::statvfs::statvfs;
 
-use super::files::{directory_of, sync_directory};
+use super::files::{directory_of, open_no_link, sync_directory};
 
 /// Name of the file in the state directory.
 const NAME: &str = "reserve";
@@ -73,16 +73,15 @@ impl Reserve {
         }
     }
 
-    /// Opens the file, which must not be a symbolic link or a FIFO that nobody reads.
+    /// Opens the file, which must be a regular one.
     fn open(&self, create: bool) -> io::Result<File> {
-        let careful = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-        OpenOptions::new()
+        let mut options = OpenOptions::new();
+        options
             .write(true)
             .create(create)
             .truncate(false)
-            .mode(0o600)
-            .custom_flags(careful.bits())
-            .open(&self.path)
+            .mode(0o600);
+        open_no_link(&self.path, &mut options)
     }
 
     /// Truncates and removes the file. Its blocks are free once that is on the disk.
