@@ -817,7 +817,6 @@ fn attempt(state: &State, name: &str, right: bool) -> Attempt {
         }),
         right,
         rehashed: None,
-        failed: user.map_or_else(Failed::default, Failed::to),
     }
 }
 
@@ -832,7 +831,17 @@ fn try_login(
         now,
         random: &mut random,
     };
-    log_in(state, &mut context, &caller(), attempt, asked)
+    let user = attempt.user.and_then(|id| state.user(id));
+    let failed = user.map(failed_logins).unwrap_or_default();
+    log_in(state, &mut context, &caller(), attempt, failed, asked)
+}
+
+/// Failed logins to an account, as if all came from one source.
+fn failed_logins(user: &User) -> Failed {
+    Failed {
+        count: user.failed_logins,
+        last: user.last_failed_login,
+    }
 }
 
 #[test]
@@ -1089,7 +1098,7 @@ fn account_that_is_never_locked_is_slowed_down() {
         });
         let (app, policy) = (state.user_named("app").unwrap(), state.lock_policy());
         assert_eq!(
-            policy.must_wait(app, Failed::to(app), NOW),
+            policy.must_wait(app, failed_logins(app), NOW),
             seconds,
             "{failures}"
         );
@@ -1098,10 +1107,10 @@ fn account_that_is_never_locked_is_slowed_down() {
         if let Some(seconds) = seconds {
             let over = 1000 * i64::try_from(seconds).unwrap();
             assert_eq!(
-                policy.must_wait(app, Failed::to(app), after(over - 1)),
+                policy.must_wait(app, failed_logins(app), after(over - 1)),
                 Some(1)
             );
-            assert_eq!(policy.must_wait(app, Failed::to(app), after(over)), None);
+            assert_eq!(policy.must_wait(app, failed_logins(app), after(over)), None);
         }
     }
     change(&mut state, "root", |root| {
@@ -1110,7 +1119,9 @@ fn account_that_is_never_locked_is_slowed_down() {
     });
     let root = state.user_named("root").unwrap();
     assert_eq!(
-        state.lock_policy().must_wait(root, Failed::to(root), NOW),
+        state
+            .lock_policy()
+            .must_wait(root, failed_logins(root), NOW),
         None
     );
     assert!(state.lock_policy().is_locked(root));

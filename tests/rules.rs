@@ -241,7 +241,6 @@ impl World {
             ),
             right,
             rehashed: None,
-            failed: found.map_or_else(Failed::default, Failed::to),
         }
     }
 
@@ -400,12 +399,20 @@ impl World {
     }
 
     fn waits(&self, user: usize) -> bool {
-        self.state.user_named(Self::name(user)).is_some_and(|user| {
-            let failed = Failed::to(user);
-            self.state
-                .lock_policy()
-                .must_wait(user, failed, self.now)
-                .is_some()
+        let failed = self.failed(user);
+        let found = self.state.user_named(Self::name(user));
+        found.is_some_and(|user| {
+            let policy = self.state.lock_policy();
+            policy.must_wait(user, failed, self.now).is_some()
+        })
+    }
+
+    /// Failed logins to an account, as if all came from one source.
+    fn failed(&self, user: usize) -> Failed {
+        let found = self.state.user_named(Self::name(user));
+        found.map_or_else(Failed::default, |user| Failed {
+            count: user.failed_logins,
+            last: user.last_failed_login,
         })
     }
 
@@ -434,8 +441,9 @@ impl World {
         let attempt = self.attempt(user, right);
         let was_locked = attempt.user.map_or(true, |id| self.locked(id));
         let waits = self.waits(user);
-        let outcome =
-            self.decide(|state, context| log_in(state, context, &caller(), &attempt, asked));
+        let failed = self.failed(user);
+        let outcome = self
+            .decide(|state, context| log_in(state, context, &caller(), &attempt, failed, asked));
         match &outcome {
             LoginOutcome::Granted(issued) => {
                 assert!(right && !was_locked && !waits);

@@ -26,8 +26,6 @@ pub struct Attempt {
     /// Hash of the same password with the server's current parameters; present if the password was
     /// right and its stored hash uses other parameters.
     pub rehashed: Option<PasswordHash>,
-    /// Failed logins in a row to the account from the source of this attempt.
-    pub failed: Failed,
 }
 
 impl Attempt {
@@ -61,13 +59,15 @@ pub enum LoginOutcome {
     },
 }
 
-/// Logs a user in with a password (RFC 6749 §4.3). `asked` is the ceiling of the scopes that the
-/// session may ever use; `None` sets no ceiling.
+/// Logs a user in with a password (RFC 6749 §4.3). `failed` are the failed logins in a row to the
+/// account from the source of this attempt. `asked` is the ceiling of the scopes that the session may
+/// ever use; `None` sets no ceiling.
 pub fn log_in(
     state: &State,
     context: &mut Context,
     caller: &Caller,
     attempt: &Attempt,
+    failed: Failed,
     asked: Option<Scopes>,
 ) -> Decision<LoginOutcome> {
     let Some((user, right)) = attempt.outcome(state) else {
@@ -91,7 +91,7 @@ pub fn log_in(
         events: vec![caller.event(LOGIN_FAILED, message).refused(kind)],
         reply,
     };
-    if let Some(seconds) = policy.must_wait(user, attempt.failed, context.now) {
+    if let Some(seconds) = policy.must_wait(user, failed, context.now) {
         let message = "A login was refused: too many wrong passwords in a row.".into();
         let reply = LoginOutcome::MustWait { seconds };
         return refused(RefusalKind::SlowedAccount, Vec::new(), message, reply);
@@ -106,10 +106,10 @@ pub fn log_in(
         return refused(RefusalKind::LockedAccount, Vec::new(), message, reply);
     }
     if !right {
-        let failed = with_failed_login(user, context.now);
-        let policy = state.lock_policy_after(&failed);
-        let attempts_remaining = policy.attempts_remaining(&failed);
-        let locked = policy.is_locked(&failed);
+        let counted = with_failed_login(user, context.now);
+        let policy = state.lock_policy_after(&counted);
+        let attempts_remaining = policy.attempts_remaining(&counted);
+        let locked = policy.is_locked(&counted);
         let message = match attempts_remaining {
             _ if locked => "A login was refused: wrong password; the account is now locked.".into(),
             Some(left) => format!("A login was refused: wrong password; attempts left: {left}."),
@@ -119,7 +119,7 @@ pub fn log_in(
             attempts_remaining,
             locked,
         };
-        let changes = vec![Change::PutUser(failed)];
+        let changes = vec![Change::PutUser(counted)];
         if locked {
             // Locking is a change, so its event must not be dropped by the limit on refusals.
             return Decision {

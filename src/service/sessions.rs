@@ -126,13 +126,13 @@ impl Service {
         asked: Option<Scopes>,
     ) -> Done<LoginOutcome> {
         let source = request.source;
-        let mut attempt = self.attempt(source, username, password).await?;
+        let attempt = self.attempt(source, username, password).await?;
         let failures = Arc::clone(&self.failures);
         self.write(request, move |state, context, caller| {
             let mut failures = lock(&failures);
             let user = attempt.user.and_then(|id| state.user(id));
-            attempt.failed = user.map_or_else(Failed::default, |user| failures.of(user.id, source));
-            let decision = sessions::log_in(state, context, caller, &attempt, asked);
+            let failed = user.map_or_else(Failed::default, |user| failures.of(user.id, source));
+            let decision = sessions::log_in(state, context, caller, &attempt, failed, asked);
             match (&decision.reply, user) {
                 (LoginOutcome::Refused { .. }, Some(user)) if state.lock_policy().slows(user) => {
                     failures.count(user.id, source, context.now);
@@ -215,7 +215,6 @@ impl Service {
             checked,
             right,
             rehashed,
-            failed: Failed::default(), // filled in where the attempt is decided
         })
     }
 }

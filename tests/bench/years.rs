@@ -80,7 +80,6 @@ async fn add_users(store: &Store) -> Vec<Attempt> {
             checked: user.password,
             right: true,
             rehashed: None,
-            failed: Failed::default(),
         });
     }
     attempts
@@ -88,7 +87,16 @@ async fn add_users(store: &Store) -> Vec<Attempt> {
 
 async fn login(store: &Store, attempt: Attempt) -> Option<Issued> {
     let outcome = store
-        .write(move |state, context| Ok(log_in(state, context, &caller(), &attempt, None)))
+        .write(move |state, context| {
+            Ok(log_in(
+                state,
+                context,
+                &caller(),
+                &attempt,
+                Failed::default(),
+                None,
+            ))
+        })
         .await;
     match never(outcome.unwrap()) {
         LoginOutcome::Granted(issued) => Some(issued),

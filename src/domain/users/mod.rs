@@ -179,16 +179,6 @@ pub struct Failed {
     pub last: Option<Moment>,
 }
 
-impl Failed {
-    /// Returns the failed logins to an account from all sources together.
-    pub fn to(user: &User) -> Self {
-        Self {
-            count: user.failed_logins,
-            last: user.last_failed_login,
-        }
-    }
-}
-
 /// Decides which accounts are locked by failed logins and which are throttled instead.
 #[derive(Clone, Copy, Debug)]
 pub struct LockPolicy {
