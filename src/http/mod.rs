@@ -6,6 +6,7 @@
 //! of another origin, 408, 413 and 500, and with 405 to other methods ([`error::ApiError`]).
 
 pub mod auth;
+pub mod body;
 pub mod docs;
 pub mod envelope;
 pub mod error;
@@ -66,6 +67,10 @@ fn has_type(request: &HttpRequest, media_type: &str) -> bool {
     let (Some(value), None) = (values.next(), values.next()) else {
         return false;
     };
+    // As most clients write it.
+    if value == media_type {
+        return true;
+    }
     value.to_str().is_ok_and(|value| {
         let named = value.split(';').next().unwrap_or_default();
         named.trim().eq_ignore_ascii_case(media_type)

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use actix_web::web::{self, Bytes};
+use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse, Responder};
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor};
 use serde::ser::SerializeMap;
@@ -14,6 +14,7 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::auth::admit;
+use super::body::Body;
 use super::error::{ApiError, ErrorBody, UnauthorizedBody};
 use super::json::{self, Integer, Number};
 use super::{ok, AppState, Data};
@@ -208,7 +209,7 @@ pub async fn get(app: web::Data<AppState>) -> impl Responder {
 pub async fn patch(
     app: web::Data<AppState>,
     request: HttpRequest,
-    body: Bytes,
+    body: Body,
 ) -> Result<HttpResponse, ApiError> {
     let by = admit(&app, &request, Need::Scope(Scope::AuthSettingsWrite))?;
     let patch: SettingsPatchBody = json::data(&request, &body)?;
@@ -272,7 +273,7 @@ pub async fn get_access_control(app: web::Data<AppState>) -> impl Responder {
 pub async fn patch_access_control(
     app: web::Data<AppState>,
     request: HttpRequest,
-    body: Bytes,
+    body: Body,
 ) -> Result<HttpResponse, ApiError> {
     let by = admit(&app, &request, Need::Scope(Scope::AuthSettingsWrite))?;
     let wanted: AccessControl = json::data(&request, &body)?;

@@ -1,11 +1,12 @@
 //! `/auth/users`: user accounts, managed by administrators and by the users themselves.
 
-use actix_web::web::{self, Bytes};
+use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse, Responder};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::{admit, reader};
+use super::body::Body;
 use super::error::{ApiError, ErrorBody, UnauthorizedBody};
 use super::json::{self, present, PasswordText};
 use super::views::{AccountType, ResetPasswordReason, UserView};
@@ -258,7 +259,7 @@ pub async fn list(
 pub async fn create(
     app: web::Data<AppState>,
     request: HttpRequest,
-    body: Bytes,
+    body: Body,
 ) -> Result<HttpResponse, ApiError> {
     let by = admit(&app, &request, Need::Scope(Scope::UsersWrite))?;
     let new: NewUser = json::data(&request, &body)?;
@@ -324,7 +325,7 @@ pub async fn patch(
     app: web::Data<AppState>,
     request: HttpRequest,
     username: web::Path<String>,
-    body: Bytes,
+    body: Body,
 ) -> Result<HttpResponse, ApiError> {
     let by = admit(&app, &request, Need::Scope(Scope::UsersWrite))?;
     let body: UserPatchBody = json::data(&request, &body)?;
@@ -469,7 +470,7 @@ pub async fn get_self(
 pub async fn patch_self(
     app: web::Data<AppState>,
     request: HttpRequest,
-    body: Bytes,
+    body: Body,
 ) -> Result<HttpResponse, ApiError> {
     let by = admit(&app, &request, Need::OwnScope(Scope::UsersWriteSelf))?;
     let body: SelfPatch = json::data(&request, &body)?;
@@ -509,7 +510,7 @@ pub async fn patch_self(
 pub async fn validate_password(
     app: web::Data<AppState>,
     request: HttpRequest,
-    body: Bytes,
+    body: Body,
 ) -> Result<HttpResponse, ApiError> {
     let by = admit(&app, &request, Need::OwnScope(Scope::UsersReadSelf))?;
     let body: PasswordToValidate = json::data(&request, &body)?;

@@ -24,6 +24,10 @@ use crate::server::tally::Refusal;
 /// Maximum time to receive a request body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
+const TOO_LARGE: ApiError = ApiError::PayloadTooLarge {
+    limit: MAX_BODY_BYTES,
+};
+
 /// Responds to `request` by calling `app`. Before the call, the request's framing is checked and
 /// its body is read; after it, a panic or an error without a body is turned into an error response.
 /// The response is logged.
@@ -120,39 +124,64 @@ async fn read_body(request: &mut Request, state: Option<&State>) -> Result<Bytes
         .headers()
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse().ok());
-    let too_large = || ApiError::PayloadTooLarge {
-        limit: MAX_BODY_BYTES,
-    };
     if announced.is_some_and(|length| length > MAX_BODY_BYTES) {
-        return Err(too_large());
+        return Err(TOO_LARGE);
     }
-    let mut payload = request.take_payload();
-    let mut body = BytesMut::new();
-    let reading = async {
-        while let Some(chunk) = payload.next().await {
-            let chunk =
-                chunk.map_err(|_| ApiError::BadRequest("The request body is malformed."))?;
-            if body.len() + chunk.len() > MAX_BODY_BYTES {
-                return Err(too_large());
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(())
+    let reading = read_chunks(request.take_payload());
+    let is_received = || state.is_some_and(|state| state.message().complete);
+    let body = if is_received() {
+        reading.await?
+    } else {
+        actix_rt::time::timeout(BODY_TIMEOUT, reading)
+            .await
+            .map_err(|_| ApiError::RequestTimeout)??
     };
-    actix_rt::time::timeout(BODY_TIMEOUT, reading)
-        .await
-        .map_err(|_| ApiError::RequestTimeout)??;
     check_framing(state)?;
 
     // actix-http treats the end of the connection as the end of the body.
     let whole = match announced {
         Some(length) => body.len() == length,
-        None => state.map_or(true, |state| state.message().complete),
+        None => state.is_none() || is_received(),
     };
     if !whole {
         return Err(ApiError::BadRequest("The request body is incomplete."));
     }
+    Ok(body)
+}
+
+/// Reads a body to its end. If it comes in one piece, as most do, it is not copied.
+///
+/// # Errors
+/// - [`ApiError::PayloadTooLarge`] if the body is larger than [`MAX_BODY_BYTES`].
+/// - [`ApiError::BadRequest`] if it is malformed.
+async fn read_chunks(mut payload: Payload) -> Result<Bytes, ApiError> {
+    let Some(first) = next_chunk(&mut payload, 0).await? else {
+        return Ok(Bytes::new());
+    };
+    let Some(second) = next_chunk(&mut payload, first.len()).await? else {
+        return Ok(first);
+    };
+    let mut body = BytesMut::from(&first[..]);
+    body.extend_from_slice(&second);
+    while let Some(chunk) = next_chunk(&mut payload, body.len()).await? {
+        body.extend_from_slice(&chunk);
+    }
     Ok(body.freeze())
+}
+
+/// Reads the next chunk of a body of which `read` bytes were read; `None` at its end.
+///
+/// # Errors
+/// Those of [`read_chunks`].
+async fn next_chunk(payload: &mut Payload, read: usize) -> Result<Option<Bytes>, ApiError> {
+    let Some(chunk) = payload.next().await else {
+        return Ok(None);
+    };
+    let chunk = chunk.map_err(|_| ApiError::BadRequest("The request body is malformed."))?;
+    if read + chunk.len() > MAX_BODY_BYTES {
+        return Err(TOO_LARGE);
+    }
+    Ok(Some(chunk))
 }
 
 /// Calls the application, unless a web page of another origin may not. A panic, an error or an error response without a body becomes a response

@@ -1,7 +1,7 @@
 //! `POST /auth/oauth2/introspect` (RFC 7662): the robot's other servers send it for each protected
 //! request that has a token.
 
-use actix_web::web::{self, Bytes};
+use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::error::{OAuthError, OAuthErrorBody};
 use super::form::{self, CLIENT};
 use crate::domain::tokens::TokenDigest;
+use crate::http::body::Body;
 use crate::http::views::AccountType;
 use crate::http::AppState;
 use crate::service::ActiveToken;
@@ -99,7 +100,7 @@ pub struct AboutToken {
 pub async fn post(
     app: web::Data<AppState>,
     request: HttpRequest,
-    body: Bytes,
+    body: Body,
 ) -> Result<HttpResponse, OAuthError> {
     let parameters: AboutToken = form::parameters(&request, &body)?;
     let digest = TokenDigest::of(&parameters.token);

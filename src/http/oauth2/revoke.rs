@@ -1,6 +1,6 @@
 //! `POST /auth/oauth2/revoke` (RFC 7009): logging out.
 
-use actix_web::web::{self, Bytes};
+use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::error::{OAuthError, OAuthErrorBody};
@@ -8,6 +8,7 @@ use super::form;
 use super::introspect::AboutToken;
 use crate::domain::tokens::Presented;
 use crate::http::auth;
+use crate::http::body::Body;
 use crate::http::error::ErrorBody;
 use crate::http::{nothing, AppState, Empty};
 
@@ -27,7 +28,7 @@ use crate::http::{nothing, AppState, Empty};
 pub async fn post(
     app: web::Data<AppState>,
     request: HttpRequest,
-    body: Bytes,
+    body: Body,
 ) -> Result<HttpResponse, OAuthError> {
     let parameters: AboutToken = form::parameters(&request, &body)?;
     let presented = Presented::of(&parameters.token);

@@ -4,7 +4,7 @@ mod password;
 mod refresh_token;
 
 use actix_web::http::header;
-use actix_web::web::{self, Bytes};
+use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -14,6 +14,7 @@ use super::form;
 use crate::domain::issue::Issued;
 use crate::domain::scopes::Scopes;
 use crate::http::auth;
+use crate::http::body::Body;
 use crate::http::error::ErrorBody;
 use crate::http::json::PasswordText;
 use crate::http::AppState;
@@ -101,7 +102,7 @@ fn required<T>(parameter: Option<T>, name: &str) -> Result<T, OAuthError> {
 pub async fn post(
     app: web::Data<AppState>,
     request: HttpRequest,
-    body: Bytes,
+    body: Body,
 ) -> Result<HttpResponse, OAuthError> {
     let parameters: TokenRequest = form::parameters(&request, &body)?;
     let by = auth::open(&request)?;
