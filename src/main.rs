@@ -14,7 +14,10 @@ static ALLOCATOR: WipingAllocator = WipingAllocator;
 
 fn main() -> ExitCode {
     allocator::release_large_blocks();
-    let action = Cli::parse_action();
+    let action = match Cli::action_from(std::env::args_os()) {
+        Ok(action) => action,
+        Err(error) => return failure::report_wrong_use(&error),
+    };
     let done = match action {
         Action::Serve(config) => {
             logging::init(config.log_level);
@@ -30,7 +33,7 @@ fn main() -> ExitCode {
         Action::Console(command, common) => {
             return match console::run(&command, &common) {
                 Ok(()) => ExitCode::SUCCESS,
-                Err(error) => failure::report(error),
+                Err(error) => failure::report(error, common.json),
             }
         }
     };

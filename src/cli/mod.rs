@@ -176,14 +176,6 @@ pub enum Action {
 }
 
 impl Cli {
-    /// Parses the command line and the environment of the process.
-    ///
-    /// Exits the process, as clap does: with 0 after printing the text of `--help` or `--version`,
-    /// with 2 after printing an error about an invalid argument or variable.
-    pub fn parse_action() -> Action {
-        Self::action_from(std::env::args_os()).unwrap_or_else(|error| error.exit())
-    }
-
     /// Parses `arguments`, of which the first is the program's name, and the environment of the
     /// process.
     ///
@@ -250,7 +242,8 @@ impl Cli {
 }
 
 /// Refuses options on the command line that have no meaning for what is requested: options of the
-/// server together with a command, and options of the console without one of its commands.
+/// server together with a command, options of the console without one of its commands, and options
+/// of a command that contradict each other.
 ///
 /// # Errors
 /// [`ErrorKind::ArgumentConflict`] with the first such option.
@@ -273,7 +266,11 @@ fn refuse_misplaced(cli: &Cli, matches: &ArgMatches) -> Result<(), clap::Error> 
             })
         }
     };
-    refused.map_or(Ok(()), |text| {
+    let contradiction = match &cli.command {
+        Some(Subcommands::Console(command)) => command.contradiction(cli.json),
+        _ => None,
+    };
+    refused.or(contradiction).map_or(Ok(()), |text| {
         Err(Cli::command().error(ErrorKind::ArgumentConflict, text))
     })
 }

@@ -1,5 +1,7 @@
 //! `access-control`: showing, enabling and disabling access control.
 
+use std::io::{self, IsTerminal};
+
 use serde_json::json;
 
 use super::error::Done;
@@ -20,7 +22,9 @@ impl Console<'_> {
                 return self.print_access_control("already ", on)
             }
             AccessControlCommand::Enable { sure } => {
-                self.warn_of_accounts()?;
+                if !self.common.json || io::stdin().is_terminal() {
+                    self.warn_of_accounts()?;
+                }
                 confirm(sure, "Turn access control on?")?;
                 ConsoleRequest::SetAccessControl(true)
             }

@@ -10,11 +10,15 @@ use serde::{Deserialize, Serialize};
 use super::error::ConsoleError;
 use super::journal::JournalError;
 use crate::domain::error::RuleError;
+use crate::domain::text::escape;
 use crate::http::envelope::ErrorBody;
 use crate::http::error::status_and_body;
-use crate::logging;
+use crate::logging::{self, escape_json};
 use crate::service::hashing::HashError;
 use crate::service::ServiceError;
+
+/// Exit code for a command line that is wrong in itself, as of clap.
+const WRONG_USE: u8 = 2;
 
 /// Kind of failure of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +34,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Returns the exit code. 2 is that of a command line that is wrong in itself.
+    /// Returns the exit code.
     fn exit_code(self) -> ExitCode {
         ExitCode::from(match self {
             Self::Failed => 1,
@@ -129,11 +133,42 @@ fn has_cause(error: &(dyn StdError + 'static), kind: io::ErrorKind) -> bool {
     false
 }
 
-/// Prints why a command failed to standard error; returns its exit code.
-pub fn report(error: ConsoleError) -> ExitCode {
+/// Prints why a command failed to standard error, with `json` as the envelope of the errors on one
+/// line; returns the exit code.
+pub fn report(error: ConsoleError, json: bool) -> ExitCode {
     let refusal = error.into_refusal();
-    for detail in refusal.body.details() {
-        eprintln!("error: {detail}");
+    if json {
+        print_envelope(&refusal.body);
+    } else {
+        for detail in refusal.body.details() {
+            eprintln!("error: {}", escape(detail));
+        }
     }
     refusal.kind.exit_code()
+}
+
+/// Prints what is wrong with the command line, or the text of `--help` or `--version`; returns the
+/// exit code. If `--json` is among the arguments, an error is printed as an envelope.
+pub fn report_wrong_use(error: &clap::Error) -> ExitCode {
+    let arguments = std::env::args_os().skip(1);
+    let json = arguments
+        .take_while(|argument| argument != "--")
+        .any(|argument| argument == "--json");
+    if !json || !error.use_stderr() {
+        error.exit();
+    }
+    let text = error.render().to_string();
+    // The usage and a hint follow in further paragraphs.
+    let first = text.split("\n\n").next().unwrap_or_default();
+    let words: Vec<_> = first
+        .trim_start_matches("error:")
+        .split_whitespace()
+        .collect();
+    print_envelope(&ErrorBody::new("wrongUse", words.join(" ")));
+    ExitCode::from(WRONG_USE)
+}
+
+fn print_envelope(body: &ErrorBody) {
+    let text = serde_json::to_string(body).expect("an error body can be serialized");
+    eprintln!("{}", escape_json(text));
 }

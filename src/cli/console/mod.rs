@@ -35,6 +35,21 @@ pub struct Sure {
     pub yes: bool,
 }
 
+impl ConsoleCommand {
+    /// Returns what in the arguments contradicts itself or is given twice. `json`: `--json` is given.
+    pub(super) fn contradiction(&self, json: bool) -> Option<String> {
+        match self {
+            Self::Audit(AuditCommand::Export {
+                format: ExportFormat::Csv,
+                ..
+            }) if json => Some("--json cannot be used with --format csv".into()),
+            Self::Settings(SettingsCommand::Set { settings, .. }) => settings::repeated(settings)
+                .map(|name| format!("{name}: must not be given more than once")),
+            _ => None,
+        }
+    }
+}
+
 /// Commands that administer the robot from its console, whether or not the service is running.
 #[derive(Debug, Subcommand)]
 pub enum ConsoleCommand {

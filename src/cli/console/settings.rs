@@ -3,6 +3,7 @@
 // The doc comment of a field is its help text; a flattened field has none.
 #![allow(missing_docs)]
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use clap::Subcommand;
@@ -38,6 +39,13 @@ pub struct NewValue {
     pub setting: &'static Setting,
     /// JSON text of the value, which the setting accepts.
     pub text: String,
+}
+
+/// Returns the name of the first setting that is given twice.
+pub(super) fn repeated(settings: &[NewValue]) -> Option<&'static str> {
+    let mut names = BTreeSet::new();
+    let mut given = settings.iter().map(|each| each.setting.name);
+    given.find(|name| !names.insert(*name))
 }
 
 impl FromStr for NewValue {

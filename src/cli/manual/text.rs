@@ -19,18 +19,25 @@ pub const DESCRIPTION: [&str; 4] = [
 /// Introduction of the section COMMANDS.
 pub const OPTIONS_OF_COMMANDS: &str =
     "All commands except completions, man and remote-access-allowed also accept \
-     --persistence-directory and --json, before or after the command.";
+     --persistence-directory and --json, before or after the command. With --json, a failure is \
+     printed as the error envelope of the HTTP API, with an id, on the last line of standard error.";
 
 /// Entries of the section EXIT STATUS.
 pub const EXIT_STATUS: &[Entry] = &[
-    ("0", "The command was carried out, or the server was stopped by a signal."),
+    (
+        "0",
+        "The command was carried out, or the server was stopped by a signal.",
+    ),
     (
         "1",
         "The command failed or was not confirmed; or the server could not start, or its state \
          directory or database was removed while it was running. Standard error gives the reason.",
     ),
     ("2", "The command line or an environment variable is wrong."),
-    ("3", "The user, session or file that the command names does not exist."),
+    (
+        "3",
+        "The user, session or file that the command names does not exist.",
+    ),
     (
         "4",
         "A rule forbids what the command would do. Nothing was changed.",
