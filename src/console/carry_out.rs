@@ -8,7 +8,7 @@ use super::protocol::{
     ConsoleRequest, ConsoleResponse, Envelope, NotedAction, Sessions, UserChange,
 };
 use crate::domain::authority::Request;
-use crate::domain::error::RuleError;
+use crate::domain::error::{Field, RuleError};
 use crate::domain::passwords::Password;
 use crate::domain::sessions::end::Which;
 use crate::domain::settings::{Settings, SettingsPatch};
@@ -25,9 +25,32 @@ use crate::service::{Service, ServiceError};
 /// now, or the database cannot be read or written.
 pub async fn carry_out(service: &Service, envelope: Envelope) -> Result<ConsoleResponse, Refusal> {
     let by = Request::console(envelope.user, None);
+    let username = match envelope.request {
+        ConsoleRequest::UpdateUser { .. } => "--username",
+        _ => "<USERNAME>",
+    };
     carry_out_by(service, by, envelope.request)
         .await
-        .map_err(|error| Refusal::of(&error, &RuleError::to_string))
+        .map_err(|error| Refusal::of(&error, &|rule| describe(rule, username)))
+}
+
+/// Describes a broken rule, with the argument or option of the console whose value it is about.
+/// `username`: argument or option for a new username.
+fn describe(rule: &RuleError, username: &str) -> String {
+    let text = rule.to_string();
+    let Some(field) = rule.field() else {
+        return text;
+    };
+    let argument = match field {
+        Field::Username => username,
+        Field::FullName => "--full-name",
+        Field::Password => "--password",
+        Field::Setting(name) => name,
+    };
+    match text.strip_prefix(&field.to_string()) {
+        Some(rest) => format!("{argument}{rest}"),
+        None => format!("{argument}: {text}"),
+    }
 }
 
 async fn carry_out_by(

@@ -142,6 +142,25 @@ pub enum RuleError {
     },
 }
 
+impl RuleError {
+    /// Returns the field whose value violates the rule; `None` if the rule is about no value, or its
+    /// text names the value.
+    pub fn field(&self) -> Option<Field> {
+        match self {
+            Self::Empty { field }
+            | Self::TooLong { field, .. }
+            | Self::OutOfRange { field, .. } => Some(*field),
+            Self::UsernameContainsInvalidCharacters => Some(Field::Username),
+            Self::FullNameContainsInvalidCharacters => Some(Field::FullName),
+            Self::PasswordContainsInvalidCharacters
+            | Self::PasswordTooShort { .. }
+            | Self::PasswordMissingSpecialCharacters
+            | Self::PasswordPreviouslyUsed => Some(Field::Password),
+            _ => None,
+        }
+    }
+}
+
 /// Reason why the token of a request does not authorize it (RFC 6750 §3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenFault {

@@ -167,3 +167,113 @@ def test_response_of_another_version(serve, tmp_path):
             _, said = client.communicate()
     assert client.returncode == FAILED and "has a different version: restart it" in said
     assert server.process.poll() is None
+
+
+def envelope(done):
+    """Returns the errors in the envelope, which is all that a program finds."""
+    assert done.stdout == "" and done.stderr.count("\n") == 1, (done.stdout, done.stderr)
+    body = json.loads(done.stderr)
+    assert set(body) == {"errors", "detail"} and body["detail"] == body["errors"][0]["detail"]
+    return body["errors"]
+
+
+def test_json_failures_are_the_envelope_of_http(robot):
+    for arguments, code, error_id in (
+        (("user", "show", "eve"), NOT_FOUND, "userNotFound"),
+        (("session", "end", "99"), NOT_FOUND, "sessionNotFound"),
+        (("user", "add", "bob", "--full-name", "Bob"), REFUSED, "userAlreadyExists"),
+        (("user", "add", "", "--full-name", "Eve"), REFUSED, "usernameEmpty"),
+        (("user", "add", "e" * 21, "--full-name", "Eve"), REFUSED, "invalidRequest"),
+        (("user", "delete", "bob"), FAILED, "notConfirmed"),
+        (("access-control", "enable"), FAILED, "notConfirmed"),
+        (("import",), REFUSED, "accountsExist"),
+        (("restore", "/none/file"), NOT_FOUND, "fileNotFound"),
+        (("user", "list", "--persistence-directory", "/none"), FAILED, "internalError"),
+        # Wrong use.
+        (("user", "show"), WRONG_USE, "wrongUse"),
+        (("user", "show", "ada", "--fast"), WRONG_USE, "wrongUse"),
+        (("settings", "set", "idleLogout=0"), WRONG_USE, "wrongUse"),
+        (("--uds", "x", "user", "list"), WRONG_USE, "wrongUse"),
+    ):
+        for given in ((*arguments, "--json"), ("--json", *arguments)):
+            done = robot.console(*given, stdin=subprocess.DEVNULL)
+            assert done.returncode == code, (given, done.stderr)
+            [error] = envelope(done)
+            assert set(error) == {"id", "detail"} and error["id"] == error_id
+    done = robot.console("user", "show", "ada", "--fast", "--json")
+    assert envelope(done)[0]["detail"] == "unexpected argument '--fast' found"
+    assert "Usage" in robot.console("user", "show", "--help", "--json").stdout
+
+
+def test_json_failure_names_all_rules_that_a_password_breaks(robot):
+    robot.console("settings", "set", "passwordComplexitySpecialCharacters=true")
+    given = ("user", "reset-password", "bob", "--password")
+    first, second = envelope(robot.console(*given, "--json", input="short\n"))
+    assert first["id"] == "passwordTooShort"
+    assert first["meta"] == {"requiredLength": 8, "actualLength": 5}
+    assert second["id"] == "passwordMissingSpecialCharacters"
+    lines = robot.console(*given, input="short\n").stderr.splitlines()
+    assert lines == [f"error: {error['detail']}" for error in (first, second)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("audit", "export", "--format", "csv", "--json"), "--json cannot be used with --format"),
+        (("settings", "set", "idleLogout=1", "idleLogout=2"), "idleLogout cannot be given more"),
+        (("audit", "verify", "--journal", "--journal=x"), "'--journal[=<FILE>]' cannot be used"),
+        (("import", "--dry-run", "--again"), "--dry-run"),
+        (("import", "--dry-run", "--yes"), "--dry-run"),
+        (("user", "set", "bob", "--password", "--require-new-password"), "--require-new-password"),
+        (("session", "end", "1", "--all"), "--all"),
+        (("user", "list", "--json", "--json"), "--json"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(robot, arguments, says):
+    done = robot.console(*arguments)
+    assert done.returncode == WRONG_USE and says in done.stderr, done.stderr
+
+
+def test_export_as_json_lines_takes_json(robot):
+    done = robot.console("audit", "export", "--json")
+    assert done.returncode == 0 and json.loads(done.stdout.splitlines()[0])["seq"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "password", "says"),
+    [
+        (("add", "", "--full-name", "E"), None, "<USERNAME> must not be empty"),
+        (("add", "e" * 21, "--full-name", "E"), None, "<USERNAME>: must have at most 20 characters"),
+        (("add", "a`b", "--full-name", "E"), None, "<USERNAME>: A username may contain ASCII"),
+        (("add", "eve", "--full-name", " "), None, "--full-name must not be empty"),
+        (("add", "eve", "--full-name", "E" * 257), None, "--full-name: must have at most 256"),
+        (("add", "eve", "--full-name", "E\u202e"), None, "--full-name: A full name must not"),
+        (("add", "eve", "--full-name", "E", "--password"), "", "--password must not be empty"),
+        (("add", "eve", "--full-name", "E", "--password"), "`" * 9, "--password: A password may"),
+        (("reset-password", "bob", "--password"), "short", "--password: The password must have"),
+        (("reset-password", "bob", "--password"), PASSWORD, "--password: The new password must"),
+        (("set", "bob", "--username", ""), None, "--username must not be empty"),
+        (("set", "bob", "--username", "e" * 21), None, "--username: must have at most 20"),
+        (("set", "bob", "--username", ".."), None, "--username: A username may contain"),
+        (("set", "bob", "--full-name", ""), None, "--full-name must not be empty"),
+    ],
+)
+def test_errors_name_the_argument(robot, arguments, password, says):
+    options = {} if password is None else {"input": f"{password}\n"}
+    done = robot.console("user", *arguments, **options)
+    assert done.returncode == REFUSED and done.stderr.startswith(f"error: {says}"), done.stderr
+    assert "data." not in done.stderr and "fullName" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("idleLogout=0", "idleLogout: must be between 1 and 604800 seconds"),
+        ("speed=1", '"speed" is none of maxNumberOfLoginAttempts, '),
+        ("idleLogout", "must be NAME=VALUE"),
+    ],
+)
+def test_errors_name_the_setting(robot, setting, says):
+    done = robot.console("settings", "set", setting)
+    assert done.returncode == WRONG_USE and says in done.stderr
+    assert "'<NAME=VALUE>...'" in done.stderr and "data." not in done.stderr
