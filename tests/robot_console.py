@@ -1,8 +1,12 @@
 """The console of a robot, as tests use it."""
 
 import json
+import os
+import pty
+import select
+import subprocess
 
-from support import run
+from support import BINARY, ENVIRONMENT, PATIENCE, run
 
 
 class Robot:
@@ -22,6 +26,43 @@ class Robot:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
+    def typed(self, *arguments, answers=()):
+        """Runs a command at a terminal of its own. `answers`: pairs of a prompt to wait for and the line
+        to type then. Returns the exit code and all that the terminal showed."""
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen(
+            # setsid gives the command a controlling terminal, at which it asks for passwords.
+            ["setsid", "--wait", "--ctty", BINARY, *arguments],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env={**ENVIRONMENT, "OT_AUTH_SERVER_persistence_directory": self.state},
+        )
+        os.close(theirs)
+        said, start = "", 0
+        for prompt, answer in answers:
+            while prompt not in said[start:]:
+                more = read_terminal(ours)
+                assert more, f"the command ended without asking {prompt!r}: {said}"
+                said += more
+            start = said.index(prompt, start) + len(prompt)
+            os.write(ours, answer.encode() + b"\n")
+        while more := read_terminal(ours):
+            said += more
+        code = process.wait(PATIENCE)
+        os.close(ours)
+        return code, said
+
     def rows(self):
         done = self.console("audit", "export")
         return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def read_terminal(descriptor):
+    """Returns what a program wrote to its terminal; nothing once the program has ended."""
+    ready, _, _ = select.select([descriptor], [], [], PATIENCE)
+    assert ready, "the program neither writes nor ends"
+    try:
+        return os.read(descriptor, 4096).decode(errors="replace")
+    except OSError:  # EIO: no process has the terminal open any more
+        return ""

@@ -12,7 +12,7 @@ use crate::cli::console::AccessControlCommand;
 
 impl Console<'_> {
     pub(super) fn access_control(&self, command: &AccessControlCommand) -> Done {
-        let on = self.is_access_control_on()?;
+        let on = access_control_of(self.request(ConsoleRequest::AccessControl)?)?;
         let request = match command {
             AccessControlCommand::Status => return self.print_access_control("", on),
             AccessControlCommand::Enable { .. } if on => {
@@ -21,14 +21,14 @@ impl Console<'_> {
             AccessControlCommand::Disable { .. } if !on => {
                 return self.print_access_control("already ", on)
             }
-            AccessControlCommand::Enable { sure } => {
+            AccessControlCommand::Enable { sure, .. } => {
                 if !self.common.json || io::stdin().is_terminal() {
                     self.warn_of_accounts()?;
                 }
                 confirm(sure, "Turn access control on?")?;
                 ConsoleRequest::SetAccessControl(true)
             }
-            AccessControlCommand::Disable { sure } => {
+            AccessControlCommand::Disable { sure, .. } => {
                 confirm(
                     sure,
                     "Turn access control off? Anyone who can reach the robot may then do everything.",
@@ -36,21 +36,8 @@ impl Console<'_> {
                 ConsoleRequest::SetAccessControl(false)
             }
         };
-        let on = self.access_control_after(request)?;
+        let on = access_control_of(self.change(request)?)?;
         self.print_access_control("", on)
-    }
-
-    /// Returns whether access control is on.
-    fn is_access_control_on(&self) -> Done<bool> {
-        self.access_control_after(ConsoleRequest::AccessControl)
-    }
-
-    /// Sends a request about access control; returns whether it is on then.
-    fn access_control_after(&self, request: ConsoleRequest) -> Done<bool> {
-        match self.request(request)? {
-            ConsoleResponse::AccessControl(on) => Ok(on),
-            _ => Err(unexpected()),
-        }
     }
 
     /// Prints whether access control is on, with an adverb before that.
@@ -77,5 +64,13 @@ impl Console<'_> {
              ({sessions} now)."
         );
         Ok(())
+    }
+}
+
+/// Returns whether access control is on, as the response says.
+fn access_control_of(response: ConsoleResponse) -> Done<bool> {
+    match response {
+        ConsoleResponse::AccessControl(on) => Ok(on),
+        _ => Err(unexpected()),
     }
 }

@@ -49,7 +49,7 @@ impl Console<'_> {
     }
 
     pub(super) fn resend(&self) -> Done {
-        let ConsoleResponse::Resent(number) = self.request(ConsoleRequest::Resend)? else {
+        let ConsoleResponse::Resent(number) = self.change(ConsoleRequest::Resend)? else {
             return Err(unexpected());
         };
         let said = match number {
@@ -62,12 +62,15 @@ impl Console<'_> {
 
     pub(super) fn export(&self, format: ExportFormat) -> Done {
         let log = AuditLog::open(self.directory())?;
+        // Asked for first, so that no export is left without a row in the audit log.
+        let reason = self.reason()?;
         let rows = export::write(&log, format, io::BufWriter::new(io::stdout().lock()))?;
         drop(log);
-        self.request(ConsoleRequest::Note {
+        let note = ConsoleRequest::Note {
             action: NotedAction::Export,
             message: format!("Exported {rows} rows of the audit log."),
-        })?;
+        };
+        self.carry_out(note, reason, false)?;
         Ok(())
     }
 }

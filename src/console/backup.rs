@@ -4,23 +4,28 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::error::{ConsoleError, Done};
+use super::error::{io_error, ConsoleError, Done};
 use super::prompt::confirm;
 use super::protocol::{ConsoleRequest, ConsoleResponse, NotedAction};
 use super::{absolute, unexpected, Console};
 use crate::cli::console::Sure;
+use crate::os::owner;
 use crate::store;
 
 impl Console<'_> {
     pub(super) fn backup(&self, file: &Path) -> Done {
         self.enter_for(file)?;
+        // Asked for first, so that no backup is left without a row in the audit log.
+        let reason = owner::as_owner(self.directory(), || self.reason())
+            .map_err(io_error("act as the owner of the state directory"))??;
         store::backup(self.directory(), file)?;
         let path = absolute(file);
         self.enter()?;
-        self.request(ConsoleRequest::Note {
+        let note = ConsoleRequest::Note {
             action: NotedAction::Backup,
             message: format!("Backed up all accounts to {path:?}."),
-        })?;
+        };
+        self.carry_out(note, reason, false)?;
         let said = format!("wrote {}; keep it secret\n", path.display());
         self.print_either(&json!({ "file": path }), &said)
     }
@@ -36,8 +41,9 @@ impl Console<'_> {
             sure,
             "Replace all accounts and settings with those of the backup? All sessions end.",
         )?;
+        let reason = self.reason()?;
         let path = staged.path().to_owned();
-        let restored = self.carry_out(ConsoleRequest::Restore(path), true);
+        let restored = self.carry_out(ConsoleRequest::Restore(path), reason, true);
         drop(staged);
         let ConsoleResponse::Restored(users, with_log) = restored? else {
             return Err(unexpected());

@@ -24,7 +24,7 @@ use crate::service::{Service, ServiceError};
 /// A [`Refusal`]: the request breaks a rule or names what does not exist, a password cannot be hashed
 /// now, or the database cannot be read or written.
 pub async fn carry_out(service: &Service, envelope: Envelope) -> Result<ConsoleResponse, Refusal> {
-    let by = Request::console(envelope.user, None);
+    let by = Request::console(envelope.user, envelope.reason);
     let username = match envelope.request {
         ConsoleRequest::UpdateUser { .. } => "--username",
         _ => "<USERNAME>",

@@ -139,9 +139,10 @@ impl Console<'_> {
         let import = store::Import::read(&survey, Clock::resume(None).1);
         import.check(arguments.strictness())?;
         drop(stage);
+        let reason = self.reason.clone().flatten();
         let caller = Caller {
             actor: Actor::console(&self.user),
-            ..Caller::anonymous(Origin::Console, None)
+            ..Caller::anonymous(Origin::Console, reason)
         };
         Ok(import.make_database(state_dir.path(), &caller, logging::audit)?)
     }
@@ -162,7 +163,7 @@ impl Console<'_> {
             ),
         )?;
         let strictness = arguments.strictness();
-        match self.request(ConsoleRequest::Import { survey, strictness })? {
+        match self.change(ConsoleRequest::Import { survey, strictness })? {
             ConsoleResponse::Imported(summary) => Ok(summary),
             _ => Err(unexpected()),
         }

@@ -17,6 +17,7 @@ mod import;
 pub mod journal;
 mod prompt;
 pub mod protocol;
+mod reason;
 pub mod remote_access;
 mod sessions;
 mod settings;
@@ -67,6 +68,7 @@ pub fn run(command: &ConsoleCommand, common: &Common) -> Done {
     let console = Console {
         common,
         user: invoking_user(),
+        reason: command.reason().map(reason::check).transpose()?,
     };
     match command {
         // These first open or create what the user names, which the owner may have no access to.
@@ -81,14 +83,15 @@ pub fn run(command: &ConsoleCommand, common: &Common) -> Done {
         ConsoleCommand::Session(command) => console.session(command),
         ConsoleCommand::Settings(command) => console.settings(command),
         ConsoleCommand::AccessControl(command) => console.access_control(command),
-        ConsoleCommand::Backup { file } => console.backup(file),
-        ConsoleCommand::Restore { file, sure } => console.restore(file, sure),
+        ConsoleCommand::Backup { file, .. } => console.backup(file),
+        ConsoleCommand::Restore { file, sure, .. } => console.restore(file, sure),
         ConsoleCommand::Import {
             directory,
             dry_run,
             force,
             again,
             sure,
+            ..
         } => console.import(&import::Arguments {
             directory: directory.as_ref(),
             dry_run: *dry_run,
@@ -100,8 +103,8 @@ pub fn run(command: &ConsoleCommand, common: &Common) -> Done {
             console.verify(journal.as_ref().map(Option::as_deref), noted)
         }
         ConsoleCommand::Audit(AuditCommand::Status) => console.audit_status(),
-        ConsoleCommand::Audit(AuditCommand::Resend) => console.resend(),
-        ConsoleCommand::Audit(AuditCommand::Export { format }) => console.export(*format),
+        ConsoleCommand::Audit(AuditCommand::Resend { .. }) => console.resend(),
+        ConsoleCommand::Audit(AuditCommand::Export { format, .. }) => console.export(*format),
     }
 }
 
@@ -110,6 +113,8 @@ struct Console<'a> {
     common: &'a Common,
     /// Name of the user at the console.
     user: String,
+    /// Reason given for the audit log, `Some(None)` if it is blank; `None` without `--reason`.
+    reason: Option<Option<String>>,
 }
 
 impl Console<'_> {
@@ -133,13 +138,19 @@ impl Console<'_> {
         &self.common.persistence_directory
     }
 
-    /// Has a request carried out by the process that holds the state directory.
+    /// Has a request that changes nothing carried out by the process that holds the state directory.
     fn request(&self, request: ConsoleRequest) -> Done<ConsoleResponse> {
-        self.carry_out(request, false)
+        self.carry_out(request, None, false)
+    }
+
+    /// Has a change carried out by that process, for the reason given or asked for.
+    fn change(&self, request: ConsoleRequest) -> Done<ConsoleResponse> {
+        let reason = self.reason()?;
+        self.carry_out(request, reason, false)
     }
 
     /// Has a request carried out by the running service or, if there is none, by this process.
-    /// `replaces`: the request replaces the contents of the database, so a damaged one is moved aside.
+    /// `reason`: reason for the audit log; `replaces`: the request replaces the contents of the database, so a damaged one is moved aside.
     ///
     /// # Errors
     /// - [`ConsoleError::Refused`]: the request was refused.
@@ -148,10 +159,16 @@ impl Console<'_> {
     /// - [`ConsoleError::StateDir`]: the state directory cannot be used.
     /// - [`ConsoleError::Store`]: the database cannot be opened by this process.
     /// - [`ConsoleError::Io`]: this process cannot start a thread or move a damaged database aside.
-    fn carry_out(&self, request: ConsoleRequest, replaces: bool) -> Done<ConsoleResponse> {
+    fn carry_out(
+        &self,
+        request: ConsoleRequest,
+        reason: Option<String>,
+        replaces: bool,
+    ) -> Done<ConsoleResponse> {
         let directory = self.directory();
         let envelope = Envelope {
             user: self.user.clone(),
+            reason,
             request,
         };
         let within = socket::patience(&envelope.request);

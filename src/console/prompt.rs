@@ -20,15 +20,24 @@ pub(super) fn confirm(sure: &Sure, question: &str) -> Done {
             "standard input is not a terminal; pass --yes to confirm",
         ));
     }
-    eprint!("{question} [y/N] ");
-    let mut answer = String::new();
-    io::stdin()
-        .read_line(&mut answer)
-        .map_err(io_error("read the answer"))?;
+    let answer = ask(&format!("{question} [y/N] "))?;
     if matches!(answer.trim(), "y" | "Y" | "yes") {
         return Ok(());
     }
     Err(not_confirmed("nothing was changed"))
+}
+
+/// Asks a question at the terminal; returns the line typed.
+///
+/// # Errors
+/// [`ConsoleError::Io`]: the answer cannot be read.
+pub(super) fn ask(prompt: &str) -> Done<String> {
+    eprint!("{prompt}");
+    let mut answer = String::new();
+    io::stdin()
+        .read_line(&mut answer)
+        .map_err(io_error("read the answer"))?;
+    Ok(answer)
 }
 
 fn not_confirmed(detail: &str) -> ConsoleError {

@@ -14,6 +14,8 @@ use crate::store::{Strictness, Summary, Survey};
 pub struct Envelope {
     /// Name of the system user at the console.
     pub user: String,
+    /// Reason for the request, for the audit log.
+    pub reason: Option<String>,
     /// Request to carry out.
     pub request: ConsoleRequest,
 }

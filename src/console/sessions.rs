@@ -13,22 +13,22 @@ use crate::service::ActiveSession;
 
 impl Console<'_> {
     pub(super) fn session(&self, command: &SessionCommand) -> Done {
-        let request = match command {
-            SessionCommand::List { username } => ConsoleRequest::ListSessions {
+        let response = match command {
+            SessionCommand::List { username } => self.request(ConsoleRequest::ListSessions {
                 username: username.clone(),
-            },
+            })?,
             SessionCommand::End { id, user, sure, .. } => {
-                ConsoleRequest::EndSessions(match (id, user) {
+                self.change(ConsoleRequest::EndSessions(match (id, user) {
                     (Some(id), _) => Sessions::One(*id),
                     (None, Some(username)) => Sessions::Of(username.clone()),
                     (None, None) => {
                         confirm(sure, "End the sessions of all users?")?;
                         Sessions::All
                     }
-                })
+                }))?
             }
         };
-        match self.request(request)? {
+        match response {
             ConsoleResponse::Sessions(sessions) => {
                 self.print_either(&json!(sessions), &table(&sessions))
             }

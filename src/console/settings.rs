@@ -12,19 +12,19 @@ use crate::domain::settings::SETTINGS;
 
 impl Console<'_> {
     pub(super) fn settings(&self, command: &SettingsCommand) -> Done {
-        let request = match command {
-            SettingsCommand::Show => ConsoleRequest::Settings,
-            SettingsCommand::Set { settings } => {
+        let response = match command {
+            SettingsCommand::Show => self.request(ConsoleRequest::Settings)?,
+            SettingsCommand::Set { settings, .. } => {
                 let settings = settings.iter();
                 let texts = settings.map(|given| (given.setting.name.into(), given.text.clone()));
-                ConsoleRequest::PatchSettings(texts.collect())
+                self.change(ConsoleRequest::PatchSettings(texts.collect()))?
             }
-            SettingsCommand::Reset { sure } => {
+            SettingsCommand::Reset { sure, .. } => {
                 confirm(sure, "Reset all settings to their defaults?")?;
-                ConsoleRequest::ResetSettings
+                self.change(ConsoleRequest::ResetSettings)?
             }
         };
-        let ConsoleResponse::Settings(settings) = self.request(request)? else {
+        let ConsoleResponse::Settings(settings) = response else {
             return Err(unexpected());
         };
         self.print_either(&settings, &table(&settings))

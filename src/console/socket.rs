@@ -203,6 +203,7 @@ mod tests {
     fn assert_gives_up(directory: &Path) {
         let envelope = Envelope {
             user: "root".into(),
+            reason: None,
             request: ConsoleRequest::ListUsers,
         };
         let begun = Instant::now();

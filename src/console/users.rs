@@ -24,6 +24,7 @@ impl Console<'_> {
                 full_name,
                 account_type,
                 password,
+                ..
             } => {
                 let request = ConsoleRequest::AddUser {
                     username: username.clone(),
@@ -41,6 +42,7 @@ impl Console<'_> {
                 account_type,
                 require_new_password,
                 password,
+                ..
             } => {
                 let change = UserChange {
                     username: new_username.clone(),
@@ -52,28 +54,30 @@ impl Console<'_> {
                 };
                 self.update(["changed", "unchanged"], username, change)
             }
-            UserCommand::ResetPassword { username, password } => {
+            UserCommand::ResetPassword {
+                username, password, ..
+            } => {
                 let request = ConsoleRequest::ResetPassword {
                     username: username.clone(),
                     password: read_password(password)?,
                 };
                 self.print_user("set a new password for", request)
             }
-            UserCommand::Unlock { username } => self.update(
+            UserCommand::Unlock { username, .. } => self.update(
                 ["unlocked", "not locked"],
                 username,
                 UserChange::lock(false),
             ),
-            UserCommand::Lock { username } => self.update(
+            UserCommand::Lock { username, .. } => self.update(
                 ["locked", "already locked"],
                 username,
                 UserChange::lock(true),
             ),
-            UserCommand::Delete { username, sure } => {
+            UserCommand::Delete { username, sure, .. } => {
                 confirm(sure, &format!("Delete the user {username:?}?"))?;
                 let username = username.clone();
                 let said = format!("deleted {}\n", escape(&username));
-                self.request(ConsoleRequest::DeleteUser { username })?;
+                self.change(ConsoleRequest::DeleteUser { username })?;
                 self.print_either(&json!({}), &said)
             }
         }
@@ -84,7 +88,7 @@ impl Console<'_> {
     fn update(&self, [done, was]: [&str; 2], username: &str, change: UserChange) -> Done {
         let username = username.to_owned();
         let request = ConsoleRequest::UpdateUser { username, change };
-        let ConsoleResponse::Updated(user, changed) = self.request(request)? else {
+        let ConsoleResponse::Updated(user, changed) = self.change(request)? else {
             return Err(unexpected());
         };
         let username = escape(&user.username);
@@ -98,7 +102,7 @@ impl Console<'_> {
 
     /// Sends a request about a user, and prints what was `done` and the user.
     fn print_user(&self, done: &str, request: ConsoleRequest) -> Done {
-        let ConsoleResponse::User(user, temporary) = self.request(request)? else {
+        let ConsoleResponse::User(user, temporary) = self.change(request)? else {
             return Err(unexpected());
         };
         let mut value = json!(user);

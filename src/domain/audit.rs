@@ -4,6 +4,21 @@ use sha2::{Digest, Sha256};
 
 use super::users::User;
 
+/// Maximum length of the reason that a user states for a change, in characters.
+const MAX_REASON_LENGTH: usize = 2_000;
+
+/// Returns the reason that a user states for a change, trimmed; `None` if it is blank.
+///
+/// # Errors
+/// The rule, as a predicate, if the reason is longer than 2,000 characters.
+pub fn stated_reason(text: &str) -> Result<Option<String>, String> {
+    let reason = text.trim();
+    if reason.chars().count() > MAX_REASON_LENGTH {
+        return Err(format!("must have at most {MAX_REASON_LENGTH} characters"));
+    }
+    Ok(Some(reason.to_owned()).filter(|reason| !reason.is_empty()))
+}
+
 /// Action of the event that records that access control was turned on. The audit server gets an
 /// additional request for this event.
 pub const ENABLE_ACCESS_CONTROL: &str = "update CRS enabled";

@@ -3,10 +3,9 @@
 use actix_web::http::header::HeaderMap;
 
 use super::error::ApiError;
+use crate::domain::audit::stated_reason;
 
 const NOTES: &str = "opentrons-user-notes";
-/// Maximum length of the decoded notes, in characters.
-const MAX_LENGTH: usize = 2_000;
 
 /// Returns the notes of a request: percent-decoded as UTF-8 (RFC 3986 §2.1) and trimmed; `None` if
 /// there is no such header or it is blank.
@@ -17,14 +16,8 @@ pub fn from_headers(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let Some(value) = headers.get(NOTES) else {
         return Ok(None);
     };
-    let decoded = decode(value.as_bytes());
-    let notes = decoded.trim();
-    if notes.chars().count() > MAX_LENGTH {
-        return Err(ApiError::Invalid(format!(
-            "Opentrons-User-Notes: must have at most {MAX_LENGTH} characters"
-        )));
-    }
-    Ok(Some(notes.to_owned()).filter(|notes| !notes.is_empty()))
+    stated_reason(&decode(value.as_bytes()))
+        .map_err(|rule| ApiError::Invalid(format!("Opentrons-User-Notes: {rule}")))
 }
 
 /// Decodes percent-escapes. Malformed escapes are kept as they are, and so are escapes of bytes

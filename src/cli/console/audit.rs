@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use clap::{Subcommand, ValueEnum};
 
+use super::GiveReason;
 use crate::domain::audit::{from_hex, ChainHash};
 
 /// Subcommands of `audit`.
@@ -26,12 +27,17 @@ pub enum AuditCommand {
     /// Show how many events are waiting for the audit server, and which ones it refused.
     Status,
     /// Resend the events that the audit server refused.
-    Resend,
+    Resend {
+        #[command(flatten)]
+        why: GiveReason,
+    },
     /// Export the whole audit log to standard output.
     Export {
         /// Output format.
         #[arg(long, value_name = "FORMAT", default_value = "jsonl")]
         format: ExportFormat,
+        #[command(flatten)]
+        why: GiveReason,
     },
 }
 

@@ -36,6 +36,32 @@ pub struct Sure {
 }
 
 impl ConsoleCommand {
+    /// Returns the reason given for the audit log, if any.
+    pub fn reason(&self) -> Option<&str> {
+        let why = match self {
+            Self::User(command) => command.why(),
+            Self::Session(SessionCommand::End { why, .. })
+            | Self::Settings(
+                SettingsCommand::Set { why, .. } | SettingsCommand::Reset { why, .. },
+            )
+            | Self::AccessControl(
+                AccessControlCommand::Enable { why, .. }
+                | AccessControlCommand::Disable { why, .. },
+            )
+            | Self::Backup { why, .. }
+            | Self::Restore { why, .. }
+            | Self::Import { why, .. }
+            | Self::Audit(AuditCommand::Resend { why } | AuditCommand::Export { why, .. }) => {
+                Some(why)
+            }
+            Self::Session(SessionCommand::List { .. })
+            | Self::Settings(SettingsCommand::Show)
+            | Self::AccessControl(AccessControlCommand::Status)
+            | Self::Audit(AuditCommand::Verify { .. } | AuditCommand::Status) => None,
+        };
+        why.and_then(|why| why.reason.as_deref())
+    }
+
     /// Returns what in the arguments contradicts itself or is given twice. `json`: `--json` is given.
     pub(super) fn contradiction(&self, json: bool) -> Option<String> {
         match self {
@@ -48,6 +74,14 @@ impl ConsoleCommand {
             _ => None,
         }
     }
+}
+
+/// Option of the commands that are recorded in the audit log.
+#[derive(Debug, Args)]
+pub struct GiveReason {
+    /// Reason to record in the audit log.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
 }
 
 /// Commands that administer the robot from its console, whether or not the service is running.
@@ -75,6 +109,8 @@ pub enum ConsoleCommand {
     Backup {
         /// Backup file to create; it must not exist yet.
         file: PathBuf,
+        #[command(flatten)]
+        why: GiveReason,
     },
 
     /// Replace all accounts and settings with those of a backup.
@@ -85,6 +121,8 @@ pub enum ConsoleCommand {
         file: PathBuf,
         #[command(flatten)]
         sure: Sure,
+        #[command(flatten)]
+        why: GiveReason,
     },
 
     /// Import the state of the Python server.
@@ -97,7 +135,7 @@ pub enum ConsoleCommand {
         #[arg(value_hint = ValueHint::DirPath)]
         directory: Option<PathBuf>,
         /// Show what would be imported and what prevents the import, without changing anything.
-        #[arg(long, conflicts_with_all = ["again", "yes"])]
+        #[arg(long, conflicts_with_all = ["again", "yes", "reason"])]
         dry_run: bool,
         /// Import whatever is valid and list what is skipped. Access control is turned on unless it
         /// was certainly off.
@@ -109,6 +147,8 @@ pub enum ConsoleCommand {
         again: bool,
         #[command(flatten)]
         sure: Sure,
+        #[command(flatten)]
+        why: GiveReason,
     },
 
     /// Verify or export the audit log, and manage its delivery.
@@ -139,6 +179,8 @@ pub enum SessionCommand {
         all: bool,
         #[command(flatten)]
         sure: Sure,
+        #[command(flatten)]
+        why: GiveReason,
     },
 }
 
@@ -154,10 +196,14 @@ pub enum AccessControlCommand {
     Enable {
         #[command(flatten)]
         sure: Sure,
+        #[command(flatten)]
+        why: GiveReason,
     },
     /// Turn access control off: anyone who can reach the robot may do everything.
     Disable {
         #[command(flatten)]
         sure: Sure,
+        #[command(flatten)]
+        why: GiveReason,
     },
 }

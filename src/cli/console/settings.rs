@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use clap::Subcommand;
 
-use super::Sure;
+use super::{GiveReason, Sure};
 use crate::domain::settings::Setting;
 
 /// Subcommands of `settings`.
@@ -24,11 +24,15 @@ pub enum SettingsCommand {
         /// Names of settings with their new values, such as idleLogout=600; durations are in seconds.
         #[arg(value_name = "NAME=VALUE", required = true)]
         settings: Vec<NewValue>,
+        #[command(flatten)]
+        why: GiveReason,
     },
     /// Reset all settings to their defaults. Access control stays on or off.
     Reset {
         #[command(flatten)]
         sure: Sure,
+        #[command(flatten)]
+        why: GiveReason,
     },
 }
 

@@ -6,7 +6,7 @@
 use clap::builder::PossibleValue;
 use clap::{ArgGroup, Args, Subcommand, ValueEnum, ValueHint};
 
-use super::Sure;
+use super::{GiveReason, Sure};
 use crate::domain::users::AccountType;
 
 /// Subcommands of `user`.
@@ -31,6 +31,8 @@ pub enum UserCommand {
         account_type: AccountType,
         #[command(flatten)]
         password: GivePassword,
+        #[command(flatten)]
+        why: GiveReason,
     },
     /// Show everything that is known about a user.
     Show {
@@ -60,6 +62,8 @@ pub enum UserCommand {
         require_new_password: bool,
         #[command(flatten)]
         password: GivePassword,
+        #[command(flatten)]
+        why: GiveReason,
     },
     /// Set a new password and unlock the account.
     ///
@@ -70,18 +74,24 @@ pub enum UserCommand {
         username: String,
         #[command(flatten)]
         password: GivePassword,
+        #[command(flatten)]
+        why: GiveReason,
     },
     /// Lock an account, and end the user's sessions.
     Lock {
         /// Username of the account.
         #[arg(value_hint = ValueHint::Username)]
         username: String,
+        #[command(flatten)]
+        why: GiveReason,
     },
     /// Unlock an account and clear its failed logins.
     Unlock {
         /// Username of the account.
         #[arg(value_hint = ValueHint::Username)]
         username: String,
+        #[command(flatten)]
+        why: GiveReason,
     },
     /// Delete a user.
     Delete {
@@ -90,7 +100,24 @@ pub enum UserCommand {
         username: String,
         #[command(flatten)]
         sure: Sure,
+        #[command(flatten)]
+        why: GiveReason,
     },
+}
+
+impl UserCommand {
+    /// Returns the option with the reason for the audit log; `None` if the command changes nothing.
+    pub(super) fn why(&self) -> Option<&GiveReason> {
+        match self {
+            Self::Add { why, .. }
+            | Self::Set { why, .. }
+            | Self::ResetPassword { why, .. }
+            | Self::Lock { why, .. }
+            | Self::Unlock { why, .. }
+            | Self::Delete { why, .. } => Some(why),
+            Self::List { .. } | Self::Show { .. } => None,
+        }
+    }
 }
 
 /// Option of the commands that set a password.

@@ -20,7 +20,9 @@ pub const DESCRIPTION: [&str; 4] = [
 pub const OPTIONS_OF_COMMANDS: &str =
     "All commands except completions, man and remote-access-allowed also accept \
      --persistence-directory and --json, before or after the command. With --json, a failure is \
-     printed as the error envelope of the HTTP API, with an id, on the last line of standard error.";
+     printed as the error envelope of the HTTP API, with an id, on the last line of standard error. \
+     Commands that are recorded in the audit log take --reason, with at most 2,000 characters; without \
+     it, they ask for a reason if access control is on and standard input is a terminal.";
 
 /// Entries of the section EXIT STATUS.
 pub const EXIT_STATUS: &[Entry] = &[
