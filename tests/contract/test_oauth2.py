@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 
 from api import CLIENT, FORM, PASSWORD, SELF, Api
 from hashes import BEYOND_BOUNDS, IMPORTED
@@ -729,7 +730,8 @@ def test_metadata(serve, path):
         assert server.request("POST", route).status == 400, name
     assert document["grant_types_supported"] == ["password", "refresh_token"]
     assert document["token_endpoint_auth_methods_supported"] == ["none"]
-    assert document["response_types_supported"] == []
+    # An empty list is not allowed, and neither is omitting it (RFC 8414 §2, §3.2).
+    assert document["response_types_supported"] == ["none"]
     assert document["scopes_supported"] == ALL.split()
 
 
@@ -742,6 +744,17 @@ def test_metadata_through_nginx_names_the_robot(api):
         if isinstance(api.address, tuple):
             issuer = f"http://127.0.0.1:{api.address[1]}/auth"
         assert request(api.address, "GET", path, None, headers).json["issuer"] == issuer
+
+
+def test_metadata_is_what_a_client_library_accepts(serve, tmp_path):
+    """The issuer must be HTTPS: what nginx passes on from the robot's port for it."""
+    path = tmp_path / "auth.sock"
+    serve("--uds", path).wait_ready()
+    headers = {"X-Forwarded-Host": "192.0.2.1:32313", "X-Forwarded-Proto": "https"}
+    url = "/auth/.well-known/oauth-authorization-server"
+    document = request(path, "GET", url, None, headers).json
+    assert document["issuer"] == "https://192.0.2.1:32313/auth"
+    AuthorizationServerMetadata(document).validate()
 
 
 # Ceiling and effective scopes

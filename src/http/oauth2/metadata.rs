@@ -21,8 +21,9 @@ pub struct Metadata {
     revocation_endpoint: String,
     /// Supported grant types.
     grant_types_supported: [&'static str; 2],
-    /// Supported response types: none, because there is no authorization endpoint.
-    response_types_supported: [&'static str; 0],
+    /// Supported response types: `none`, because there is no authorization endpoint. An empty list is
+    /// not allowed (RFC 8414 §3.2), and neither is omitting it (§2).
+    response_types_supported: [&'static str; 1],
     /// Supported scopes.
     scopes_supported: Vec<&'static str>,
     /// Client authentication methods of the token endpoint: `none`, because the client is public.
@@ -37,9 +38,10 @@ pub struct Metadata {
 
 /// Returns the authorization server's metadata (RFC 8414).
 #[utoipa::path(
-    method(get, head),
+    get,
     path = "/auth/.well-known/oauth-authorization-server",
-    tag = "OAuth 2",
+    operation_id = "getServerMetadata",
+    tag = "Other servers",
     responses((status = 200, description = "The metadata.", body = Metadata))
 )]
 pub async fn get(request: HttpRequest) -> impl Responder {
@@ -48,9 +50,10 @@ pub async fn get(request: HttpRequest) -> impl Responder {
 
 /// Returns the authorization server's metadata, at the path that RFC 8414 §3.1 requires.
 #[utoipa::path(
-    method(get, head),
+    get,
     path = "/.well-known/oauth-authorization-server/auth",
-    tag = "OAuth 2",
+    operation_id = "getServerMetadataAtRoot",
+    tag = "Other servers",
     responses((status = 200, description = "The metadata.", body = Metadata))
 )]
 pub async fn get_at_root(request: HttpRequest) -> impl Responder {
@@ -65,7 +68,7 @@ fn answer(request: &HttpRequest) -> HttpResponse {
         introspection_endpoint: format!("{issuer}/oauth2/introspect"),
         revocation_endpoint: format!("{issuer}/oauth2/revoke"),
         grant_types_supported: ["password", "refresh_token"],
-        response_types_supported: [],
+        response_types_supported: ["none"],
         scopes_supported: Scope::ALL.map(Scope::name).to_vec(),
         token_endpoint_auth_methods_supported: ["none"],
         introspection_endpoint_auth_methods_supported: ["none"],
