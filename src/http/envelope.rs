@@ -25,7 +25,7 @@ pub struct ErrorEntry {
     pub detail: String,
     /// Further data: for `passwordTooShort`, `requiredLength` and `actualLength` in characters.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Object, required = false)]
     pub meta: Option<Value>,
 }
 

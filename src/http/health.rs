@@ -26,9 +26,10 @@ pub struct Health {
 
 /// Returns the server's version and uptime.
 #[utoipa::path(
-    method(get, head),
+    get,
     path = "/auth/health",
-    tag = "Service",
+    operation_id = "getHealth",
+    tag = "Health and documents",
     responses((status = 200, description = "The server is running.", body = Data<Health>))
 )]
 pub async fn get(state: web::Data<AppState>) -> impl Responder {

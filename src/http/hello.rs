@@ -14,9 +14,10 @@ pub struct Greeting {
 
 /// Returns a greeting.
 #[utoipa::path(
-    method(get, head),
+    get,
     path = "/auth/hello",
-    tag = "Service",
+    operation_id = "getGreeting",
+    tag = "Health and documents",
     responses((status = 200, description = "The server is running.", body = Greeting))
 )]
 pub async fn get() -> impl Responder {

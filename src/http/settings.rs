@@ -15,7 +15,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::auth::admit;
 use super::body::Body;
-use super::error::{ApiError, ErrorBody, UnauthorizedBody};
+use super::error::{ApiError, ErrorBody};
 use super::json::{self, Integer, Number};
 use super::{ok, AppState, Data};
 use crate::domain::authority::Need;
@@ -183,8 +183,9 @@ pub struct AccessControl {
 
 /// Returns the values of all settings.
 #[utoipa::path(
-    method(get, head),
+    get,
     path = "/auth/settings",
+    operation_id = "getSettings",
     tag = "Settings",
     responses((status = 200, description = "The settings.", body = Data<SettingsView>))
 )]
@@ -196,12 +197,11 @@ pub async fn get(app: web::Data<AppState>) -> impl Responder {
 #[utoipa::path(
     patch,
     path = "/auth/settings",
+    operation_id = "updateSettings",
     tag = "Settings",
     request_body = Data<SettingsPatchBody>,
     responses(
         (status = 200, description = "The settings after the change.", body = Data<SettingsView>),
-        (status = 401, description = "The access token is missing, unknown, expired or revoked.", body = UnauthorizedBody),
-        (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
         (status = 422, description = "`invalidRequest`: the request is malformed, a value is invalid, or the header `Opentrons-User-Notes` is longer than 2,000 characters; no setting was changed.", body = ErrorBody),
     ),
     security((), ("oauth2" = ["auth_settings.write"]))
@@ -221,11 +221,10 @@ pub async fn patch(
 #[utoipa::path(
     delete,
     path = "/auth/settings",
+    operation_id = "resetSettings",
     tag = "Settings",
     responses(
         (status = 200, description = "The settings after the change.", body = Data<SettingsView>),
-        (status = 401, description = "The access token is missing, unknown, expired or revoked.", body = UnauthorizedBody),
-        (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
         (status = 422, description = "`invalidRequest`: the header `Opentrons-User-Notes` is longer than 2,000 characters.", body = ErrorBody),
     ),
     security((), ("oauth2" = ["auth_settings.write"]))
@@ -241,9 +240,10 @@ pub async fn delete(
 
 /// Returns whether access control is enabled.
 #[utoipa::path(
-    method(get, head),
+    get,
     path = "/auth/settings/accessControlEnabled",
-    tag = "Settings",
+    operation_id = "getAccessControl",
+    tag = "Other servers",
     responses((status = 200, description = "The state of access control.", body = Data<AccessControl>))
 )]
 pub async fn get_access_control(app: web::Data<AppState>) -> impl Responder {
@@ -259,12 +259,11 @@ pub async fn get_access_control(app: web::Data<AppState>) -> impl Responder {
 #[utoipa::path(
     patch,
     path = "/auth/settings/accessControlEnabled",
+    operation_id = "enableAccessControl",
     tag = "Settings",
     request_body = Data<AccessControl>,
     responses(
         (status = 200, description = "Access control is enabled.", body = Data<AccessControl>),
-        (status = 401, description = "The access token is missing, unknown, expired or revoked.", body = UnauthorizedBody),
-        (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
         (status = 409, description = "`lastAdmin`: no administrator is able to log in.", body = ErrorBody),
         (status = 422, description = "`invalidRequest`: the value is not `true`, access control is already enabled, the request is malformed, or the header `Opentrons-User-Notes` is longer than 2,000 characters.", body = ErrorBody),
     ),

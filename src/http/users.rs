@@ -3,11 +3,13 @@
 use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse, Responder};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::{admit, reader};
 use super::body::Body;
-use super::error::{ApiError, ErrorBody, UnauthorizedBody};
+use super::error::{ApiError, ErrorBody};
 use super::json::{self, present, PasswordText};
 use super::views::{AccountType, ResetPasswordReason, UserView};
 use super::{nothing, ok, AppState, Data, Empty};
@@ -185,11 +187,23 @@ pub struct PasswordToValidate {
 }
 
 /// Reason why a user's next login needs a further step.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum LoginReason {
     /// The user must replace a temporary password.
     TemporaryPassword,
+}
+
+/// Returns the schema of an optional [`LoginReason`]. The one that utoipa derives is a union with null,
+/// which some client generators cannot read.
+fn login_reason() -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .description(Some(
+            "`temporaryPassword` if the user must replace a temporary password, otherwise null.",
+        ))
+        .enum_values(Some([json!("temporaryPassword"), json!(null)]))
+        .build()
 }
 
 /// State of an account, for the login screen.
@@ -197,7 +211,7 @@ pub enum LoginReason {
 #[serde(rename_all = "camelCase")]
 pub struct LoginStatus {
     /// `temporaryPassword` if the user must replace a temporary password, otherwise null.
-    #[schema(required)]
+    #[schema(required, schema_with = login_reason)]
     reason: Option<LoginReason>,
     /// Reason why the user must set a new password.
     reset_password_reason: ResetPasswordReason,
@@ -205,14 +219,13 @@ pub struct LoginStatus {
 
 /// Returns the users, sorted by username.
 #[utoipa::path(
-    method(get, head),
+    get,
     path = "/auth/users",
+    operation_id = "listUsers",
     tag = "Users",
     params(Page),
     responses(
         (status = 200, description = "The selected part of the list of users.", body = UserList),
-        (status = 401, description = "The access token is missing, unknown, expired or revoked.", body = UnauthorizedBody),
-        (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
         (status = 422, description = "`invalidRequest`: a query parameter is invalid.", body = ErrorBody),
     ),
     security((), ("oauth2" = ["users.read.others"]))
@@ -242,6 +255,7 @@ pub async fn list(
 #[utoipa::path(
     post,
     path = "/auth/users",
+    operation_id = "createUser",
     tag = "Users",
     request_body = Data<NewUser>,
     responses(
@@ -249,8 +263,6 @@ pub async fn list(
         (status = 400, description = "`userAlreadyExists`, `usernameEmpty`, `fullNameEmpty`, `passwordEmpty`, `fullNameContainsInvalidCharacters`, \
             `usernameContainsInvalidCharacters`, `passwordContainsInvalidCharacters`, `passwordTooShort`, \
             `passwordMissingSpecialCharacters`.", body = ErrorBody),
-        (status = 401, description = "The access token is missing, unknown, expired or revoked.", body = UnauthorizedBody),
-        (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
         (status = 422, description = "`invalidRequest`: the request is malformed, a value is invalid, or the header `Opentrons-User-Notes` is longer than 2,000 characters.", body = ErrorBody),
         (status = 503, description = "`busy`: too many passwords are waiting to be checked; see `Retry-After`.", body = ErrorBody),
     ),
@@ -279,14 +291,13 @@ pub async fn create(
 
 /// Returns a user.
 #[utoipa::path(
-    method(get, head),
+    get,
     path = "/auth/users/byUsername/{username}",
+    operation_id = "getUser",
     tag = "Users",
     params(("username" = String, Path, description = "Username of the account.")),
     responses(
         (status = 200, description = "The user.", body = Data<UserView>),
-        (status = 401, description = "The access token is missing, unknown, expired or revoked.", body = UnauthorizedBody),
-        (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
         (status = 404, description = "`userNotFound`: there is no user with this username.", body = ErrorBody),
     ),
     security((), ("oauth2" = ["users.read.others"]))
@@ -304,6 +315,7 @@ pub async fn get(
 #[utoipa::path(
     patch,
     path = "/auth/users/byUsername/{username}",
+    operation_id = "updateUser",
     tag = "Users",
     params(("username" = String, Path, description = "Username of the account.")),
     request_body = Data<UserPatchBody>,
@@ -312,8 +324,6 @@ pub async fn get(
         (status = 400, description = "`userAlreadyExists`, `usernameEmpty`, `fullNameEmpty`, `passwordEmpty`, `fullNameContainsInvalidCharacters`, \
             `usernameContainsInvalidCharacters`, `passwordContainsInvalidCharacters`, `passwordTooShort`, \
             `passwordMissingSpecialCharacters`, `passwordPreviouslyUsed`, `serviceAccountImmutable`.", body = ErrorBody),
-        (status = 401, description = "The access token is missing, unknown, expired or revoked.", body = UnauthorizedBody),
-        (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
         (status = 404, description = "`userNotFound`: there is no user with this username.", body = ErrorBody),
         (status = 409, description = "`lastAdmin`: access control is enabled, and no administrator would be able to log in.", body = ErrorBody),
         (status = 422, description = "`invalidRequest`: the request is malformed, a value is invalid, or the header `Opentrons-User-Notes` is longer than 2,000 characters.", body = ErrorBody),
@@ -352,13 +362,12 @@ pub async fn patch(
 #[utoipa::path(
     delete,
     path = "/auth/users/byUsername/{username}",
+    operation_id = "deleteUser",
     tag = "Users",
     params(("username" = String, Path, description = "Username of the account.")),
     responses(
         (status = 200, description = "The user was deleted.", body = Empty),
         (status = 400, description = "`serviceAccountImmutable`: access control is enabled.", body = ErrorBody),
-        (status = 401, description = "The access token is missing, unknown, expired or revoked.", body = UnauthorizedBody),
-        (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
         (status = 404, description = "`userNotFound`: there is no user with this username.", body = ErrorBody),
         (status = 409, description = "`lastAdmin`: access control is enabled, and no administrator would be able to log in.", body = ErrorBody),
         (status = 422, description = "`invalidRequest`: the header `Opentrons-User-Notes` is longer than 2,000 characters.", body = ErrorBody),
@@ -379,12 +388,11 @@ pub async fn delete(
 #[utoipa::path(
     post,
     path = "/auth/users/byUsername/{username}/resetPassword",
+    operation_id = "resetUserPassword",
     tag = "Users",
     params(("username" = String, Path, description = "Username of the account.")),
     responses(
         (status = 200, description = "The user, with the new temporary password.", body = Data<UserWithPassword>),
-        (status = 401, description = "The access token is missing, unknown, expired or revoked.", body = UnauthorizedBody),
-        (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
         (status = 404, description = "`userNotFound`: there is no user with this username.", body = ErrorBody),
         (status = 422, description = "`invalidRequest`: the header `Opentrons-User-Notes` is longer than 2,000 characters.", body = ErrorBody),
         (status = 503, description = "`busy`: too many passwords are waiting to be checked; see `Retry-After`.", body = ErrorBody),
@@ -406,9 +414,10 @@ pub async fn reset_password(
 
 /// Returns the state of a user's account, for the login screen.
 #[utoipa::path(
-    method(get, head),
+    get,
     path = "/auth/users/byUsername/{username}/loginStatus",
-    tag = "Users",
+    operation_id = "getLoginStatus",
+    tag = "Log in",
     params(("username" = String, Path, description = "Username of the account.")),
     responses(
         (status = 200, description = "The state of the account.", body = Data<LoginStatus>),
@@ -430,13 +439,12 @@ pub async fn login_status(
 
 /// Returns the authenticated user. An access token is required even while access control is off.
 #[utoipa::path(
-    method(get, head),
+    get,
     path = "/auth/users/self",
+    operation_id = "getOwnUser",
     tag = "Users",
     responses(
         (status = 200, description = "The user.", body = Data<UserView>),
-        (status = 401, description = "The access token is missing, unknown, expired or revoked.", body = UnauthorizedBody),
-        (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
     ),
     security(("oauth2" = ["users.read.self"]))
 )]
@@ -452,6 +460,7 @@ pub async fn get_self(
 #[utoipa::path(
     patch,
     path = "/auth/users/self",
+    operation_id = "updateOwnUser",
     tag = "Users",
     request_body = Data<SelfPatch>,
     responses(
@@ -459,8 +468,6 @@ pub async fn get_self(
         (status = 400, description = "`userAlreadyExists`, `usernameEmpty`, `fullNameEmpty`, `passwordEmpty`, `fullNameContainsInvalidCharacters`, \
             `usernameContainsInvalidCharacters`, `passwordContainsInvalidCharacters`, `passwordTooShort`, \
             `passwordMissingSpecialCharacters`, `passwordPreviouslyUsed`, `serviceAccountImmutable`.", body = ErrorBody),
-        (status = 401, description = "The access token is missing, unknown, expired or revoked.", body = UnauthorizedBody),
-        (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
         (status = 404, description = "`userNotFound`: the user was deleted while the request was being processed.", body = ErrorBody),
         (status = 422, description = "`invalidRequest`: the request is malformed, a value is invalid, or the header `Opentrons-User-Notes` is longer than 2,000 characters.", body = ErrorBody),
         (status = 503, description = "`busy`: too many passwords are waiting to be checked; see `Retry-After`.", body = ErrorBody),
@@ -493,14 +500,13 @@ pub async fn patch_self(
 #[utoipa::path(
     post,
     path = "/auth/users/self/validatePassword",
+    operation_id = "validateOwnPassword",
     tag = "Users",
     request_body = Data<PasswordToValidate>,
     responses(
         (status = 200, description = "The password would be accepted.", body = Empty),
         (status = 400, description = "`passwordEmpty`, `passwordTooShort`, `passwordMissingSpecialCharacters`, \
             `passwordContainsInvalidCharacters`, `passwordPreviouslyUsed`.", body = ErrorBody),
-        (status = 401, description = "The access token is missing, unknown, expired or revoked.", body = UnauthorizedBody),
-        (status = 403, description = "The access token lacks the required scope.", body = UnauthorizedBody),
         (status = 422, description = "`invalidRequest`: the request is malformed, a value is invalid, or the header `Opentrons-User-Notes` is longer than 2,000 characters.", body = ErrorBody),
         (status = 429, description = "`tooManyAttempts`: more than 10 requests in a minute; see `Retry-After`.", body = ErrorBody),
         (status = 503, description = "`busy`: too many passwords are waiting to be checked; see `Retry-After`.", body = ErrorBody),

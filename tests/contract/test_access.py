@@ -173,7 +173,6 @@ def test_table_has_every_route(serve):
         (method.upper(), path)
         for path, operations in document["paths"].items()
         for method in operations
-        if method != "head"
     }
     assert described == table
     source = (ROOT / "src/http/routes.rs").read_text()
@@ -186,17 +185,33 @@ def test_table_has_every_route(serve):
     assert served == table
 
 
+BEARER = ("invalid_request", "invalid_token", "insufficient_scope")
+
+
+def errors_of(answers, status):
+    """Returns the references to the errors of a response in the document."""
+    content = answers.get(status, {}).get("content", {})
+    return content.get("application/json", {}).get("examples", {}).values()
+
+
 def test_document_names_the_scope_of_each_route(serve):
     document = serve().wait_ready().request("GET", "/auth/openapi.json").json
     for method, path, scope, always, *_ in ROUTES:
         operation = document["paths"][path][method.lower()]
-        security = operation.get("security", [])
+        security = operation["security"]
         # Also without a token, where that is allowed while access control is off.
         without = [] if always else [{}]
         named = [each for each in security if each]
         assert named == ([{"oauth2": [scope]}] if scope else []), (method, path)
         assert [each for each in security if not each] == (without if scope else [])
-        assert ({"401", "403"} <= set(operation["responses"])) is (scope is not None)
+        # 401 without a scope is about the client; 403, about the origin of a change.
+        answers = operation["responses"]
+        about_token = [f"#/components/examples/bearer.{name}" for name in BEARER]
+        referred = {
+            each["$ref"] for status in ("401", "403") for each in errors_of(answers, status)
+        }
+        assert [ref in referred for ref in about_token] == [scope is not None] * 3, (method, path)
+        assert ("#/components/examples/foreignOrigin" in referred) is (method != "GET")
 
 
 def test_head_is_get_everywhere(serve):

@@ -16,6 +16,8 @@ from support import ROOT
 # In the same directory as the Python that runs the tests.
 TOOLS = Path(sys.executable).parent
 SECONDS = 40
+# The tags, which group the operations, in the order of the page.
+TASKS = ["Log in", "Users", "Settings", "Other servers", "Health and documents"]
 # Fixed, so that a change does not fail because of an older fault that another seed finds.
 SEED = 20261125
 # Whether a password is long enough depends on the settings, which a schema cannot express.
@@ -65,16 +67,21 @@ def test_document_says_what_is_needed_and_what_goes_wrong(serve):
     document = serve().wait_ready().request("GET", "/auth/openapi.json").json
     schemes = document["components"]["securitySchemes"]
     assert len(schemes["oauth2"]["flows"]["password"]["scopes"]) == 17
+    assert all(schemes["oauth2"]["flows"]["password"]["scopes"].values())
     ids = []
+    tags = {tag["name"]: tag["description"] for tag in document["tags"]}
+    assert list(tags) == TASKS and all(tags.values())
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             ids.append(operation["operationId"])
-            scopes = [scope for each in operation.get("security", ()) for scope in each.values()]
-            if scopes:
+            assert method in ("get", "post", "patch", "delete"), path
+            assert operation["tags"][0] in tags, (method, path)
+            if any(scope for each in operation["security"] for scope in each.values()):
                 assert {"401", "403"} <= set(operation["responses"]), (method, path)
             for status, response in operation["responses"].items():
                 assert response["description"], (method, path, status)
-                assert "content" in response or method == "head", (method, path, status)
+                assert "content" in response, (method, path, status)
+    assert all(re.fullmatch("[a-z]+([A-Z][a-z]+)+", name) for name in ids)
     assert ids and len(set(ids)) == len(ids)
 
 
@@ -102,15 +109,15 @@ def generated(serve, tmp_path):
 def test_generated_client_speaks_to_the_server(generated):
     assert importlib.util.find_spec("client"), ROOT
     import client
-    from client.api.users import get_users, post_users
+    from client.api.users import create_user, list_users
     from client.models import AccountType, DataNewUser, NewUser
 
     connection = client.Client(base_url=f"http://127.0.0.1:{generated.port}")
     new = NewUser(
         username="ada", full_name="Ada", account_type=AccountType.ADMIN, password=PASSWORD
     )
-    created = post_users.sync(client=connection, body=DataNewUser(data=new))
+    created = create_user.sync(client=connection, body=DataNewUser(data=new))
     assert json.loads(json.dumps(created.to_dict()))["data"]["username"] == "ada"
-    listed = get_users.sync(client=connection)
+    listed = list_users.sync(client=connection)
     assert [user.username for user in listed.data] == ["ada"]
     assert listed.meta.total_length == 1

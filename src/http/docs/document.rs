@@ -2,11 +2,11 @@
 //! writes it to `openapi.json`, the file that is served.
 
 use serde_json::{json, Value};
-use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Flow, OAuth2, Password, Scopes, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use super::super::{docs, error, health, hello, oauth2, settings, users};
+use super::{errors, examples};
 use crate::domain::scopes::Scope;
 
 /// Routes, schemas and general information from which utoipa generates the document.
@@ -44,25 +44,25 @@ use crate::domain::scopes::Scope;
         users::patch_self,
         users::validate_password,
     ),
-    components(schemas(error::ErrorBody)),
-    modifiers(&Security, &OperationIds),
+    components(schemas(error::ErrorBody, error::UnauthorizedBody)),
+    modifiers(&Security),
     tags(
-        (name = "OAuth 2", description = "Logging in and out; tokens and their scopes."),
-        (name = "Users", description = "User accounts."),
-        (name = "Settings", description = "Rules for logins and passwords; access control."),
-        (name = "Service", description = "Health of the server."),
-        (name = "Documents", description = "Description of this API.")
+        (name = "Log in", description = "Issues and revokes the tokens of a session (OAuth 2.0), and tells the login screen what a user has to do."),
+        (name = "Users", description = "User accounts, managed by administrators and by the users themselves."),
+        (name = "Settings", description = "Rules for logins and passwords, and the switch of access control."),
+        (name = "Other servers", description = "What the robot's other servers ask for each request of theirs, and how a client finds this one. A server first asks whether access control is enabled; if it is, it introspects the access token and compares its scopes with those that the request requires."),
+        (name = "Health and documents", description = "Whether the server is running, and the description of this API.")
     )
 )]
 struct Document;
 
-/// Operation ids of the routes that take the username of a user created by `POST /auth/users`.
+/// Ids of the operations that take the username of a user created by `createUser`.
 const ABOUT_A_NEW_USER: [&str; 5] = [
-    "getUsersByUsername",
-    "patchUsersByUsername",
-    "deleteUsersByUsername",
-    "postUsersByUsernameResetPassword",
-    "getUsersByUsernameLoginStatus",
+    "getUser",
+    "updateUser",
+    "deleteUser",
+    "resetUserPassword",
+    "getLoginStatus",
 ];
 
 /// Returns the OpenAPI document.
@@ -79,24 +79,33 @@ pub fn document() -> Value {
         .into_iter()
         .collect();
     document["paths"]["/auth/users"]["post"]["responses"]["201"]["links"] = links;
-    add_unsupported_media_type(&mut document);
+    for (_, operation) in operations(&mut document) {
+        // Without the field, readers would have to assume that the operation may need a token.
+        if operation["security"].is_null() {
+            operation["security"] = json!([]);
+        }
+    }
+    name_contents(&mut document);
+    errors::add(&mut document);
+    examples::add(&mut document);
     document
 }
 
-/// Adds the response 415 to each operation that reads JSON.
-fn add_unsupported_media_type(document: &mut Value) {
-    let response = json!({
-        "description": "`unsupportedMediaType`: the `Content-Type` is not `application/json`.",
-        "content": { "application/json": { "schema": { "$ref": "#/components/schemas/ErrorBody" } } }
-    });
-    let paths = document["paths"].as_object_mut().into_iter().flatten();
-    for (_, item) in paths {
-        for (_, operation) in item.as_object_mut().into_iter().flatten() {
-            if operation["requestBody"]["content"]["application/json"].is_object() {
-                operation["responses"]["415"] = response.clone();
-            }
+/// Lets each envelope refer to the schema of its content. utoipa repeats that schema in the envelope.
+fn name_contents(document: &mut Value) {
+    let schemas = document["components"]["schemas"].as_object_mut();
+    for (name, schema) in schemas.into_iter().flatten() {
+        if let Some(content) = name.strip_prefix("Data_") {
+            let path = format!("#/components/schemas/{content}");
+            schema["properties"]["data"] = json!({ "$ref": path });
         }
     }
+}
+
+/// Returns all operations of the document, each with its HTTP method in lower case.
+pub(super) fn operations(document: &mut Value) -> impl Iterator<Item = (&String, &mut Value)> {
+    let paths = document["paths"].as_object_mut().into_iter().flatten();
+    paths.flat_map(|(_, item)| item.as_object_mut().into_iter().flatten())
 }
 
 /// Adds the security scheme, with all scopes.
@@ -138,44 +147,4 @@ fn meaning(scope: Scope) -> &'static str {
         Scope::UsersWrite => "Create, change and delete users.",
         Scope::UsersWriteSelf => "Change the authenticated user, including the password.",
     }
-}
-
-/// Sets the id of each operation from its method and path, such as `patchUsersSelf`. The names of
-/// the handlers are not unique, and one handler serves both GET and HEAD.
-struct OperationIds;
-
-impl Modify for OperationIds {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        for (path, item) in &mut document.paths.paths {
-            let name = |operation: &mut Option<Operation>, method: &str| {
-                if let Some(operation) = operation {
-                    operation.operation_id = Some(operation_id(method, path));
-                }
-            };
-            name(&mut item.get, "get");
-            name(&mut item.head, "head");
-            name(&mut item.post, "post");
-            name(&mut item.patch, "patch");
-            name(&mut item.delete, "delete");
-        }
-    }
-}
-
-/// Returns the id of the operation with a method and path.
-fn operation_id(method: &str, path: &str) -> String {
-    let words = path
-        .split('/')
-        .filter(|part| *part != "auth" && !part.starts_with('{'))
-        .flat_map(|part| part.split(|c: char| !c.is_ascii_alphanumeric()));
-    let mut id = method.to_owned();
-    for word in words {
-        let (first, rest) = word.split_at(word.len().min(1));
-        id += &first.to_ascii_uppercase();
-        id += rest;
-    }
-    // The metadata of RFC 8414 has two paths.
-    if path.ends_with("/auth") {
-        id += "AtRoot";
-    }
-    id
 }

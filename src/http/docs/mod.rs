@@ -4,6 +4,8 @@
 //! robot has no internet access, and a page without scripts needs no trust.
 
 pub mod document;
+mod errors;
+mod examples;
 
 use std::fmt::Write as _;
 use std::sync::OnceLock;
@@ -42,9 +44,10 @@ fn page_policy() -> String {
 
 /// Returns the OpenAPI 3.1 document.
 #[utoipa::path(
-    method(get, head),
+    get,
     path = "/auth/openapi.json",
-    tag = "Documents",
+    operation_id = "getOpenApiDocument",
+    tag = "Health and documents",
     responses((status = 200, description = "The OpenAPI document.", body = Object))
 )]
 pub async fn openapi() -> impl Responder {
@@ -55,9 +58,10 @@ pub async fn openapi() -> impl Responder {
 
 /// Returns an HTML page that shows the OpenAPI document.
 #[utoipa::path(
-    method(get, head),
+    get,
     path = "/auth/redoc",
-    tag = "Documents",
+    operation_id = "getApiPage",
+    tag = "Health and documents",
     responses((status = 200, description = "The documentation page.", body = String, content_type = "text/html"))
 )]
 pub async fn page() -> impl Responder {

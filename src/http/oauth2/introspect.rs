@@ -89,7 +89,8 @@ pub struct AboutToken {
 #[utoipa::path(
     post,
     path = "/auth/oauth2/introspect",
-    tag = "OAuth 2",
+    operation_id = "introspectToken",
+    tag = "Other servers",
     request_body(content = AboutToken, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "The state of the token.", body = Introspection),

@@ -16,7 +16,8 @@ use crate::http::{nothing, AppState, Empty};
 #[utoipa::path(
     post,
     path = "/auth/oauth2/revoke",
-    tag = "OAuth 2",
+    operation_id = "revokeToken",
+    tag = "Log in",
     request_body(content = AboutToken, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "The session has ended, or the token was unknown.", body = Empty),

@@ -86,7 +86,8 @@ fn required<T>(parameter: Option<T>, name: &str) -> Result<T, OAuthError> {
 #[utoipa::path(
     post,
     path = "/auth/oauth2/token",
-    tag = "OAuth 2",
+    operation_id = "issueTokens",
+    tag = "Log in",
     request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "The new tokens.", body = TokenResponse),
