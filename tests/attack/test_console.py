@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import robot_console
 from api import Api
 from python_state import lay
 from support import BINARY, DATABASE, ENVIRONMENT, PATIENCE, run, wait_for
@@ -317,6 +318,19 @@ def test_backup_into_the_directory_is_the_owners(robot):
     done = robot.console("backup", robot.state / "way" / "copy")
     assert done.returncode == NOT_PERMITTED and "Permission denied" in done.stderr
     assert not (robot.private / "copy").exists()
+
+
+def test_reason_for_a_backup_is_asked_for_with_the_rights_of_the_owner(robot):
+    """The backup itself is written with the rights of root, into a directory of root's."""
+    robot.console("access-control", "enable", "--yes")
+    terminal = robot_console.Robot(robot.state, None, None)
+    answers = [("Reason for the audit log (empty for none): ", "before the repair")]
+    code, said = terminal.typed("backup", robot.private / "copy", answers=answers)
+    assert code == 0, said
+    assert (robot.private / "copy").stat().st_uid == 0
+    assert robot.owners() == {(NOBODY, NOBODY)}
+    row = terminal.rows()[-1]
+    assert (row["action"], row["reason"]) == ("backup", "before the repair")
 
 
 @pytest.mark.parametrize("put", KINDS)

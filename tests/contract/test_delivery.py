@@ -71,7 +71,8 @@ def status(tmp_path):
 
 
 def resend(tmp_path):
-    done = run("audit", "resend", "--json", "--persistence-directory", tmp_path / "state")
+    options = ("--reason", "repaired", "--json", "--persistence-directory", tmp_path / "state")
+    done = run("audit", "resend", *options)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)["sentAgain"]
 
@@ -115,6 +116,7 @@ def test_event_that_is_refused_for_good_is_set_aside(start, audit, tmp_path, run
     wait_for(lambda: len(audit.taken) == 5, "what is good and the order are taken")
     assert '"bad"' in audit.events[3]["message"]
     assert audit.events[4]["action"] == "resend audit events"
+    assert audit.events[4]["reason"] == "repaired"
     wait_for(lambda: status(tmp_path)["deliveredUpTo"] == 6, "all is delivered")
     found = status(tmp_path)
     assert (found["setAside"], found["toBeSentAgain"]) == ([4], [])
