@@ -7,14 +7,18 @@ use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
     println!("cargo:rerun-if-env-changed=AUTH_SERVER_GIT_SHA");
-    println!("cargo:rerun-if-changed=.git/HEAD");
-    println!("cargo:rerun-if-changed=.git/logs/HEAD");
+    // Not .git/HEAD: in a git worktree, .git is a file.
+    for name in ["HEAD", "logs/HEAD"] {
+        if let Some(path) = git(&["rev-parse", "--git-path", name]) {
+            println!("cargo:rerun-if-changed={path}");
+        }
+    }
     println!("cargo:rerun-if-changed=src");
     // The recipe sets the variable because BitBake's task environment may lack git.
     let sha = env::var("AUTH_SERVER_GIT_SHA")
         .ok()
         .filter(|sha| !sha.is_empty())
-        .or_else(head_of_checkout)
+        .or_else(|| git(&["rev-parse", "HEAD"]))
         .unwrap_or_else(|| "unknown".into());
     let target = env::var("TARGET").unwrap_or_else(|_| "unknown".into());
     println!("cargo:rustc-env=AUTH_SERVER_GIT_SHA={sha}");
@@ -30,12 +34,9 @@ fn main() -> io::Result<()> {
     )
 }
 
-/// Returns the commit that is checked out, or `None` outside a git checkout.
-fn head_of_checkout() -> Option<String> {
-    let output = Command::new("git")
-        .args(["rev-parse", "HEAD"])
-        .output()
-        .ok()?;
+/// Returns the output of git in this checkout, or `None` outside a git checkout.
+fn git(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(arguments).output().ok()?;
     if !output.status.success() {
         return None;
     }
