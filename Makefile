@@ -191,7 +191,7 @@ $(VENV)/peer/.stamp: tests/bench/requirements.txt $(VENV)/.stamp
 	@touch $@
 
 $(VENV)/.stamp: .ci/requirements.txt
-	@$(NEED) python3-venv
+	@$(NEED) python3:venv
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
