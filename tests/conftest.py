@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+import skips
 from api import Api
 from support import Server
 
@@ -80,3 +81,5 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.section("figures")
         for line in _figures:
             terminalreporter.write_line(line)
+    for line in skips.lines(terminalreporter.getreports("skipped")):
+        terminalreporter.write_line(line)

@@ -18,7 +18,8 @@ from support import BINARY, LAYER, PATIENCE, ROOT, free_port, wait_for
 
 DROPBEAR = shutil.which("dropbear", path=f"{os.environ['PATH']}:/usr/sbin")
 needs_ssh_server = pytest.mark.skipif(
-    not DROPBEAR or os.getuid() != 0, reason="needs root, and dropbear installed"
+    not DROPBEAR or os.getuid() != 0,
+    reason="needs root" if DROPBEAR else "dropbear is not installed",
 )
 AARCH64 = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\xb7\x00"
 FLEX = '{"robot_type": "OT-3 Standard"}'

@@ -17,10 +17,13 @@ LIBRARIES = "/usr/aarch64-linux-gnu"
 GLIBC = (2, 39)  # glibc version of scarthgap
 MIB = 1024 * 1024
 
-pytestmark = pytest.mark.skipif(
-    not (AARCH64.exists() and QEMU and READELF and os.path.isdir(LIBRARIES)),
-    reason="needs qemu-user, Debian's cross compiler and `make build-aarch64`",
-)
+pytestmark = [
+    pytest.mark.skipif(not QEMU, reason="qemu-aarch64 is not installed"),
+    pytest.mark.skipif(
+        not (READELF and os.path.isdir(LIBRARIES)), reason="aarch64-linux-gnu-gcc is not installed"
+    ),
+    pytest.mark.skipif(not AARCH64.exists(), reason="needs the binary of `make build-aarch64`"),
+]
 
 
 @pytest.fixture
