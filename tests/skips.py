@@ -12,14 +12,16 @@ AS_ROOT = 'sudo --preserve-env=HOME env "PATH=$PATH" make test'
 
 def how(reason):
     """Returns a command that makes tests run which are skipped for this reason, or None."""
+    target = re.search(r"\bmake [a-z0-9-]+", reason)
+    if target:
+        return target[0]
     tool = re.search(r"([\w.+-]+) is not installed", reason)
     if tool:
         command = ["/bin/bash", ROOT / ".ci/need", "--how", tool[1]]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     if "needs root" in reason:
         return AS_ROOT
-    target = re.search(r"\bmake [a-z0-9-]+", reason)
-    return target and target[0]
+    return None
 
 
 def lines(reports):

@@ -250,10 +250,10 @@ def installed(destination, binary=BINARY):
 
 
 @contextmanager
-def running_make(target, patience=PATIENCE):
+def running_make(target, *variables, patience=PATIENCE):
     """Runs `make TARGET` like a user, who stops it with Ctrl-C at the end."""
     make = subprocess.Popen(
-        ["make", target],
+        ["make", target, *variables],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -264,7 +264,8 @@ def running_make(target, patience=PATIENCE):
         yield make
     finally:
         # As Ctrl-C does, signals make and the processes that it runs.
-        os.killpg(make.pid, signal.SIGINT)
+        with suppress(ProcessLookupError):
+            os.killpg(make.pid, signal.SIGINT)
         make.stdout.close()
         make.wait(patience)
 

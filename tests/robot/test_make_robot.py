@@ -9,7 +9,7 @@ from virtual_robot import BOOT_PATIENCE
 
 
 def test_make_robot_prints_what_works():
-    with running_make(as_in_readme("make robot")[1], BOOT_PATIENCE) as make:
+    with running_make(as_in_readme("make robot")[1], patience=BOOT_PATIENCE) as make:
         printed = []
         for line in make.stdout:
             printed.append(line)
