@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use super::error::{io_error, ConsoleError, Done};
 use super::failure::{Kind, Refusal};
 use crate::cli::console::{GivePassword, Sure};
+use crate::os::terminal::ask_hidden;
 
 /// Asks for confirmation, unless `--yes` was given.
 ///
@@ -21,7 +22,7 @@ pub(super) fn confirm(sure: &Sure, question: &str) -> Done {
         ));
     }
     let answer = ask(&format!("{question} [y/N] "))?;
-    if matches!(answer.trim(), "y" | "Y" | "yes") {
+    if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
         return Ok(());
     }
     Err(not_confirmed("nothing was changed"))
@@ -60,8 +61,8 @@ pub(super) fn read_password(give: &GivePassword) -> Done<Option<String>> {
         io::stdin().read_line(&mut line).map_err(&read)?;
         return Ok(Some(line.trim_end_matches(['\r', '\n']).to_owned()));
     }
-    let password = rpassword::prompt_password("New password: ").map_err(&read)?;
-    if rpassword::prompt_password("Again: ").map_err(&read)? == password {
+    let [password, again] = ask_hidden(["New password: ", "Again: "]).map_err(&read)?;
+    if again == password {
         return Ok(Some(password));
     }
     let detail = "the passwords do not match";

@@ -11,3 +11,4 @@ pub mod random;
 pub mod reserve;
 pub mod state_dir;
 pub mod systemd;
+pub mod terminal;
