@@ -7,7 +7,7 @@ use serde_json::json;
 use super::error::Done;
 use super::protocol::{ConsoleRequest, ConsoleResponse, NotedAction};
 use super::{export, unexpected, Console};
-use crate::cli::console::ExportFormat;
+use crate::cli::console::{ExportFilter, ExportFormat};
 use crate::store::{AuditLog, DeliveryStatus};
 
 impl Console<'_> {
@@ -60,15 +60,17 @@ impl Console<'_> {
         self.print_either(&json!({ "sentAgain": number }), &said)
     }
 
-    pub(super) fn export(&self, format: ExportFormat) -> Done {
+    pub(super) fn export(&self, format: ExportFormat, filter: &ExportFilter) -> Done {
         let log = AuditLog::open(self.directory())?;
         // Asked for first, so that no export is left without a row in the audit log.
         let reason = self.reason()?;
-        let rows = export::write(&log, format, io::BufWriter::new(io::stdout().lock()))?;
+        let out = io::BufWriter::new(io::stdout().lock());
+        let rows = export::write(&log, format, filter, out)?;
         drop(log);
+        let filtered = export::describe(filter);
         let note = ConsoleRequest::Note {
             action: NotedAction::Export,
-            message: format!("Exported {rows} rows of the audit log."),
+            message: format!("Exported {rows} rows of the audit log{filtered}."),
         };
         self.carry_out(note, reason, false)?;
         Ok(())

@@ -3,8 +3,8 @@
 use std::io::Write;
 
 use super::error::{io_error, Done};
-use crate::cli::console::ExportFormat;
-use crate::domain::audit::{hex, ChainedRow, Origin};
+use crate::cli::console::{ExportFilter, ExportFormat};
+use crate::domain::audit::{hex, AuditRow, ChainedRow, Origin};
 use crate::domain::text::is_misleading;
 use crate::logging::json_line;
 use crate::store::AuditLog;
@@ -22,43 +22,96 @@ const HEADER: [&str; 9] = [
     "origin",
 ];
 
-/// Writes the log to `out`; returns the number of the last row.
+/// Writes the rows of the log that `filter` selects to `out`; returns their number.
 ///
 /// # Errors
 /// - [`super::ConsoleError::Store`]: the log cannot be read.
 /// - [`super::ConsoleError::Io`]: `out` cannot be written.
-pub fn write(log: &AuditLog, format: ExportFormat, out: impl Write) -> Done<i64> {
+pub fn write(
+    log: &AuditLog,
+    format: ExportFormat,
+    filter: &ExportFilter,
+    out: impl Write,
+) -> Done<usize> {
     match format {
-        ExportFormat::Jsonl => write_jsonl(log, out),
-        ExportFormat::Csv => write_csv(log, out),
+        ExportFormat::Jsonl => write_jsonl(log, filter, out),
+        ExportFormat::Csv => write_csv(log, filter, out),
     }
 }
 
-/// Writes the log as one JSON object per line, with all values exactly as they were recorded.
-fn write_jsonl(log: &AuditLog, mut out: impl Write) -> Done<i64> {
+/// Writes one JSON object per line, with all values exactly as they were recorded.
+fn write_jsonl(log: &AuditLog, filter: &ExportFilter, mut out: impl Write) -> Done<usize> {
     let mut rows = 0;
-    log.each(|row| {
-        rows = row.row.seq;
-        writeln!(out, "{}", json_line(&row, None))
+    log.each(|found| {
+        if !selects(filter, &found) {
+            return Ok(());
+        }
+        rows += 1;
+        writeln!(out, "{}", json_line(&found, None))
     })?
     .and_then(|()| out.flush())
     .map_err(io_error("write to standard output"))?;
     Ok(rows)
 }
 
-/// Writes the log as CSV with a header line (RFC 4180), for spreadsheets.
-fn write_csv(log: &AuditLog, out: impl Write) -> Done<i64> {
+/// Writes CSV with a header line (RFC 4180), for spreadsheets.
+fn write_csv(log: &AuditLog, filter: &ExportFilter, out: impl Write) -> Done<usize> {
     let failed = io_error("write to standard output");
     let mut rows = 0;
     let mut csv = csv::Writer::from_writer(out);
     csv.write_record(HEADER).map_err(&failed)?;
     log.each(|found| {
-        rows = found.row.seq;
+        if !selects(filter, &found) {
+            return Ok(());
+        }
+        rows += 1;
         csv.write_record(record(found).map(|field| cell(&field)))
     })?
     .map_err(&failed)?;
     csv.flush().map_err(io_error("write to standard output"))?;
     Ok(rows)
+}
+
+/// Returns whether a row matches all filters. Times compare like their texts; letter case does not
+/// matter in usernames.
+fn selects(filter: &ExportFilter, found: &ChainedRow) -> bool {
+    let ExportFilter {
+        since,
+        until,
+        user,
+        action,
+    } = filter;
+    let AuditRow { time, event, .. } = &found.row;
+    let is_of = |user: &String| user.eq_ignore_ascii_case(&event.account_name);
+    since.as_ref().map_or(true, |since| *time >= since.first)
+        && until.as_ref().map_or(true, |until| *time <= until.last)
+        && user.as_ref().map_or(true, is_of)
+        && action
+            .as_ref()
+            .map_or(true, |action| *action == event.action)
+}
+
+/// Describes the filters for the audit log, as the end of a sentence.
+pub fn describe(filter: &ExportFilter) -> String {
+    let parts = [
+        filter
+            .since
+            .as_ref()
+            .map(|since| format!(" since {}", since.first)),
+        filter
+            .until
+            .as_ref()
+            .map(|until| format!(" until {}", until.last)),
+        filter
+            .user
+            .as_ref()
+            .map(|user| format!(" by user {user:?}")),
+        filter
+            .action
+            .as_ref()
+            .map(|action| format!(" with action {action:?}")),
+    ];
+    parts.into_iter().flatten().collect()
 }
 
 /// Returns the CSV fields of a row.

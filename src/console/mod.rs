@@ -104,7 +104,9 @@ pub fn run(command: &ConsoleCommand, common: &Common) -> Done {
         }
         ConsoleCommand::Audit(AuditCommand::Status) => console.audit_status(),
         ConsoleCommand::Audit(AuditCommand::Resend { .. }) => console.resend(),
-        ConsoleCommand::Audit(AuditCommand::Export { format, .. }) => console.export(*format),
+        ConsoleCommand::Audit(AuditCommand::Export { format, filter, .. }) => {
+            console.export(*format, filter)
+        }
     }
 }
 

@@ -6,8 +6,9 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
 
+use super::time::TimeSpan;
 use super::GiveReason;
 use crate::domain::audit::{from_hex, ChainHash};
 
@@ -31,14 +32,36 @@ pub enum AuditCommand {
         #[command(flatten)]
         why: GiveReason,
     },
-    /// Export the whole audit log to standard output.
+    /// Export the audit log to standard output.
+    ///
+    /// Exports all rows, or those that match all given filters. A date or time is in UTC unless it has
+    /// an offset.
     Export {
         /// Output format.
         #[arg(long, value_name = "FORMAT", default_value = "jsonl")]
         format: ExportFormat,
         #[command(flatten)]
+        filter: ExportFilter,
+        #[command(flatten)]
         why: GiveReason,
     },
+}
+
+/// Filters of an export.
+#[derive(Debug, Args)]
+pub struct ExportFilter {
+    /// Only rows from this date (2026-11-27) or time (2026-11-27T09:30:00Z) on.
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<TimeSpan>,
+    /// Only rows up to this time, or to the end of this date.
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<TimeSpan>,
+    /// Only what this user did: a username, or the name of a system user at the console.
+    #[arg(long, value_name = "USERNAME", value_hint = ValueHint::Username)]
+    pub user: Option<String>,
+    /// Only rows with this action, such as 'delete user'.
+    #[arg(long, value_name = "ACTION")]
+    pub action: Option<String>,
 }
 
 /// Row of the audit log as noted at an earlier verification.

@@ -5,13 +5,14 @@
 
 mod audit;
 mod settings;
+pub mod time;
 mod users;
 
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand, ValueHint};
 
-pub use self::audit::{AuditCommand, ExportFormat, NotedRow};
+pub use self::audit::{AuditCommand, ExportFilter, ExportFormat, NotedRow};
 pub use self::settings::{NewValue, SettingsCommand};
 pub use self::users::{GivePassword, UserCommand};
 
@@ -69,6 +70,14 @@ impl ConsoleCommand {
                 format: ExportFormat::Csv,
                 ..
             }) if json => Some("--json cannot be used with --format csv".into()),
+            Self::Backup { file, .. } if json && file.as_os_str() == "-" => {
+                Some("--json cannot be used with a backup to standard output".into())
+            }
+            Self::Audit(AuditCommand::Export { filter, .. }) => {
+                let (since, until) = filter.since.as_ref().zip(filter.until.as_ref())?;
+                let is_empty = since.first > until.last;
+                is_empty.then(|| "--since must not be after --until".into())
+            }
             Self::Settings(SettingsCommand::Set { settings, .. }) => settings::repeated(settings)
                 .map(|name| format!("{name}: must not be given more than once")),
             _ => None,
@@ -107,7 +116,7 @@ pub enum ConsoleCommand {
     ///
     /// The file contains the hashes of all passwords: keep it secret.
     Backup {
-        /// Backup file to create; it must not exist yet.
+        /// Backup file to create, which must not exist yet; - is standard output.
         file: PathBuf,
         #[command(flatten)]
         why: GiveReason,
@@ -117,7 +126,7 @@ pub enum ConsoleCommand {
     ///
     /// Ends all sessions. The audit log is kept; only if it is empty is it restored from the backup.
     Restore {
-        /// Backup file to restore.
+        /// Backup file to restore; - is standard input, and needs --yes.
         file: PathBuf,
         #[command(flatten)]
         sure: Sure,
