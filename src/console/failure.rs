@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use actix_web::http::StatusCode;
@@ -14,6 +15,7 @@ use crate::domain::text::escape;
 use crate::http::envelope::ErrorBody;
 use crate::http::error::status_and_body;
 use crate::logging::{self, escape_json};
+use crate::os::owner;
 use crate::service::hashing::HashError;
 use crate::service::ServiceError;
 
@@ -108,6 +110,20 @@ impl ConsoleError {
             Self::Refused(refusal) => refusal,
             error => Refusal::new(kind, id, logging::chain(&error)),
         }
+    }
+
+    /// Advises the user what to do about lacking rights. `directory`: the state directory.
+    pub(super) fn advise_rights(self, directory: &Path) -> Self {
+        if !has_cause(&self, io::ErrorKind::PermissionDenied) {
+            return self;
+        }
+        let owner = owner::name(directory).filter(|owner| owner != "root");
+        let or_owner = owner.map_or_else(String::new, |owner| format!(" or {owner}"));
+        let detail = format!(
+            "{}: run the command as root{or_owner}",
+            logging::chain(&self)
+        );
+        Refusal::new(Kind::NotPermitted, "notPermitted", detail).into()
     }
 
     /// Converts the error of an operation on a file that the user named: says whether the file is

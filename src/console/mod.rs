@@ -26,19 +26,20 @@ mod table;
 mod users;
 mod verify;
 
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nix::unistd::{getuid, User};
+use nix::unistd::{geteuid, getuid, User};
 use serde_json::Value;
 
 use self::carry_out::carry_out;
 pub use self::completions::completions;
 pub use self::error::ConsoleError;
 use self::error::{io_error, Done};
-use self::failure::Refusal;
+use self::failure::{Kind, Refusal};
 use self::protocol::{ConsoleRequest, ConsoleResponse, Envelope};
 use crate::cli::console::{AuditCommand, Common, ConsoleCommand};
 use crate::logging::{self, escape_json};
@@ -56,7 +57,7 @@ const RETRY: Duration = Duration::from_millis(20);
 /// Carries out a command and prints its result to standard output.
 ///
 /// # Errors
-/// - [`ConsoleError::StateDir`]: the state directory does not exist or cannot be used.
+/// - [`ConsoleError::StateDir`]: the state directory cannot be used.
 /// - [`ConsoleError::Store`]: the database, or the backup or import file, cannot be read or written.
 /// - [`ConsoleError::Refused`]: the command breaks a rule, names what does not exist, or was not
 ///   confirmed, or there is nothing to import.
@@ -70,6 +71,24 @@ pub fn run(command: &ConsoleCommand, common: &Common) -> Done {
         user: invoking_user(),
         reason: command.reason().map(reason::check).transpose()?,
     };
+    let is_root = geteuid().is_root();
+    let found = match command {
+        // This needs nothing of this server.
+        ConsoleCommand::Import {
+            directory: Some(_),
+            dry_run: true,
+            ..
+        } => Ok(()),
+        _ => console.require_directory(),
+    };
+    let done = found.and_then(|()| dispatch(&console, command));
+    done.map_err(|error| match is_root {
+        true => error,
+        false => error.advise_rights(&common.persistence_directory),
+    })
+}
+
+fn dispatch(console: &Console, command: &ConsoleCommand) -> Done {
     match command {
         // These first open or create what the user names, which the owner may have no access to.
         ConsoleCommand::Backup { .. }
@@ -120,6 +139,21 @@ struct Console<'a> {
 }
 
 impl Console<'_> {
+    /// Checks that the state directory exists, because only the server creates it.
+    fn require_directory(&self) -> Done {
+        let directory = self.directory();
+        let found = fs::metadata(directory).map_err(|error| error.kind());
+        if found.is_err_and(|kind| kind == io::ErrorKind::NotFound) {
+            let detail = format!(
+                "the state directory {} does not exist: start the server, which creates it, or pass \
+                 --persistence-directory",
+                directory.display()
+            );
+            return Err(Refusal::new(Kind::Failed, "stateDirectoryNotFound", detail).into());
+        }
+        Ok(())
+    }
+
     /// Becomes the owner of the state directory for good, if this process is root and another user
     /// owns it. Nothing in the directory may be opened or created before.
     fn enter(&self) -> Done {

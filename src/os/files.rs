@@ -1,11 +1,12 @@
 //! File operations: what may be opened, copies and durability.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek};
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
+use nix::unistd::{eaccess, AccessFlags};
 
 /// Opens a regular file for reading. A symbolic link is not followed, and a FIFO or device is not
 /// opened.
@@ -36,20 +37,18 @@ pub fn open_no_link(path: &Path, options: &mut OpenOptions) -> io::Result<File> 
     Ok(file)
 }
 
-/// Copies an open file from its beginning to the new file `target`, which only its owner may read,
-/// and syncs it. If that fails, `target` is removed.
+/// Copies what `source` contains to the new file `target`, which only its owner may read, and syncs
+/// it. If that fails, `target` is removed.
 ///
 /// # Errors
-/// The I/O error if the file cannot be read, or `target` exists or cannot be written.
-pub fn copy_to_new(mut file: File, target: &Path) -> io::Result<()> {
+/// The I/O error if `source` cannot be read, or `target` exists or cannot be written.
+pub fn copy_to_new(mut source: impl Read, target: &Path) -> io::Result<()> {
     let mut new = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(target)?;
-    let copied = file
-        .rewind()
-        .and_then(|()| io::copy(&mut file, &mut new))
+    let copied = io::copy(&mut source, &mut new)
         .and_then(|_| new.sync_all())
         .and_then(|()| sync_directory(target));
     if copied.is_err() {
@@ -57,6 +56,21 @@ pub fn copy_to_new(mut file: File, target: &Path) -> io::Result<()> {
         let _ignored = fs::remove_file(target);
     }
     copied
+}
+
+/// Returns what this process may not access of a file that it has to read and write, or of its
+/// directory, in which it has to create files: the path and the error. `None` if it may, or the reason
+/// is another one.
+pub fn denied(path: &Path) -> Option<(PathBuf, io::Error)> {
+    let rights = [
+        (path, AccessFlags::R_OK | AccessFlags::W_OK),
+        (directory_of(path), AccessFlags::W_OK | AccessFlags::X_OK),
+    ];
+    rights.into_iter().find_map(|(path, rights)| {
+        let error = io::Error::from(eaccess(path, rights).err()?);
+        let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
+        is_denied.then(|| (path.to_owned(), error))
+    })
 }
 
 /// Returns whether a path leads into `directory`, even if only by way of a symbolic link.

@@ -43,6 +43,12 @@ pub fn is_anothers(directory: &Path) -> io::Result<bool> {
     other_owner(directory).map(|owner| owner.is_some())
 }
 
+/// Returns the name of the user who owns `directory`, if this process can find out.
+pub fn name(directory: &Path) -> Option<String> {
+    let owner = Uid::from_raw(fs::metadata(directory).ok()?.uid());
+    User::from_uid(owner).ok()?.map(|user| user.name)
+}
+
 /// Becomes the owner of `directory` for good, without other groups, if this process is root and
 /// another user owns it.
 ///

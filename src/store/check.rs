@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::database::{beside, make_schema, pragma, APPLICATION_ID, VERSION};
 use super::error::StoreError;
 
 /// Maximum size of a database file, in bytes: decades of audit events.
-const MAX_BYTES: u64 = 4 << 30;
+pub const MAX_BYTES: u64 = 4 << 30;
 /// Maximum time to check a database.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Files that SQLite uses as parts of a database (<https://sqlite.org/tempfiles.html>).
@@ -52,27 +52,38 @@ pub enum Provenance {
 /// - [`StoreError::Damaged`] if a file is something else or too large.
 /// - [`StoreError::Io`] if a file cannot be examined, or there is no database.
 pub fn files(path: &Path, named: &Path) -> Result<(), StoreError> {
+    match unusable(path, named)? {
+        None => Ok(()),
+        Some((path, what)) => Err(damaged(named, format!("{} {what}", path.display()))),
+    }
+}
+
+/// Returns the first file of the database at `path` that is not a regular file, or too large, and what
+/// it is, as a predicate. `named`: the path to name.
+///
+/// # Errors
+/// [`StoreError::Io`] if a file cannot be examined, or there is no database.
+pub fn unusable(path: &Path, named: &Path) -> Result<Option<(PathBuf, &'static str)>, StoreError> {
     for part in PARTS {
+        let named = beside(named, part);
         let what = match fs::symlink_metadata(beside(path, part)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && !part.is_empty() => continue,
             Err(source) => {
                 return Err(StoreError::Io {
-                    path: beside(named, part),
+                    path: named,
                     doing: "read",
                     source,
                 })
             }
             Ok(found) if found.file_type().is_symlink() => "is a symbolic link",
+            Ok(found) if found.is_dir() => "is not a regular file but a directory",
             Ok(found) if !found.is_file() => "is not a regular file",
             Ok(found) if found.len() > MAX_BYTES => "is larger than 4 GiB",
             Ok(_) => continue,
         };
-        return Err(damaged(
-            named,
-            format!("{} {what}", beside(named, part).display()),
-        ));
+        return Ok(Some((named, what)));
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Keeps SQLite from running what the schema of a file contains

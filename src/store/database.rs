@@ -310,7 +310,6 @@ pub fn move_aside(directory: &Path) -> io::Result<PathBuf> {
 /// # Errors
 /// As [`copy`]. Also [`StoreError::Io`] if this process cannot act as the owner of `directory`.
 pub fn backup(directory: &Path, target: &Path) -> Result<(), StoreError> {
-    let source = directory.join(DATABASE);
     let io = |path: &Path, doing| {
         let path = path.to_owned();
         move |error| StoreError::Io {
@@ -320,19 +319,34 @@ pub fn backup(directory: &Path, target: &Path) -> Result<(), StoreError> {
         }
     };
     if !owner::is_anothers(directory).map_err(io(directory, "examine"))? {
-        return copy(&source, target);
+        return copy(&directory.join(DATABASE), target);
     }
-    let snapshot = owner::as_owner(directory, || {
-        let stage = tempfile::Builder::new()
-            .prefix("backup-")
-            .tempdir_in(directory)
-            .map_err(io(directory, "create a directory in"))?;
-        let staged = stage.path().join(DATABASE);
-        copy(&source, &staged)?;
-        open_regular(&staged).map_err(io(&staged, "read"))
-    })
-    .map_err(io(directory, "act as the owner of"))??;
+    let snapshot = owner::as_owner(directory, || snapshot(directory))
+        .map_err(io(directory, "act as the owner of"))??;
     copy_to_new(snapshot, target).map_err(io(target, "write"))
+}
+
+/// Makes a consistent snapshot of the database in `directory`, as an open file that has no name any
+/// more. The service may be running.
+///
+/// # Errors
+/// As [`copy`]. Also [`StoreError::Io`] if no directory for it can be created in `directory`.
+pub fn snapshot(directory: &Path) -> Result<File, StoreError> {
+    let io = |path: &Path, doing| {
+        let path = path.to_owned();
+        move |source| StoreError::Io {
+            path,
+            doing,
+            source,
+        }
+    };
+    let stage = tempfile::Builder::new()
+        .prefix("backup-")
+        .tempdir_in(directory)
+        .map_err(io(directory, "create a directory in"))?;
+    let staged = stage.path().join(DATABASE);
+    copy(&directory.join(DATABASE), &staged)?;
+    open_regular(&staged).map_err(io(&staged, "read"))
 }
 
 /// Copies a consistent snapshot of the database `source` to the new file `target`. If copying

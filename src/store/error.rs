@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{ffi, ErrorCode};
 use thiserror::Error;
 
-use crate::os::files::directory_of;
+use crate::os::files::{denied, directory_of};
 
 /// The database cannot be used, or a write failed. The text names the file and the operation. It
 /// contains no secrets, because SQLite's error messages name tables but never values.
@@ -41,6 +41,14 @@ pub enum StoreError {
     Foreign {
         /// Path of the database.
         path: PathBuf,
+    },
+    /// The file is no backup that can be restored.
+    #[error("cannot restore {}: it {what}; nothing was changed", path.display())]
+    NoBackup {
+        /// Path of the file.
+        path: PathBuf,
+        /// What the file is, as a predicate, and what to do.
+        what: String,
     },
     /// The disk is full, or only space is left that is reserved for administration.
     #[error(
@@ -113,18 +121,29 @@ fn and_more(more: usize) -> String {
 }
 
 impl StoreError {
-    /// Returns the same error of SQLite about the file at `named`, of which a copy was used.
-    pub fn about(self, named: &Path) -> Self {
+    /// Returns the same error about the backup at `named`, of which a copy was used: says what that file
+    /// is, and what to do.
+    pub fn about_backup(self, named: &Path) -> Self {
         let path = named.to_owned();
-        match self {
-            Self::Damaged { source, .. } => Self::Damaged { path, source },
-            Self::Sqlite { doing, source, .. } => Self::Sqlite {
-                path,
-                doing,
-                source,
-            },
-            other => other,
-        }
+        let what = match self {
+            Self::Sqlite { doing, source, .. } => {
+                return Self::Sqlite {
+                    path,
+                    doing,
+                    source,
+                }
+            }
+            Self::Damaged { source, .. } => format!("is damaged ({source}): use another backup"),
+            Self::Foreign { .. } => {
+                "is not a database of the auth server, but of another application".into()
+            }
+            Self::Newer { found, known, .. } => format!(
+                "has schema version {found}, but this program supports only up to {known}: install \
+                 the newer program first"
+            ),
+            other => return other,
+        };
+        Self::NoBackup { path, what }
     }
 
     /// Classifies an SQLite error that occurred during `doing` (a verb) on the database at `path`.
@@ -147,10 +166,18 @@ impl StoreError {
                     path,
                     source: source.into(),
                 },
-                source => Self::Sqlite {
-                    path,
-                    doing,
-                    source,
+                // SQLite does not tell what it may not access.
+                source => match denied(&path) {
+                    Some((path, source)) => Self::Io {
+                        path,
+                        doing: "use",
+                        source,
+                    },
+                    None => Self::Sqlite {
+                        path,
+                        doing,
+                        source,
+                    },
                 },
             },
         }

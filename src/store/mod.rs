@@ -31,7 +31,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch, Notify};
 
 pub use audit::{AuditLog, DeliveryStatus, Observer, Verified};
-pub use database::{backup, is_damaged, move_aside, DATABASE};
+pub use database::{backup, is_damaged, move_aside, snapshot, DATABASE};
 pub use error::StoreError;
 pub use import::{
     clean_stage_directory, stage_directory, Carried, Import, Strictness, Summary, Survey,

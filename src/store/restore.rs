@@ -3,7 +3,6 @@
 //! The current audit log is never replaced. Only if it is empty, as on a new robot, the backup's
 //! audit log is restored too, including its queue of undelivered events. All sessions end.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -31,61 +30,80 @@ pub struct Restored {
 /// Suffixes of the files that are part of a database (<https://sqlite.org/tempfiles.html>).
 const PARTS: [&str; 3] = ["", "-wal", "-journal"];
 
-/// Size of the header of a database file.
-const HEADER_BYTES: u64 = 100;
+/// Size of the beginning of a file that shows what the file is: the largest page of a database, which
+/// contains the schema.
+const BEGINNING_BYTES: u64 = 65_536;
+/// Size of the header of a database file, at its beginning.
+const HEADER_BYTES: usize = 100;
 /// First bytes of the header.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 /// Offset of the application ID in the header.
 const APPLICATION_ID_AT: usize = 68;
+/// Tables that the databases of the Python server have.
+const PYTHON_TABLES: [&[u8]; 2] = [b"alembic_version", b"access_control_enabled"];
 
-/// Backup file that was opened with the rights of the user who named it.
+/// Backup that was opened with the rights of the user who named it.
 pub struct Backup {
-    path: PathBuf,
+    named: PathBuf,
     /// The file and those that SQLite keeps beside it, with their suffixes.
-    files: Vec<(&'static str, File)>,
+    files: Vec<(&'static str, Box<dyn Read>)>,
 }
 
 impl Backup {
     /// Opens the backup at `path`.
     ///
     /// # Errors
-    /// - [`StoreError::Damaged`] if it is not a regular file, too large, or not an SQLite database.
-    /// - [`StoreError::Foreign`] if it is not a database of the auth server.
+    /// - [`StoreError::NoBackup`] if it is something else than a database of the auth server in a regular
+    ///   file, or too large.
     /// - [`StoreError::Io`] if it cannot be opened or read.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        check::files(path, path)?;
-        let mut files = Vec::new();
+        if let Some((path, what)) = check::unusable(path, path)? {
+            return Err(no_backup(&path, what));
+        }
+        let read = |suffix| match open_regular(&beside(path, suffix)) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !suffix.is_empty() => Ok(None),
+            Err(source) => Err(StoreError::Io {
+                path: beside(path, suffix),
+                doing: "read",
+                source,
+            }),
+        };
+        let mut files: Vec<(_, Box<dyn Read>)> = Vec::new();
         for suffix in PARTS {
-            match open_regular(&beside(path, suffix)) {
-                Ok(file) => files.push((suffix, file)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound && !suffix.is_empty() => {}
-                Err(source) => {
-                    return Err(StoreError::Io {
-                        path: beside(path, suffix),
-                        doing: "read",
-                        source,
-                    })
-                }
+            match read(suffix)? {
+                // A large file that is something else must not be copied into the state directory.
+                Some(file) if suffix.is_empty() => files.push((suffix, checked(file, path)?)),
+                Some(file) => files.push((suffix, Box::new(file))),
+                None => {}
             }
         }
-        // A large file that is something else must not be copied into the state directory.
-        check_header(&files[0].1, path)?;
         Ok(Self {
-            path: path.to_owned(),
+            named: path.to_owned(),
             files,
         })
+    }
+
+    /// Takes the backup that `input` contains, which errors call `named`.
+    ///
+    /// # Errors
+    /// - [`StoreError::NoBackup`] if it is something else than a database of the auth server.
+    /// - [`StoreError::Io`] if it cannot be read.
+    pub fn read(input: impl Read + 'static, named: &str) -> Result<Self, StoreError> {
+        let named = PathBuf::from(named);
+        let files = vec![("", checked(input, &named)?)];
+        Ok(Self { named, files })
     }
 
     /// Copies the backup into a new private directory in `directory`, checks the copy completely
     /// and migrates it to the current schema version.
     ///
     /// # Errors
-    /// - [`StoreError::Damaged`] if its schema, a value or its structure is not what the server
-    ///   writes.
-    /// - [`StoreError::Foreign`] if it is not a database of the auth server.
-    /// - [`StoreError::Newer`] if its schema version is newer than this program supports.
+    /// - [`StoreError::NoBackup`] if it is too large, its schema version is newer than this program
+    ///   supports, or its schema, a value or its structure is not what the server writes.
     /// - [`StoreError::Sqlite`] or [`StoreError::Io`] if it cannot be copied or read.
     pub fn stage(self, directory: &Path) -> Result<StagedBackup, StoreError> {
+        let named = &self.named;
         let io = |path: &Path, doing| {
             let path = path.to_owned();
             move |source| StoreError::Io {
@@ -100,15 +118,13 @@ impl Backup {
             .map_err(io(directory, "create a directory in"))?;
         let copy = stage.path().join(DATABASE);
         for (suffix, file) in self.files {
-            copy_to_new(file, &beside(&copy, suffix)).map_err(io(&self.path, "copy"))?;
+            let limited = file.take(check::MAX_BYTES + 1);
+            copy_to_new(limited, &beside(&copy, suffix)).map_err(io(named, "copy"))?;
         }
-        let of_backup = |source| StoreError::of(&self.path, "read", source);
-        let mut connection = connect(&copy, OpenFlags::SQLITE_OPEN_READ_WRITE)
-            .map_err(|error| error.about(&self.path))?;
-        check_and_migrate(&mut connection, &self.path, Provenance::Elsewhere)?;
-        connection
-            .close()
-            .map_err(|(_, source)| of_backup(source))?;
+        if let Some((_, what)) = check::unusable(&copy, named)? {
+            return Err(no_backup(named, what));
+        }
+        check_and_migrate_copy(&copy).map_err(|error| error.about_backup(named))?;
         Ok(StagedBackup {
             copy,
             _stage: stage,
@@ -116,31 +132,64 @@ impl Backup {
     }
 }
 
-/// Checks that a file begins like a database of the auth server
-/// (<https://sqlite.org/fileformat2.html>, section 1.3).
+/// Checks the private copy of a backup completely, and migrates it to the current schema version.
+fn check_and_migrate_copy(copy: &Path) -> Result<(), StoreError> {
+    let mut connection = connect(copy, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    check_and_migrate(&mut connection, copy, Provenance::Elsewhere)?;
+    connection
+        .close()
+        .map_err(|(_, source)| StoreError::of(copy, "read", source))
+}
+
+/// Checks that `input` begins like a database of the auth server; returns all of it.
 ///
 /// # Errors
-/// - [`StoreError::Damaged`] if it is not an SQLite database.
-/// - [`StoreError::Foreign`] if it is another program's database.
+/// - [`StoreError::NoBackup`] if it begins otherwise.
 /// - [`StoreError::Io`] if it cannot be read.
-fn check_header(file: &File, path: &Path) -> Result<(), StoreError> {
-    let mut header = Vec::new();
-    file.take(HEADER_BYTES)
-        .read_to_end(&mut header)
+fn checked(mut input: impl Read + 'static, named: &Path) -> Result<Box<dyn Read>, StoreError> {
+    let mut beginning = Vec::new();
+    input
+        .by_ref()
+        .take(BEGINNING_BYTES)
+        .read_to_end(&mut beginning)
         .map_err(|source| StoreError::Io {
-            path: path.to_owned(),
+            path: named.to_owned(),
             doing: "read",
             source,
         })?;
-    if header.len() as u64 != HEADER_BYTES || !header.starts_with(MAGIC) {
-        return Err(check::damaged(path, "the file is not a database".into()));
+    match what_else(&beginning) {
+        None => Ok(Box::new(io::Cursor::new(beginning).chain(input))),
+        Some(what) => Err(no_backup(named, what)),
     }
-    if header[APPLICATION_ID_AT..][..4] != APPLICATION_ID.to_be_bytes() {
-        return Err(StoreError::Foreign {
-            path: path.to_owned(),
-        });
+}
+
+/// Returns what a file is that does not begin like a database of the auth server
+/// (<https://sqlite.org/fileformat2.html>, section 1.3), as a predicate with what to do.
+fn what_else(beginning: &[u8]) -> Option<&'static str> {
+    if beginning.is_empty() {
+        return Some("is empty");
     }
-    Ok(())
+    if beginning.len() < HEADER_BYTES || !beginning.starts_with(MAGIC) {
+        return Some("is not an SQLite database");
+    }
+    if beginning[APPLICATION_ID_AT..][..4] == APPLICATION_ID.to_be_bytes() {
+        return None;
+    }
+    let has = |name: &[u8]| beginning.windows(name.len()).any(|found| found == name);
+    Some(match PYTHON_TABLES.iter().all(|table| has(table)) {
+        true => {
+            "is the state of the Python server: import its state directory with \
+             `opentrons-auth-server import DIRECTORY`"
+        }
+        false => "is not a database of the auth server, but of another application",
+    })
+}
+
+fn no_backup(named: &Path, what: &str) -> StoreError {
+    StoreError::NoBackup {
+        path: named.to_owned(),
+        what: what.to_owned(),
+    }
 }
 
 /// Private copy of a backup, which is removed when dropped.

@@ -188,7 +188,7 @@ def test_json_failures_are_the_envelope_of_http(robot):
         (("access-control", "enable"), FAILED, "notConfirmed"),
         (("import",), REFUSED, "accountsExist"),
         (("restore", "/none/file"), NOT_FOUND, "fileNotFound"),
-        (("user", "list", "--persistence-directory", "/none"), FAILED, "internalError"),
+        (("user", "list", "--persistence-directory", "/none"), FAILED, "stateDirectoryNotFound"),
         # Wrong use.
         (("user", "show"), WRONG_USE, "wrongUse"),
         (("user", "show", "ada", "--fast"), WRONG_USE, "wrongUse"),

@@ -294,11 +294,14 @@ pub const ADMINISTRATION: &[(&str, &str, &[&str])] = &[
         "The first command verifies that no row of the audit log was removed or changed, and \
          prints the hash of the last row. The second command also compares the rows with their \
          lines in the journal, which detects a log that was rewritten as a whole, unless the \
-         journal was rewritten too. The third command exports the log.",
+         journal was rewritten too. The third command exports the log, the fourth a part of it: \
+         what ada did in a month. A part is no chain and proves nothing alone, but verify --noted \
+         compares each of its rows with the log.",
         &[
             "opentrons-auth-server audit verify",
             "opentrons-auth-server audit verify --journal",
             "opentrons-auth-server audit export --format csv > audit.csv",
+            "opentrons-auth-server audit export --since 2026-11-01 --until 2026-11-30 --user ada",
         ],
     ),
     (
@@ -317,6 +320,16 @@ pub const ADMINISTRATION: &[(&str, &str, &[&str])] = &[
         &[
             "opentrons-auth-server backup accounts.backup",
             "opentrons-auth-server restore accounts.backup --yes",
+        ],
+    ),
+    (
+        "Back up and restore over a serial line",
+        "The first command prints the backup as text, which can be copied from the terminal. The \
+         second one restores it from a file with that text; to paste the text instead, leave out \
+         the name of the file, and press Ctrl-D after the text, at the beginning of a line.",
+        &[
+            "opentrons-auth-server backup - | base64 > accounts.base64",
+            "base64 -d accounts.base64 | opentrons-auth-server restore - --yes",
         ],
     ),
 ];
