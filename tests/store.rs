@@ -743,26 +743,34 @@ fn check_backup(file: &Path, directory: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Returns what the error of [`check_backup`] says that a file is.
+fn no_backup(file: &Path, directory: &Path) -> String {
+    match check_backup(file, directory).unwrap_err() {
+        StoreError::NoBackup { path, what } if path == file => what,
+        error => panic!("{error:?}"),
+    }
+}
+
 #[test]
 fn file_that_is_no_backup_is_refused() {
     let (directory, path) = made();
     check_backup(&path, directory.path()).unwrap();
     let bad = directory.path().join("bad");
     fs::write(&bad, "x".repeat(10_000)).unwrap();
-    let error = check_backup(&bad, directory.path()).unwrap_err();
-    assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");
+    let what = no_backup(&bad, directory.path());
+    assert_eq!(what, "is not an SQLite database");
     fs::copy(&path, &bad).unwrap();
     tamper(&bad, "PRAGMA application_id = 1");
-    let error = check_backup(&bad, directory.path()).unwrap_err();
-    assert!(matches!(error, StoreError::Foreign { .. }), "{error:?}");
+    let what = no_backup(&bad, directory.path());
+    assert!(what.ends_with("of another application"), "{what}");
     fs::copy(&path, &bad).unwrap();
     tamper(&bad, "PRAGMA user_version = 1000");
-    let error = check_backup(&bad, directory.path()).unwrap_err();
-    assert!(matches!(error, StoreError::Newer { .. }), "{error:?}");
+    let what = no_backup(&bad, directory.path());
+    assert!(what.starts_with("has schema version 1000"), "{what}");
     fs::copy(&path, &bad).unwrap();
     spoil(&bad, "sqlite_autoindex_user_1");
-    let error = check_backup(&bad, directory.path()).unwrap_err();
-    assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");
+    let what = no_backup(&bad, directory.path());
+    assert!(what.starts_with("is damaged ("), "{what}");
     let store = open(directory.path());
     let error = wait(store.restore(bad, caller())).unwrap_err();
     assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");

@@ -40,7 +40,8 @@ fn parse(text: &str) -> Option<TimeSpan> {
     let (milliseconds, offset) = match clock.get(8..)?.strip_prefix('.') {
         None => (0, clock.get(8..)?),
         Some(rest) => {
-            let length = rest.find(|c: char| !c.is_ascii_digit())?;
+            let length = rest.find(|c: char| !c.is_ascii_digit());
+            let length = length.filter(|length| *length > 0)?;
             let (digits, offset) = rest.split_at(length);
             let padded: String = digits.chars().chain("00".chars()).take(3).collect();
             (number(&padded)?, offset)
