@@ -13,7 +13,7 @@ NAME := opentrons-auth-server
 VENV := .venv
 NEED := .ci/need
 INCLUDE := $(LAYER)/dynamic-layers/webserver/recipes-httpd/nginx/files/include-auth-server.py
-PYTHON_FILES := tests $(LAYER)/scripts/crates-inc $(INCLUDE) .ci/rust-1.75
+PYTHON_FILES := tests $(LAYER)/scripts/crates-inc $(INCLUDE) .ci/api-page .ci/rust-1.75
 ROBOT_TOOLS := cpio depmod dropbearkey mke2fs mmdebstrap openssl qemu-system-aarch64 ssh ssh-keygen systemctl
 BITBAKE_TOOLS := aarch64-linux-gnu-gcc cc chrpath cpio diffstat en_US.UTF-8 file g++ gawk libdw.so libelf.so lz4c makeinfo pkg-config pseudo qemu-aarch64 rpmdeps rust-target-aarch64-unknown-linux-gnu zstd
 # Of `make run`. Not the variables of the environment, whose PORT is another program's.
@@ -117,10 +117,12 @@ format: $(VENV)/.stamp ## format Rust and Python
 	$(VENV)/bin/ruff format $(PYTHON_FILES)
 
 .PHONY: generate
-generate: ## update the generated files: crates file, OpenAPI document, manual page
+generate: $(VENV)/.stamp ## update the generated files: crates file, OpenAPI document and page, manual page
 	@$(NEED) cc
 	$(LAYER)/scripts/crates-inc
 	GENERATE=1 cargo test --locked --quiet --test document
+	$(VENV)/bin/python .ci/api-page src/http/docs > target/page.html
+	mv target/page.html src/http/docs/page.html
 	cargo build --locked
 	target/debug/$(NAME) man > $(FILES)/man/$(NAME).8
 

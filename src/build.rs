@@ -1,5 +1,5 @@
 //! Build script: passes the git commit and the target triple of the build to the crate, and the OpenAPI
-//! document, compressed and without the line breaks that make its differences readable.
+//! document and the page that shows it, compressed.
 
 use std::path::Path;
 use std::process::Command;
@@ -24,14 +24,18 @@ fn main() -> io::Result<()> {
     println!("cargo:rustc-env=AUTH_SERVER_GIT_SHA={sha}");
     println!("cargo:rustc-env=AUTH_SERVER_TARGET={target}");
 
-    // JSON has no line breaks within strings (RFC 8259 §7).
-    let document = fs::read_to_string("src/http/docs/openapi.json")?.replace('\n', "");
     let directory = env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
-    let compressed = miniz_oxide::deflate::compress_to_vec(document.as_bytes(), 10);
-    fs::write(
-        Path::new(&directory).join("openapi.json.deflate"),
-        compressed,
-    )
+    // JSON has no line breaks within strings (RFC 8259 §7): they make its differences readable.
+    let document = fs::read_to_string("src/http/docs/openapi.json")?.replace('\n', "");
+    let page = fs::read_to_string("src/http/docs/page.html")?;
+    for (name, text) in [("openapi.json", document), ("page.html", page)] {
+        let compressed = miniz_oxide::deflate::compress_to_vec(text.as_bytes(), 10);
+        fs::write(
+            Path::new(&directory).join(format!("{name}.deflate")),
+            compressed,
+        )?;
+    }
+    Ok(())
 }
 
 /// Returns the output of git in this checkout, or `None` outside a git checkout.

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.lint
 def node(name):
     """Returns the path of a program that npm installed."""
     if not (NODE / name).exists():
-        pytest.skip(f"{name} is not installed: npm is missing, or make lint has not been run")
+        pytest.skip(f"{name} is not installed: make lint installs it with npm")
     return NODE / name
 
 

@@ -8,6 +8,8 @@ use utoipa::{Modify, OpenApi};
 use super::super::{docs, error, health, hello, oauth2, settings, users};
 use super::{errors, examples};
 use crate::domain::scopes::Scope;
+use crate::domain::settings::Settings;
+use crate::domain::users::AccountType;
 
 /// Routes, schemas and general information from which utoipa generates the document.
 #[derive(OpenApi)]
@@ -113,7 +115,14 @@ struct Security;
 
 impl Modify for Security {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let scopes = Scopes::from_iter(Scope::ALL.map(|scope| (scope.name(), meaning(scope))));
+        let scopes = Scopes::from_iter(Scope::ALL.map(|scope| {
+            let text = format!(
+                "{} Account types: {}.",
+                meaning(scope),
+                account_types(scope)
+            );
+            (scope.name().to_owned(), text)
+        }));
         let flow = Flow::Password(Password::with_refresh_url(
             "/auth/oauth2/token",
             scopes,
@@ -124,6 +133,19 @@ impl Modify for Security {
             .get_or_insert_with(Default::default)
             .add_security_scheme("oauth2", SecurityScheme::OAuth2(OAuth2::new([flow])));
     }
+}
+
+/// Returns the account types that have a scope under the default settings.
+fn account_types(scope: Scope) -> String {
+    use AccountType::{Admin, Auditor, Service, User};
+    let settings = Settings::default();
+    let has = |of: &AccountType| of.scopes(&settings).contains(scope);
+    let types: Vec<&str> = [Admin, Service, User, Auditor]
+        .into_iter()
+        .filter(has)
+        .map(AccountType::name)
+        .collect();
+    types.join(", ")
 }
 
 /// Returns what a scope allows.

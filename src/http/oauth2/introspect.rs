@@ -78,7 +78,7 @@ pub struct AboutToken {
     /// Client identifier: always `opentrons_app`. It may be omitted if it is given by HTTP Basic
     /// with an empty secret.
     #[serde(rename = "client_id")]
-    #[schema(pattern = "^opentrons_app$", example = "opentrons_app")]
+    #[schema(value_type = String, required = false, pattern = "^opentrons_app$", example = "opentrons_app")]
     _client_id: Option<String>,
     /// Token to introspect or to revoke.
     #[schema(min_length = 1)]

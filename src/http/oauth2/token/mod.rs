@@ -41,7 +41,7 @@ pub struct TokenRequest {
     /// Client identifier: always `opentrons_app`. It may be omitted if it is given by HTTP Basic
     /// with an empty secret.
     #[serde(rename = "client_id")]
-    #[schema(pattern = "^opentrons_app$", example = "opentrons_app")]
+    #[schema(value_type = String, required = false, pattern = "^opentrons_app$", example = "opentrons_app")]
     _client_id: Option<String>,
     /// Grant type: `password` (RFC 6749 §4.3) or `refresh_token` (§6).
     #[schema(pattern = "^(password|refresh_token)$", example = "password")]
