@@ -222,6 +222,8 @@ def test_json_examples_are_what_the_console_prints(start, tmp_path):
     assert shape(example("renewed")) == shape(session)
     assert '`{"ended": 1}`' in README
     assert console("session", "end", session["id"]) == {"ended": 1}
+    failed = run("user", "show", "eve", "--json", "--persistence-directory", tmp_path / "state")
+    assert example("errors") == json.loads(failed.stderr.splitlines()[-1])
     directory = ("--persistence-directory", tmp_path / "state")
     done = run("user", "show", "eve", "--json", *directory)
     assert json.loads(done.stderr) == example("errors")
