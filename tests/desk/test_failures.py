@@ -1,10 +1,13 @@
 """Whatever target fails, the last line says what to do."""
 
+import os
 import re
+import signal
+import subprocess
 
 import pytest
 
-from support import ROOT
+from support import PATIENCE, ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = re.findall(r"^\.PHONY: (\S+)$", MAKEFILE, re.MULTILINE)
@@ -73,6 +76,25 @@ def test_failed_make_of_make_is_said_once(desk):
     printed = fail(desk, "outer")
     assert last_line(printed).startswith("make build: failed"), printed
     assert printed.count("failed, as said above") == 1
+
+
+def test_ctrl_c_is_no_failure(desk):
+    """Though the command that it ends does not exit with 0."""
+    desk.stub("cargo", "trap 'exit 2' INT; echo started; while :; do sleep 1; done")
+    with subprocess.Popen(
+        ["make", "build"],
+        cwd=desk.checkout,
+        env={**os.environ, "PATH": desk.path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as make:
+        while make.stdout.readline() != "started\n":
+            assert make.poll() is None
+        os.killpg(make.pid, signal.SIGINT)
+        printed, _ = make.communicate(timeout=PATIENCE)
+    assert "failed" not in printed, printed
 
 
 def test_failed_download_of_python_packages_says_so(desk):
