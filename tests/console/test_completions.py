@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import select
 import shutil
 import subprocess
 
@@ -61,22 +62,27 @@ class Terminal:
 
     def read_to(self, pattern):
         while not re.search(pattern, self.said):
+            assert select.select([self.parent], [], [], PATIENCE)[0], self.said
             self.said += os.read(self.parent, 4096).decode(errors="replace")
 
     def type(self, text):
         os.write(self.parent, text.encode())
 
-    def completed(self, line):
-        """Returns the words of a line after pressing the Tab key at its end."""
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        os.close(self.parent)
+
+    def completed(self, line, more=""):
+        """Returns the words of a line after pressing the Tab key at its end and typing `more`."""
         self.read_to(PROMPT)
         self.type(f"{self.setup}; PS1='AGAIN''> '\r")
         self.read_to("AGAIN> ")
         # Ctrl-A goes to the beginning of the line, which is then printed instead of being run.
-        self.type(f"{line}\t\x01printf '<%s>' BEGIN \x05; echo\r")
+        self.type(f"{line}\t{more}\x01printf '<%s>' BEGIN \x05; echo\r")
         self.read_to(r"<BEGIN>.*\n")
         self.type("exit\r")
         self.process.wait(PATIENCE)
-        os.close(self.parent)
         return re.findall(r"<(.*?)>(?=<|\r)", self.said.split("<BEGIN>")[1].split("\n")[0])
 
 
@@ -84,8 +90,12 @@ class Terminal:
 def completed(environment, tmp_path):
     """Returns a function that types a line after the name of the program and presses Tab."""
 
-    def completed(shell, line):
-        words = Terminal(shell, environment, tmp_path).completed(f"{NAME} {line}")
+    def completed(shell, line, more=""):
+        terminal = Terminal(shell, environment, tmp_path)
+        try:
+            words = terminal.completed(f"{NAME} {line}", more)
+        finally:
+            terminal.close()
         assert words[0] == NAME
         return words[1:]
 
@@ -102,7 +112,6 @@ def test_shell_completes_a_line(completed, robot, tmp_path, shell):
         ("user set b", ["user", "set", "bob"]),
         ("session end --user b", ["session", "end", "--user", "bob"]),
         ("session end --user=b", ["session", "end", "--user=bob"]),
-        # No space follows.
         ("settings set idle", ["settings", "set", "idleLogout="]),
         (
             "settings set idleLogout=1 maxN",
@@ -115,6 +124,13 @@ def test_shell_completes_a_line(completed, robot, tmp_path, shell):
         ("import some-", ["import", "some-directory"]),
     ):
         assert [word.rstrip("/") for word in completed(shell, line)] == expected, line
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_value_of_a_setting_follows_its_name_without_a_space(completed, shell):
+    assert completed(shell, "settings set idle", "60") == ["settings", "set", "idleLogout=60"]
+    # A space follows what is complete.
+    assert completed(shell, "user unlock b", "x") == ["user", "unlock", "bob", "x"]
 
 
 @pytest.mark.parametrize("shell", SHELLS)

@@ -2,10 +2,10 @@
 
 import os
 import pty
+import select
 import signal
 import subprocess
 import termios
-from contextlib import suppress
 
 import pytest
 
@@ -31,6 +31,7 @@ class Terminal:
 
     def read_to(self, text):
         while text not in self.said:
+            assert select.select([self.parent], [], [], PATIENCE)[0], self.said
             self.said += os.read(self.parent, 4096).decode()
         return self
 
@@ -44,9 +45,9 @@ class Terminal:
     def wait(self):
         """Waits for the end; returns the exit code."""
         code = self.process.wait(PATIENCE)
-        os.set_blocking(self.parent, False)
-        with suppress(BlockingIOError):
-            self.said += os.read(self.parent, 65536).decode()
+        # Follows all that the command printed.
+        os.write(self.child, b"END")
+        self.read_to("END")
         return code
 
     def close(self):
