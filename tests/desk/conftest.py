@@ -10,7 +10,8 @@ from support import ROOT
 
 # What make's recipes and the scripts call and what is the same everywhere.
 ORDINARY = ("bash", "dirname", "env", "git", "id", "make", "sh", "timeout")
-OF_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS")
+# With these, a make that a test runs would act as a sub-make of the one that runs the tests, or as in CI.
+FOREIGN = ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "CI")
 
 
 class Desk:
@@ -40,11 +41,10 @@ class Desk:
 
     def run(self, *command, **environment):
         """Runs a command, and returns its exit status and what it prints."""
-        kept = {key: value for key, value in os.environ.items() if key not in (*OF_MAKE, "CI")}
         done = subprocess.run(
             command,
             cwd=self.checkout,
-            env={**kept, "PATH": self.path, **environment},
+            env={**os.environ, "PATH": self.path, **environment},
             check=False,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -53,6 +53,13 @@ class Desk:
             timeout=300,
         )
         return done.returncode, done.stdout
+
+
+@pytest.fixture(autouse=True)
+def as_a_developer(monkeypatch):
+    """Runs each test as if a developer had typed its commands."""
+    for name in FOREIGN:
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
