@@ -54,17 +54,17 @@ def machine():
     return f"{os.cpu_count()} × {name}, {datetime.datetime.now(tz=datetime.UTC).date()}"
 
 
-def report(figures, before, after):
-    """Returns all tables in Markdown, and whether all goals are met. `before`, `after`: the shares of
-    the processors that other work used before and after the measurements."""
+def report(figures, shared):
+    """Returns all tables in Markdown, and whether all goals are met. `shared`: says how much other work
+    there was."""
     goals = [goal for part in PARTS for goal in part.goals(figures[part])]
     rows = ["| goal | measured | |", "|---|---|---|"]
     for goal in goals:
         rows.append(f"| {goal.aim} | {goal.measured} | {'met' if goal.met else '**missed**'} |")
     tables = [part.table(figures[part]) for part in PARTS]
     where = (
-        f"{machine()}; ours with {WORKERS} workers, the peer as one process, wrk -t2 -c{CLIENTS}. Other "
-        f"work used {before:.0%} of the processors before the run and {after:.0%} after it."
+        f"{machine()}; ours with {WORKERS} workers, the peer as one process, wrk -t2 -c{CLIENTS}; "
+        f"{shared}."
     )
     text = "\n\n".join([*tables, "\n".join(rows), where])
     return text, all(goal.met for goal in goals)
@@ -75,9 +75,11 @@ def main():
     before = busy()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         figures = {part: part.measure(peer, Path(folder)) for part in PARTS}
-    text, met = report(figures, before, busy())
+    shared = f"other work used {before:.0%} of the processors before, {busy():.0%} after"
+    text, met = report(figures, shared)
     print(text)
-    (HERE / "results.svg").write_text(chart(routes.charted(figures[routes]), machine()))
+    where = f"{machine()}; {shared}"
+    (HERE / "results.svg").write_text(chart(routes.charted(figures[routes]), where))
     readme = ROOT / "README.md"
     marked = re.sub(
         r"(<!-- make bench -->\n).*?(<!-- end -->)",
