@@ -12,7 +12,7 @@ use super::protocol::{ConsoleRequest, ConsoleResponse, NotedAction};
 use super::{absolute, unexpected, Console};
 use crate::cli::console::Sure;
 use crate::os::owner;
-use crate::store;
+use crate::store::{self, StoreError};
 
 /// File name that stands for standard output or standard input.
 const STANDARD: &str = "-";
@@ -26,7 +26,7 @@ impl Console<'_> {
         // Asked for first, so that no backup is left without a row in the audit log.
         let reason = owner::as_owner(self.directory(), || self.reason())
             .map_err(io_error("act as the owner of the state directory"))??;
-        store::backup(self.directory(), file)?;
+        store::backup(self.directory(), file).map_err(|error| about_target(error, file))?;
         let path = absolute(file);
         self.enter()?;
         self.note_backup(&format!("{path:?}"), reason)?;
@@ -93,6 +93,29 @@ impl Console<'_> {
         let value = json!({ "users": users, "withAuditLog": with_log });
         self.print_either(&value, &said)
     }
+}
+
+/// Converts the error of a backup to the new file `target`: says whether it exists, or its directory does
+/// not.
+fn about_target(error: StoreError, target: &Path) -> ConsoleError {
+    let StoreError::Io { path, source, .. } = &error else {
+        return error.into();
+    };
+    let shown = target.display();
+    let (kind, id, detail) = match source.kind() {
+        io::ErrorKind::AlreadyExists if path == target => (
+            Kind::Refused,
+            "fileExists",
+            format!("{shown} already exists: name a new file"),
+        ),
+        io::ErrorKind::NotFound if path == target => (
+            Kind::Failed,
+            "directoryNotFound",
+            format!("cannot create {shown}: its directory does not exist"),
+        ),
+        _ => return error.into(),
+    };
+    Refusal::new(kind, id, detail).into()
 }
 
 /// Reads the beginning of the backup that standard input contains, which therefore cannot confirm.

@@ -18,6 +18,7 @@ use crate::logging::{self, escape_json};
 use crate::os::owner;
 use crate::service::hashing::HashError;
 use crate::service::ServiceError;
+use crate::store::StoreError;
 
 /// Exit code for a command line that is wrong in itself, as of clap.
 const WRONG_USE: u8 = 2;
@@ -95,6 +96,7 @@ impl ConsoleError {
         let (kind, id) = match &self {
             Self::Broken { .. } => (Kind::Failed, "auditLogBroken"),
             Self::NotInJournal { .. } => (Kind::Failed, "notInJournal"),
+            Self::Store(StoreError::NoBackup { .. }) => (Kind::Failed, "noBackup"),
             Self::Journal(JournalError::File { source, .. })
                 if source.kind() == io::ErrorKind::NotFound =>
             {

@@ -188,6 +188,9 @@ def test_json_failures_are_the_envelope_of_http(robot):
         (("access-control", "enable"), FAILED, "notConfirmed"),
         (("import",), REFUSED, "accountsExist"),
         (("restore", "/none/file"), NOT_FOUND, "fileNotFound"),
+        (("restore", "/"), FAILED, "noBackup"),
+        (("backup", "/"), REFUSED, "fileExists"),
+        (("backup", "/none/file"), FAILED, "directoryNotFound"),
         (("user", "list", "--persistence-directory", "/none"), FAILED, "stateDirectoryNotFound"),
         # Wrong use.
         (("user", "show"), WRONG_USE, "wrongUse"),
