@@ -270,8 +270,10 @@ fn refuse_misplaced(cli: &Cli, matches: &ArgMatches) -> Result<(), clap::Error> 
         Some(Subcommands::Console(command)) => command.contradiction(cli.json),
         _ => None,
     };
+    // Without the usage, which would be that of the server.
     refused.or(contradiction).map_or(Ok(()), |text| {
-        Err(Cli::command().error(ErrorKind::ArgumentConflict, text))
+        let line = format!("{text}\n");
+        Err(clap::Error::raw(ErrorKind::ArgumentConflict, line))
     })
 }
 
