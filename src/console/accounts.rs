@@ -6,7 +6,7 @@ use serde_json::{json, Value};
 
 use super::error::Done;
 use super::protocol::{ConsoleRequest, ConsoleResponse};
-use super::table::{identity, lines, reason};
+use super::table::{identity, lines, password_change};
 use super::{unexpected, Console};
 use crate::domain::users::history::{History, Times};
 use crate::http::views::UserView;
@@ -85,7 +85,7 @@ impl Account {
             full_name,
             account_type,
             locked.into(),
-            reason(&self.user),
+            password_change(&self.user),
             self.sessions.to_string(),
             time(&self.times.created),
             time(&self.times.last_login),

@@ -186,7 +186,8 @@ impl Console<'_> {
     }
 
     /// Has a request carried out by the running service or, if there is none, by this process.
-    /// `reason`: reason for the audit log; `replaces`: the request replaces the contents of the database, so a damaged one is moved aside.
+    /// `reason`: reason for the audit log; `replaces`: the request replaces the contents of the database,
+    /// so a damaged one is moved aside.
     ///
     /// # Errors
     /// - [`ConsoleError::Refused`]: the request was refused.
@@ -268,12 +269,12 @@ fn carry_out_here(
         opened => opened?,
     };
     let hasher = Hasher::start().map_err(io_error("start a thread"))?;
-    let accounts = Service::new(Arc::new(store), Arc::new(hasher));
+    let service = Service::new(Arc::new(store), Arc::new(hasher));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .map_err(io_error("start the asynchronous runtime"))?;
     runtime
-        .block_on(carry_out(&accounts, envelope))
+        .block_on(carry_out(&service, envelope))
         .map_err(ConsoleError::Refused)
 }
 

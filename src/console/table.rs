@@ -13,7 +13,13 @@ pub(super) fn users(users: &[UserView]) -> String {
         users.iter().map(|user| {
             let [username, full_name, account_type] = identity(user);
             let locked = if user.locked { "yes" } else { "no" }.to_owned();
-            [username, full_name, account_type, locked, reason(user)]
+            [
+                username,
+                full_name,
+                account_type,
+                locked,
+                password_change(user),
+            ]
         }),
     )
 }
@@ -52,8 +58,8 @@ pub(super) fn identity(user: &UserView) -> [String; 3] {
     ]
 }
 
-/// Returns whether and why a user must change the password, for the table.
-pub(super) fn reason(user: &UserView) -> String {
+/// Returns whether and why a user must change the password, for a table.
+pub(super) fn password_change(user: &UserView) -> String {
     use ResetPasswordReason as Reason;
     match user.reset_password_reason {
         Reason::None => "no",
