@@ -68,13 +68,7 @@ pub fn unusable(path: &Path, named: &Path) -> Result<Option<(PathBuf, &'static s
         let named = beside(named, part);
         let what = match fs::symlink_metadata(beside(path, part)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && !part.is_empty() => continue,
-            Err(source) => {
-                return Err(StoreError::Io {
-                    path: named,
-                    doing: "read",
-                    source,
-                })
-            }
+            Err(error) => return Err(StoreError::io(&named, "read")(error)),
             Ok(found) if found.file_type().is_symlink() => "is a symbolic link",
             Ok(found) if found.is_dir() => "is not a regular file but a directory",
             Ok(found) if !found.is_file() => "is not a regular file",
@@ -120,11 +114,7 @@ pub fn within_limits<T>(
             }
             took_too_long
         })
-        .map_err(|source| StoreError::Io {
-            path: named.to_owned(),
-            doing: "start a thread to check",
-            source,
-        })?;
+        .map_err(StoreError::io(named, "start a thread to check"))?;
     let checked = check(connection);
     drop(done);
     let took_too_long = watch.join().unwrap_or(true);

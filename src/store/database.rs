@@ -43,14 +43,9 @@ pub const VERSION: u32 = MIGRATIONS.len() as u32;
 /// - [`StoreError::Newer`] if its schema version is newer than this program supports.
 /// - [`StoreError::Sqlite`] or [`StoreError::Io`] if it cannot be read or written.
 pub fn open(path: &Path) -> Result<Connection, StoreError> {
-    let io = |doing, source| StoreError::Io {
-        path: path.to_owned(),
-        doing,
-        source,
-    };
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => create(path, |_| Ok(()))?,
-        Err(error) => return Err(io("read", error)),
+        Err(error) => return Err(StoreError::io(path, "read")(error)),
         // A new database gets its name only when it is complete, so it is never empty.
         Ok(found) if found.is_file() && found.len() == 0 => {
             return Err(StoreError::Damaged {
@@ -109,13 +104,7 @@ pub fn create<T>(
     path: &Path,
     fill: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
 ) -> Result<T, StoreError> {
-    let io = |doing: &'static str| {
-        move |source| StoreError::Io {
-            path: path.to_owned(),
-            doing,
-            source,
-        }
-    };
+    let io = |doing| StoreError::io(path, doing);
     // SQLite keeps a write-ahead log only beside a database, so the database itself was lost.
     let left = beside(path, "-wal");
     if left.exists() {
@@ -310,20 +299,12 @@ pub fn move_aside(directory: &Path) -> io::Result<PathBuf> {
 /// # Errors
 /// As [`copy`]. Also [`StoreError::Io`] if this process cannot act as the owner of `directory`.
 pub fn backup(directory: &Path, target: &Path) -> Result<(), StoreError> {
-    let io = |path: &Path, doing| {
-        let path = path.to_owned();
-        move |error| StoreError::Io {
-            path,
-            doing,
-            source: error,
-        }
-    };
-    if !owner::is_anothers(directory).map_err(io(directory, "examine"))? {
+    if !owner::is_anothers(directory).map_err(StoreError::io(directory, "examine"))? {
         return copy(&directory.join(DATABASE), target);
     }
     let snapshot = owner::as_owner(directory, || snapshot(directory))
-        .map_err(io(directory, "act as the owner of"))??;
-    copy_to_new(snapshot, target).map_err(io(target, "write"))
+        .map_err(StoreError::io(directory, "act as the owner of"))??;
+    copy_to_new(snapshot, target).map_err(StoreError::io(target, "write"))
 }
 
 /// Makes a consistent snapshot of the database in `directory`, as an open file that has no name any
@@ -332,21 +313,13 @@ pub fn backup(directory: &Path, target: &Path) -> Result<(), StoreError> {
 /// # Errors
 /// As [`copy`]. Also [`StoreError::Io`] if no directory for it can be created in `directory`.
 pub fn snapshot(directory: &Path) -> Result<File, StoreError> {
-    let io = |path: &Path, doing| {
-        let path = path.to_owned();
-        move |source| StoreError::Io {
-            path,
-            doing,
-            source,
-        }
-    };
     let stage = tempfile::Builder::new()
         .prefix("backup-")
         .tempdir_in(directory)
-        .map_err(io(directory, "create a directory in"))?;
+        .map_err(StoreError::io(directory, "create a directory in"))?;
     let staged = stage.path().join(DATABASE);
     copy(&directory.join(DATABASE), &staged)?;
-    open_regular(&staged).map_err(io(&staged, "read"))
+    open_regular(&staged).map_err(StoreError::io(&staged, "read"))
 }
 
 /// Copies a consistent snapshot of the database `source` to the new file `target`. If copying
@@ -359,11 +332,7 @@ pub fn snapshot(directory: &Path) -> Result<File, StoreError> {
 /// - [`StoreError::Io`] if `target` already exists, or cannot be created or synced.
 /// - [`StoreError::Sqlite`] if `target` cannot be written.
 pub fn copy(source: &Path, target: &Path) -> Result<(), StoreError> {
-    let io = |source| StoreError::Io {
-        path: target.to_owned(),
-        doing: "write",
-        source,
-    };
+    let io = StoreError::io(target, "write");
     let connection = open_for_reading(source)?;
     // Create the file first, to fail if it exists and to set its mode before it has any content.
     OpenOptions::new()
@@ -371,7 +340,7 @@ pub fn copy(source: &Path, target: &Path) -> Result<(), StoreError> {
         .create_new(true)
         .mode(MODE)
         .open(target)
-        .map_err(io)?;
+        .map_err(&io)?;
     let copied = connection
         .execute("VACUUM INTO ?1", [target.to_string_lossy()])
         .map_err(|source| StoreError::of(target, "write", source));

@@ -146,6 +146,16 @@ impl StoreError {
         Self::NoBackup { path, what }
     }
 
+    /// Returns a function that converts the error of an operation (`doing`, a verb) on a file or directory.
+    pub fn io(path: &Path, doing: &'static str) -> impl Fn(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io {
+            path: path.clone(),
+            doing,
+            source,
+        }
+    }
+
     /// Classifies an SQLite error that occurred during `doing` (a verb) on the database at `path`.
     pub fn of(path: &Path, doing: &'static str, source: rusqlite::Error) -> Self {
         let path = path.to_owned();

@@ -149,11 +149,7 @@ impl Store {
                 drop(writer);
                 drop(queue);
             })
-            .map_err(|source| StoreError::Io {
-                path: shared.path.clone(),
-                doing: "start the writer thread of",
-                source,
-            })?;
+            .map_err(StoreError::io(&shared.path, "start the writer thread of"))?;
         Ok(Self {
             shared,
             jobs: Some(jobs),

@@ -63,11 +63,7 @@ impl Backup {
         let read = |suffix| match open_regular(&beside(path, suffix)) {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound && !suffix.is_empty() => Ok(None),
-            Err(source) => Err(StoreError::Io {
-                path: beside(path, suffix),
-                doing: "read",
-                source,
-            }),
+            Err(error) => Err(StoreError::io(&beside(path, suffix), "read")(error)),
         };
         let mut files: Vec<(_, Box<dyn Read>)> = Vec::new();
         for suffix in PARTS {
@@ -104,22 +100,14 @@ impl Backup {
     /// - [`StoreError::Sqlite`] or [`StoreError::Io`] if it cannot be copied or read.
     pub fn stage(self, directory: &Path) -> Result<StagedBackup, StoreError> {
         let named = &self.named;
-        let io = |path: &Path, doing| {
-            let path = path.to_owned();
-            move |source| StoreError::Io {
-                path,
-                doing,
-                source,
-            }
-        };
         let stage = tempfile::Builder::new()
             .prefix("restore-")
             .tempdir_in(directory)
-            .map_err(io(directory, "create a directory in"))?;
+            .map_err(StoreError::io(directory, "create a directory in"))?;
         let copy = stage.path().join(DATABASE);
         for (suffix, file) in self.files {
             let limited = file.take(check::MAX_BYTES + 1);
-            copy_to_new(limited, &beside(&copy, suffix)).map_err(io(named, "copy"))?;
+            copy_to_new(limited, &beside(&copy, suffix)).map_err(StoreError::io(named, "copy"))?;
         }
         if let Some((_, what)) = check::unusable(&copy, named)? {
             return Err(no_backup(named, what));
@@ -152,11 +140,7 @@ fn checked(mut input: impl Read + 'static, named: &Path) -> Result<Box<dyn Read>
         .by_ref()
         .take(BEGINNING_BYTES)
         .read_to_end(&mut beginning)
-        .map_err(|source| StoreError::Io {
-            path: named.to_owned(),
-            doing: "read",
-            source,
-        })?;
+        .map_err(StoreError::io(named, "read"))?;
     match what_else(&beginning) {
         None => Ok(Box::new(io::Cursor::new(beginning).chain(input))),
         Some(what) => Err(no_backup(named, what)),

@@ -407,11 +407,8 @@ pub fn tell(summary: &Summary) {
 /// # Errors
 /// [`StoreError::Io`] if an old copy cannot be removed or the directory cannot be created.
 pub fn clean_stage_directory(directory: &Path) -> Result<tempfile::TempDir, StoreError> {
-    find::remove_left_stages(directory).map_err(|source| StoreError::Io {
-        path: directory.to_owned(),
-        doing: "remove an old copy from",
-        source,
-    })?;
+    find::remove_left_stages(directory)
+        .map_err(StoreError::io(directory, "remove an old copy from"))?;
     stage_directory(directory)
 }
 
@@ -420,11 +417,7 @@ pub fn clean_stage_directory(directory: &Path) -> Result<tempfile::TempDir, Stor
 /// # Errors
 /// [`StoreError::Io`] if the directory cannot be created.
 pub fn stage_directory(directory: &Path) -> Result<tempfile::TempDir, StoreError> {
-    find::stage_directory(directory).map_err(|source| StoreError::Io {
-        path: directory.to_owned(),
-        doing: "create a directory in",
-        source,
-    })
+    find::stage_directory(directory).map_err(StoreError::io(directory, "create a directory in"))
 }
 
 /// Logs a warning if the Python server's state in `directory` differs from the one that was
