@@ -74,8 +74,12 @@ impl Console<'_> {
                 UserChange::lock(true),
             ),
             UserCommand::Delete { username, sure, .. } => {
-                confirm(sure, &format!("Delete the user {username:?}?"))?;
                 let username = username.clone();
+                // Nobody is asked about a user who does not exist.
+                self.request(ConsoleRequest::ShowUser {
+                    username: username.clone(),
+                })?;
+                confirm(sure, &format!("Delete the user {username:?}?"))?;
                 let said = format!("deleted {}\n", escape(&username));
                 self.change(ConsoleRequest::DeleteUser { username })?;
                 self.print_either(&json!({}), &said)

@@ -27,7 +27,7 @@ def fails(done, code, says):
         (("user", "lock", "eve"), 'User "eve" does not exist.'),
         (("user", "unlock", "eve"), 'User "eve" does not exist.'),
         (("user", "reset-password", "eve"), 'User "eve" does not exist.'),
-        (("user", "delete", "eve", "--yes"), 'User "eve" does not exist.'),
+        (("user", "delete", "eve"), 'User "eve" does not exist.'),
         (("session", "list", "eve"), 'User "eve" does not exist.'),
         (("session", "end", "--user", "eve"), 'User "eve" does not exist.'),
         (("session", "end", "99"), "Session 99 does not exist"),
