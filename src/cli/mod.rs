@@ -93,7 +93,7 @@ pub struct Cli {
     )]
     persistence_directory: Option<PathBuf>,
 
-    /// Print the result of a command as JSON.
+    /// Print the result of a command, and why it failed, as JSON.
     #[arg(long, global = true)]
     json: bool,
 

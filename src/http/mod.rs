@@ -2,9 +2,10 @@
 //!
 //! The doc comment of a handler is the description of its operation in the OpenAPI document.
 //! Therefore a handler has no `# Errors` section: the `responses` of its `#[utoipa::path]` name its
-//! errors, status by status; `docs/errors.rs` adds those that follow from the rest, such as 401 and 403,
-//! and `docs/errors.json` says what each means. Any route can also respond with 400 for malformed HTTP, 403 to a web page
-//! of another origin, 408, 413 and 500, and with 405 to other methods ([`error::ApiError`]).
+//! errors, status by status; `docs/errors.rs` adds those that follow from the rest, such as 401 and
+//! 403, and `docs/errors.json` says what each means. Any route can also respond with 400 for malformed
+//! HTTP, 403 to a web page of another origin, 408, 413 and 500, and with 405 to other methods
+//! ([`error::ApiError`]).
 
 pub mod auth;
 pub mod body;

@@ -184,8 +184,8 @@ async fn next_chunk(payload: &mut Payload, read: usize) -> Result<Option<Bytes>,
     Ok(Some(chunk))
 }
 
-/// Calls the application, unless a web page of another origin may not. A panic, an error or an error response without a body becomes a response
-/// with an error envelope.
+/// Calls the application, unless a web page of another origin may not. A panic, an error or an error
+/// response without a body becomes a response with an error envelope.
 async fn call<S, B>(app: &S, request: Request) -> Response<BoxBody>
 where
     S: Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
