@@ -28,8 +28,8 @@ def push(robot, binary=BINARY, port=None, known_hosts=None):
     command += [f"ssh_key={robot.key}", f"ssh_opts={options}", f"BINARY={binary}"]
     done = call(*command, check=False, timeout=PUSH_PATIENCE, stdin=subprocess.DEVNULL)
     said = [line for line in done.stdout.splitlines() + done.stderr.splitlines() if line]
-    # The last line is make's own: "make: *** [...] Error 1".
-    said = [line for line in said if not line.startswith("make: ***")]
+    # The last lines are make's own: what to do, and "make: *** [...] Error 1".
+    said = [line for line in said if not line.startswith(("make push-ot3: failed", "make: ***"))]
     (line,) = said
     return done.returncode, line.removeprefix("push-ot3: ")
 
