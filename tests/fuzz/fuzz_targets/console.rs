@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{mpsc, Arc, OnceLock};
 use std::time::Duration;
 
+use auth_server::console::failure::Refusal;
 use auth_server::console::protocol::ConsoleResponse;
 use auth_server::console::socket;
 use auth_server::service::hashing::Hasher;
@@ -61,7 +62,7 @@ fuzz_target!(|request: &[u8]| {
     let response = ask(SOCKET.get_or_init(start), request);
     if !response.is_empty() {
         let line = response.strip_suffix(b"\n").expect("a response is a line");
-        let _said: Result<ConsoleResponse, String> =
+        let _said: Result<ConsoleResponse, Refusal> =
             serde_json::from_slice(line).expect("a response is what the console reads");
     }
 });
