@@ -79,17 +79,22 @@ def test_standard_output_and_input_with_another_users_directory(serve, tmp_path)
     assert {path.stat().st_mode & 0o077 for path in state.iterdir()} == {0}
 
 
-def test_backup_to_a_terminal_is_refused(robot):
-    parent, child = pty.openpty()
-    done = subprocess.run(
+def backup_to(robot, out):
+    """Runs `backup -` with this file descriptor as its standard output."""
+    return subprocess.run(
         [BINARY, "backup", "-", "--persistence-directory", robot.state],
         env=ENVIRONMENT,
-        stdout=child,
+        stdout=out,
         stderr=subprocess.PIPE,
         text=True,
         timeout=PATIENCE,
         check=False,
     )
+
+
+def test_backup_to_a_terminal_is_refused(robot):
+    parent, child = pty.openpty()
+    done = backup_to(robot, child)
     assert done.returncode == 1 and "redirect standard output" in done.stderr
     os.set_blocking(parent, False)
     with pytest.raises(BlockingIOError):
@@ -103,15 +108,7 @@ def test_backup_that_nobody_reads_is_an_error_and_on_record(robot):
     """Who read a part of it has that part."""
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run(
-        [BINARY, "backup", "-", "--persistence-directory", robot.state],
-        env=ENVIRONMENT,
-        stdout=writer,
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = backup_to(robot, writer)
     os.close(writer)
     assert done.returncode == 1 and "cannot write to standard output" in done.stderr
     assert [row["action"] for row in changes(robot)] == ["backup"]
