@@ -8,6 +8,9 @@ import subprocess
 
 from support import BINARY, ENVIRONMENT, PATIENCE, run
 
+# User and group without rights.
+NOBODY = 65534
+
 
 class Robot:
     """A state directory, its console, and its API, which exists only while the service is
@@ -25,6 +28,26 @@ class Robot:
         done = self.console(*arguments, "--json", **options)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
+
+    def as_nobody(self, *arguments, **options):
+        """Runs a command as a user without rights, who may run the binary, but not enter the directories
+        in which it is."""
+        binary = os.open(BINARY, os.O_RDONLY)
+        done = subprocess.run(
+            [f"/proc/self/fd/{binary}", *arguments, "--persistence-directory", self.state],
+            env=ENVIRONMENT,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            pass_fds=[binary],
+            user=NOBODY,
+            group=NOBODY,
+            extra_groups=[],
+            **options,
+        )
+        os.close(binary)
+        return done
 
     def typed(self, *arguments, answers=()):
         """Runs a command at a terminal of its own. `answers`: pairs of a prompt to wait for and the line

@@ -8,10 +8,9 @@ import subprocess
 
 import pytest
 
-from robot_console import Robot
+from robot_console import NOBODY, Robot
 from support import BINARY, ENVIRONMENT, PATIENCE, ROOT
 
-NOBODY = 65534
 PYTHON_STATE = ROOT / "tests/python-state/first/1_b8c4e2f1a903/auth_server.db"
 
 
@@ -214,27 +213,6 @@ def test_restore_says_what_else_is_at_a_path(robot, tmp_path):
         assert str(tmp_path / name) in done.stderr
 
 
-def as_nobody(robot, *arguments, **options):
-    """Runs a command as a user without rights, who may run the binary, but not enter the directories
-    in which it is."""
-    binary = os.open(BINARY, os.O_RDONLY)
-    done = subprocess.run(
-        [f"/proc/self/fd/{binary}", *arguments, "--persistence-directory", robot.state],
-        env=ENVIRONMENT,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        pass_fds=[binary],
-        user=NOBODY,
-        group=NOBODY,
-        extra_groups=[],
-        **options,
-    )
-    os.close(binary)
-    return done
-
-
 COMMANDS = [
     ("user", "list"),
     ("user", "list", "--long"),
@@ -278,7 +256,7 @@ def test_user_without_rights_is_told_to_be_root(robot, mode):
     for command in COMMANDS:
         if command[0] == "import" and mode == 0o755:
             continue  # it sees that there is nothing to import
-        done = as_nobody(robot, *command)
+        done = robot.as_nobody(*command)
         assert done.returncode == 5 and done.stdout == "", (command, done)
         assert "Permission denied" in done.stderr, (command, done.stderr)
         assert done.stderr.endswith(": run the command as root\n"), (command, done.stderr)
@@ -290,7 +268,7 @@ def test_user_without_rights_is_told_to_be_root(robot, mode):
 def test_owner_of_the_directory_is_named(robot):
     open_up(robot)
     os.chown(robot.state, 1, 1)
-    done = as_nobody(robot, "user", "list")
+    done = robot.as_nobody("user", "list")
     assert done.returncode == 5
     assert done.stderr.endswith(": run the command as root or daemon\n")
 

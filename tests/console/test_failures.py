@@ -11,7 +11,6 @@ from api import PASSWORD
 from support import BINARY, ENVIRONMENT, run
 
 FAILED, WRONG_USE, NOT_FOUND, REFUSED, NOT_PERMITTED = 1, 2, 3, 4, 5
-NOBODY = 65534
 
 
 def fails(done, code, says):
@@ -88,22 +87,8 @@ def test_state_directory_that_does_not_exist_is_not_taken_for_a_missing_user(tmp
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="running as another user needs root")
 def test_state_directory_that_the_user_may_not_use(robot, tmp_path):
-    # The user may run the binary, which is in a directory that only its owner may enter.
-    binary = os.open(BINARY, os.O_RDONLY)
     for command in (("user", "list"), ("user", "delete", "bob", "--yes"), ("audit", "verify")):
-        done = subprocess.run(
-            [f"/proc/self/fd/{binary}", *command, "--persistence-directory", robot.state],
-            env=ENVIRONMENT,
-            check=False,
-            capture_output=True,
-            text=True,
-            pass_fds=[binary],
-            user=NOBODY,
-            group=NOBODY,
-            extra_groups=[],
-        )
-        fails(done, NOT_PERMITTED, str(robot.state))
-    os.close(binary)
+        fails(robot.as_nobody(*command), NOT_PERMITTED, str(robot.state))
 
 
 def events(robot):
