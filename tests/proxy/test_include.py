@@ -201,6 +201,17 @@ def test_auth_in_an_included_file_is_replaced_there(rootfs):
     assert "server-conf.d" not in rootfs.read()
 
 
+def test_path_of_an_include_is_its_bytes_in_any_locale(rootfs, monkeypatch):
+    monkeypatch.setenv("LC_ALL", "C")
+    rootfs.write(f"{AUTH}\n", "grün.conf")
+    conf = whole("server { listen 127.0.0.1:1; include grün.conf; }")
+    rootfs.write(conf)
+    rootfs.accepted()
+    assert rootfs.read("grün.conf") == f"{LOCATION}\n"
+    rootfs.write("server {", "grün.conf")
+    assert ":1: " in rootfs.refused()
+
+
 def test_meta_webservers_default_server_gets_the_location_alone(rootfs):
     """meta-webserver's nginx.conf includes conf.d already."""
     conf = "events {}\nhttp {\n    include /etc/nginx/conf.d/*.conf;\n    include /etc/nginx/sites-enabled/*;\n}\n"
@@ -230,6 +241,13 @@ REFUSED = {
     "file type": (r"location ~ \.json$ { return 204; }", 4, "matches requests below /auth"),
     "path of ours that is not known": ("location ~ ^/(x|auth)/y { return 204; }", 4, "matches"),
     "expression of PCRE alone": (r"location ~ \Gx { return 204; }", 4, "cannot tell"),
+    "class of PCRE alone": ("location ~ ^/[0-9[:alpha:]]+/ { }", 4, "cannot tell"),
+    "count without a bound": ('location ~ "(x){4294967296}" { }', 4, "cannot tell"),
+    "expression that is too deep": (
+        f"location ~ {'(' * 5000}x{')' * 5000} {{ }}",
+        4,
+        "cannot tell",
+    ),
     "nested": (f"location / {{\n{AUTH} }}", 5, "only the plain location /auth of a server"),
     "twice": (f"{AUTH}\n{AUTH}", 5, "/auth is configured twice"),
     "and an include of ours": (
@@ -248,6 +266,7 @@ REFUSED = {
         '"deny" in location /auth would be lost',
     ),
     "a condition": ("location /auth { if ($a) { return 204; } }", 4, '"if" in location /auth'),
+    "NUL byte": ("\ninclude a\0b;", 5, "cannot contain a NUL byte"),
     "file that is not there": ("include robot/missing.conf;", 4, "it does not exist"),
     "three words": ("location a b c { }", 4, "cannot parse"),
     "no block": ("location /auth;", 4, '"location" has no block'),

@@ -96,6 +96,8 @@ class File:
         self.text = text
         self.position = 0
         self.depth = 0
+        if "\0" in text:
+            self.refuse(text.index("\0"), "a configuration cannot contain a NUL byte")
         self.statements = self.parse(None)
 
     def refuse(self, position, reason):
@@ -273,8 +275,10 @@ class Tree:
         """Returns the path or glob pattern of an include statement. Raises `Refused`."""
         if len(include.words) != 2 or include.block is not None:
             file.refuse(include.start, '"include" needs exactly one argument')
+        # The bytes of the path, whatever the locale.
+        path = os.fsdecode(include.words[1].encode("latin-1"))
         # Relative to the directory of the main configuration file (ngx_conf_full_name()).
-        return os.path.normpath(os.path.join(self.directory, include.words[1]))
+        return os.path.normpath(os.path.join(self.directory, path))
 
     def flat(self, file, statements, all_known=False, depth=0):
         """Yields statements as (file, statement), those of included files after their include.
@@ -462,11 +466,14 @@ class Tree:
 
 def regex_takes_auth(regex, ignore_case):
     """Returns why a location's regular expression is refused, or None."""
+    # Python reads [[:alpha:]], a class of PCRE, as another set without an error.
+    if "[:" in regex:
+        return 'cannot tell whether it matches requests below /auth: it contains "[:"'
     # Converts named groups from PCRE's syntax to Python's.
     python = re.sub(r"\(\?<(?![=!])", "(?P<", regex)
     try:
         compiled = re.compile(python, re.IGNORECASE if ignore_case else 0)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         return f"cannot tell whether it matches requests below /auth: {error}"
     if any(map(compiled.search, ROUTES)) or re.search(
         r"\bauth\b", regex, re.IGNORECASE
