@@ -34,7 +34,7 @@ def table(figures):
         f"| database | {figures['bytes'] / 1e6:.1f} MB |",
         f"| `audit verify` takes | {figures['verify_seconds']:.2f} s |",
         (
-            f"| longest read while {figures['tokens']:,} expired tokens are removed "
+            f"| longest read while {figures['tokens']:,} tokens of ended sessions are removed "
             f"| {1000 * figures['longest_read_seconds']:.1f} ms |"
         ),
         f"| longest write meanwhile | {1000 * figures['longest_write_seconds']:.1f} ms |",
