@@ -6,7 +6,7 @@ import pytest
 
 import skips
 from api import Api
-from support import Server
+from support import Server, connection
 
 
 @pytest.hookimpl(wrapper=True)
@@ -83,3 +83,21 @@ def pytest_terminal_summary(terminalreporter):
             terminalreporter.write_line(line)
     for line in skips.lines(terminalreporter.getreports("skipped")):
         terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def connect(address):
+    """Returns a function that opens a connection to the fixture `address`, sends bytes and returns
+    the socket; all are closed at the end."""
+    opened = []
+
+    def connect(data=b""):
+        client = connection(address)
+        client.connect()
+        opened.append(client.sock)
+        client.sock.sendall(data)
+        return client.sock
+
+    yield connect
+    for each in opened:
+        each.close()

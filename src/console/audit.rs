@@ -8,6 +8,7 @@ use super::error::Done;
 use super::protocol::{ConsoleRequest, ConsoleResponse, NotedAction};
 use super::{export, unexpected, Console};
 use crate::cli::console::{ExportFilter, ExportFormat};
+use crate::domain::text::plural;
 use crate::store::{AuditLog, DeliveryStatus};
 
 impl Console<'_> {
@@ -70,7 +71,10 @@ impl Console<'_> {
         let filtered = export::describe(filter);
         let note = ConsoleRequest::Note {
             action: NotedAction::Export,
-            message: format!("Exported {rows} rows of the audit log{filtered}."),
+            message: format!(
+                "Exported {rows} row{} of the audit log{filtered}.",
+                plural(rows == 1)
+            ),
         };
         self.carry_out(note, reason, false)?;
         Ok(())

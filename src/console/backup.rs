@@ -11,6 +11,7 @@ use super::prompt::confirm;
 use super::protocol::{ConsoleRequest, ConsoleResponse, NotedAction};
 use super::{absolute, unexpected, Console};
 use crate::cli::console::Sure;
+use crate::domain::text::plural;
 use crate::os::owner;
 use crate::store::{self, StoreError};
 
@@ -89,7 +90,10 @@ impl Console<'_> {
         } else {
             "was kept"
         };
-        let said = format!("restored {users} users; the audit log {log}\n");
+        let said = format!(
+            "restored {users} user{}; the audit log {log}\n",
+            plural(users == 1)
+        );
         let value = json!({ "users": users, "withAuditLog": with_log });
         self.print_either(&value, &said)
     }

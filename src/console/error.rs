@@ -51,7 +51,7 @@ pub enum ConsoleError {
     #[error(transparent)]
     Journal(#[from] JournalError),
     /// The journal contains no line of the audit log's chain.
-    #[error("the journal has no line for any of the audit log's {rows} rows (chain {chain})")]
+    #[error("the journal has no line for any row of the audit log (rows: {rows}; chain: {chain})")]
     NotInJournal {
         /// Number of rows of the audit log.
         rows: i64,

@@ -8,7 +8,7 @@ use super::protocol::{ConsoleRequest, ConsoleResponse, Sessions};
 use super::table::lines;
 use super::{unexpected, Console};
 use crate::cli::console::SessionCommand;
-use crate::domain::text::escape;
+use crate::domain::text::{escape, plural};
 use crate::service::ActiveSession;
 
 impl Console<'_> {
@@ -33,8 +33,7 @@ impl Console<'_> {
                 self.print_either(&json!(sessions), &table(&sessions))
             }
             ConsoleResponse::Ended(ended) => {
-                let plural = if ended == 1 { "" } else { "s" };
-                let said = format!("ended {ended} session{plural}\n");
+                let said = format!("ended {ended} session{}\n", plural(ended == 1));
                 self.print_either(&json!({ "ended": ended }), &said)
             }
             _ => Err(unexpected()),

@@ -10,6 +10,7 @@ use super::journal::{self, Rows};
 use super::Console;
 use crate::cli::console::NotedRow;
 use crate::domain::audit::{hex, ChainedRow};
+use crate::domain::text::plural;
 use crate::store::{AuditLog, Verified};
 
 impl Console<'_> {
@@ -37,8 +38,10 @@ impl Console<'_> {
         match log.verify()? {
             Verified::Whole { rows, hash } => {
                 let hash = hex(&hash);
-                let said =
-                    format!("the audit log is intact: {rows} rows, hash of the last row: {hash}\n");
+                let said = format!(
+                    "the audit log is intact: {rows} row{}, hash of the last row: {hash}\n",
+                    plural(rows == 1)
+                );
                 let value = json!({ "whole": true, "rows": rows, "hash": hash });
                 Ok((value, said))
             }

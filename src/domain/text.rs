@@ -30,6 +30,15 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     escaped.into()
 }
 
+/// Returns the ending of a noun after a number.
+pub fn plural(is_one: bool) -> &'static str {
+    if is_one {
+        ""
+    } else {
+        "s"
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ from http.client import HTTPResponse
 
 import pytest
 
-from support import PATIENCE, Answer, connection
+from support import PATIENCE, Answer
 
 # Places for connections.
 PLACES = 512
@@ -34,24 +34,6 @@ def address(request, serve, tmp_path):
     path = tmp_path / "auth.sock"
     serve("--uds", path).wait_ready()
     return path
-
-
-@pytest.fixture
-def connect(address):
-    """Returns a function that opens a connection, sends bytes and returns the socket; all are
-    closed at the end."""
-    opened = []
-
-    def connect(data=b""):
-        client = connection(address)
-        client.connect()
-        opened.append(client.sock)
-        client.sock.sendall(data)
-        return client.sock
-
-    yield connect
-    for each in opened:
-        each.close()
 
 
 def status(sock, data=b""):

@@ -42,6 +42,7 @@ def test_backup_to_standard_output_and_back(robot):
     text = base64.encodebytes(done.stdout)
     restored = run_bytes(robot, "restore", "-", "--yes", input=base64.decodebytes(text))
     assert restored.returncode == 0, restored.stderr
+    assert restored.stdout == b"restored 2 users; the audit log was kept\n"
     assert [user["username"] for user in robot.json("user", "list")] == ["ada", "bob"]
     assert [row["action"] for row in changes(robot)] == ["backup", "restore"]
     assert not list(robot.state.glob("restore-*"))

@@ -10,7 +10,7 @@ import pytest
 
 from api import PASSWORD, Api
 from robot_console import Robot
-from support import BINARY, ENVIRONMENT, PATIENCE, commands_of_section, edit_database, run, wait_for
+from support import BINARY, ENVIRONMENT, PATIENCE, commands_of_section, edit_database, run
 
 NAME = "opentrons-auth-server"
 
@@ -316,34 +316,12 @@ def test_control_characters_of_an_old_full_name_do_not_reach_the_terminal(start,
 
 
 def test_terminal_is_asked_for_the_password_and_for_consent(robot):
-    def typed(*arguments, answers):
-        ours, theirs = pty.openpty()
-        # setsid gives the command a controlling terminal, at which it asks.
-        command = ["setsid", "--ctty", BINARY, *arguments]
-        process = subprocess.Popen(
-            [*command, "--persistence-directory", robot.state],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            env=ENVIRONMENT,
-        )
-        os.close(theirs)
-        said = ""
-        for prompt, answer in answers:
-            while prompt not in said:
-                said += os.read(ours, 4096).decode()
-            said = said.split(prompt)[1]
-            os.write(ours, answer.encode() + b"\n")
-        wait_for(lambda: process.poll() is not None, "the command ends")
-        os.close(ours)
-        return process.returncode
-
     asked = [("New password: ", "typed-one"), ("Again: ", "typed-one")]
-    assert typed("user", "reset-password", "bob", "--password", answers=asked) == 0
+    assert robot.typed("user", "reset-password", "bob", "--password", answers=asked)[0] == 0
     asked = [("New password: ", "typed-one"), ("Again: ", "another")]
-    assert typed("user", "reset-password", "bob", "--password", answers=asked) == 1
-    assert typed("user", "delete", "bob", answers=[("[y/N] ", "n")]) == 1
-    assert typed("user", "delete", "bob", answers=[("[y/N] ", "y")]) == 0
+    assert robot.typed("user", "reset-password", "bob", "--password", answers=asked)[0] == 1
+    assert robot.typed("user", "delete", "bob", answers=[("[y/N] ", "n")])[0] == 1
+    assert robot.typed("user", "delete", "bob", answers=[("[y/N] ", "y")])[0] == 0
 
 
 def commands_of_readme():

@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 from clocks import Clocks
-from support import connection, request
+from support import request
 
 # Limits in the server, in seconds.
 READING = 30
@@ -29,21 +29,6 @@ def address(request, serve, tmp_path, clocks):
     where = ("--uds", path) if request.param == "unix" else ()
     server = serve("--workers", 1, *where, env=clocks.environment).wait_ready()
     return path if where else ("127.0.0.1", server.port)
-
-
-@pytest.fixture
-def connect(address):
-    """Returns a function that opens a connection and sends bytes."""
-    with contextlib.ExitStack() as stack:
-
-        def connect(data):
-            client = connection(address)
-            client.connect()
-            stack.callback(client.close)
-            client.sock.sendall(data)
-            return client.sock
-
-        yield connect
 
 
 def pass_time(address, clocks, seconds):

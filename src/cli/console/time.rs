@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset};
 
-/// Time or day that a user gave, in UTC, as the first and last millisecond of it. The texts have the
+/// Day, second or millisecond that a user gave, in UTC, as the first and last millisecond of it. The texts have the
 /// form of the times in the audit log, so they compare like the times.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimeSpan {
@@ -20,7 +20,7 @@ impl FromStr for TimeSpan {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         parse(text).ok_or(
             "must be a date such as 2026-11-27, which is a whole day in UTC, or a time such as \
-             2026-11-27T09:30:00Z (RFC 3339)",
+             2026-11-27T09:30:00Z, which is a whole second (RFC 3339)",
         )
     }
 }
@@ -38,20 +38,25 @@ fn parse(text: &str) -> Option<TimeSpan> {
     let clock = rest.strip_prefix(['T', 't', ' '])?;
     let [hour, minute, second] = numbers(clock.get(..8)?, ':')?;
     let (milliseconds, offset) = match clock.get(8..)?.strip_prefix('.') {
-        None => (0, clock.get(8..)?),
+        None => (None, clock.get(8..)?),
         Some(rest) => {
             let length = rest.find(|c: char| !c.is_ascii_digit());
             let length = length.filter(|length| *length > 0)?;
             let (digits, offset) = rest.split_at(length);
             let padded: String = digits.chars().chain("00".chars()).take(3).collect();
-            (number(&padded)?, offset)
+            (Some(number(&padded)?), offset)
         }
     };
-    let time = Time::from_hms_milli(hour, minute, second, milliseconds).ok()?;
-    let local = PrimitiveDateTime::new(date, time).assume_offset(parse_offset(offset)?);
-    let first = format(local.checked_to_offset(UtcOffset::UTC)?);
-    let last = first.clone();
-    Some(TimeSpan { first, last })
+    let offset = parse_offset(offset)?;
+    let utc = |milliseconds| {
+        let time = Time::from_hms_milli(hour, minute, second, milliseconds).ok()?;
+        let local = PrimitiveDateTime::new(date, time).assume_offset(offset);
+        Some(format(local.checked_to_offset(UtcOffset::UTC)?))
+    };
+    Some(TimeSpan {
+        first: utc(milliseconds.unwrap_or(0))?,
+        last: utc(milliseconds.unwrap_or(999))?,
+    })
 }
 
 /// Parses `2026-11-27`.
@@ -117,15 +122,21 @@ mod tests {
     #[test]
     fn times_are_converted_to_utc() {
         for (text, utc) in [
-            ("2026-11-27T09:30:00Z", "2026-11-27T09:30:00.000Z"),
             ("2026-11-27t09:30:00.5z", "2026-11-27T09:30:00.500Z"),
             ("2026-11-27 09:30:00.1239Z", "2026-11-27T09:30:00.123Z"),
-            ("2026-11-27T00:30:00+01:00", "2026-11-26T23:30:00.000Z"),
-            ("2026-12-31T20:00:00-04:30", "2027-01-01T00:30:00.000Z"),
+            ("2026-11-27T00:30:00.0+01:00", "2026-11-26T23:30:00.000Z"),
+            ("2026-12-31T20:00:00.000-04:30", "2027-01-01T00:30:00.000Z"),
         ] {
             let time: TimeSpan = text.parse().unwrap();
             assert_eq!((time.first.as_str(), time.last.as_str()), (utc, utc));
         }
+    }
+
+    #[test]
+    fn time_without_a_fraction_is_a_whole_second() {
+        let second: TimeSpan = "2026-11-27T00:30:00+01:00".parse().unwrap();
+        assert_eq!(second.first, "2026-11-26T23:30:00.000Z");
+        assert_eq!(second.last, "2026-11-26T23:30:00.999Z");
     }
 
     #[test]
