@@ -11,14 +11,15 @@
 //! | [`http`] | routes: authentication, requests and responses, errors, API documents |
 //! | [`service`] | operations, shared by HTTP and the console; hashing; delivery of audit events |
 //! | [`store`] | the database |
+//! | [`directory`] | the lab's directory (LDAP): the process that asks it, and its protocol |
 //! | [`logging`] | log lines, with priorities for the journal |
 //! | [`os`] | clocks, random bytes, the state directory, systemd, the allocator |
 //! | [`cli`] | options and environment variables, manual page and completions |
 //! | [`config`] | configuration of the service, as plain data |
 //! | [`domain`] | the rules, independent of all other modules |
 //!
-//! Dependencies point one way, `main → daemon → console → server → http → service → store → logging
-//! → os → cli → config → domain`: a module uses only modules to its right. `tests/arrows.rs` enforces
+//! Dependencies point one way, `main → daemon → console → server → http → service → store → directory
+//! → logging → os → cli → config → domain`: a module uses only modules to its right. `tests/arrows.rs` enforces
 //! this.
 
 #![deny(missing_docs)]
@@ -28,6 +29,7 @@ pub mod cli;
 pub mod config;
 pub mod console;
 pub mod daemon;
+pub mod directory;
 pub mod domain;
 pub mod http;
 pub mod logging;

@@ -12,8 +12,18 @@ use syn::visit::{self, Visit};
 use syn::{ItemMod, ItemUse, Macro, MetaList, UseTree};
 
 /// Top-level modules. Each may use only modules after it.
-const ORDER: [&str; 11] = [
-    "daemon", "console", "server", "http", "service", "store", "logging", "os", "cli", "config",
+const ORDER: [&str; 12] = [
+    "daemon",
+    "console",
+    "server",
+    "http",
+    "service",
+    "store",
+    "directory",
+    "logging",
+    "os",
+    "cli",
+    "config",
     "domain",
 ];
 /// Dependencies that the rules may use: none for HTTP, JSON, OpenAPI, SQL or asynchronous code.

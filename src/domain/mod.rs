@@ -11,6 +11,7 @@ pub mod audit;
 pub mod authority;
 pub mod change;
 pub mod decision;
+pub mod directory;
 pub mod error;
 pub mod failures;
 pub mod issue;
