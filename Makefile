@@ -10,6 +10,8 @@ TARGET := aarch64-unknown-linux-gnu
 LAYER := meta-auth-server
 FILES := $(LAYER)/recipes-connectivity/opentrons-auth-server/files
 NAME := opentrons-auth-server
+DIRECTORY_NAME := opentrons-auth-directory
+DIRECTORY_FILES := $(LAYER)/recipes-connectivity/$(DIRECTORY_NAME)/files
 VENV := .venv
 NEED := .ci/need
 INCLUDE := $(LAYER)/dynamic-layers/webserver/recipes-httpd/nginx/files/include-auth-server.py
@@ -24,6 +26,7 @@ DEMO =
 # Directories for `install`. The defaults suit the robot and Debian; the recipe overrides them.
 DESTDIR ?=
 BINARY ?= target/release/$(NAME)
+DIRECTORY_BINARY ?= target/release/$(DIRECTORY_NAME)
 prefix ?= /usr
 bindir ?= $(prefix)/bin
 datadir ?= $(prefix)/share
@@ -184,6 +187,18 @@ install: ## install BINARY and its files under DESTDIR, as on the robot
 	install -Dm 0644 $(FILES)/completions/$(NAME).fish $(DESTDIR)$(datadir)/fish/vendor_completions.d/$(NAME).fish
 	install -Dm 0644 $(FILES)/completions/_$(NAME) $(DESTDIR)$(datadir)/zsh/site-functions/_$(NAME)
 
+# Mount points in the root directory of the service.
+DIRECTORY_MOUNTS := dev etc lib lib64 proc run sys tmp usr var/tmp
+
+.PHONY: install-directory
+install-directory: ## install DIRECTORY_BINARY, opentrons-auth-directory, and its files under DESTDIR
+	@test -f $(DIRECTORY_BINARY) || \
+	    { echo "$(DIRECTORY_BINARY) does not exist: run make build-directory, or pass DIRECTORY_BINARY=FILE" >&2; exit 64; }
+	install -Dm 0755 $(DIRECTORY_BINARY) $(DESTDIR)$(bindir)/$(DIRECTORY_NAME)
+	install -Dm 0644 -t $(DESTDIR)$(unitdir) $(DIRECTORY_FILES)/systemd/$(DIRECTORY_NAME).service $(DIRECTORY_FILES)/systemd/$(DIRECTORY_NAME).socket
+	install -Dm 0644 $(DIRECTORY_FILES)/sysusers/$(DIRECTORY_NAME).conf $(DESTDIR)$(libdir)/sysusers.d/$(DIRECTORY_NAME).conf
+	install -dm 0755 $(DIRECTORY_MOUNTS:%=$(DESTDIR)$(libdir)/$(DIRECTORY_NAME)/%)
+
 .PHONY: push-ot3
 push-ot3: ## install this checkout on a Flex: host=ADDRESS [ssh_key=FILE] [ssh_opts="..."] [BINARY=FILE]
 	@test -n "$(host)" || { echo "no host given; usage: make push-ot3 host=ADDRESS" >&2; exit 64; }
@@ -204,7 +219,7 @@ clean: ## remove build output, virtual environments and local state
 
 .PHONY: help
 help: ## list the targets
-	@sed -nE 's/^##@ (.*)/\n\1/p; s/^([a-z0-9-]+):.*## (.*)/  \1\t\2/p' Makefile | expand -t 21
+	@sed -nE 's/^##@ (.*)/\n\1/p; s/^([a-z0-9-]+):.*## (.*)/  \1\t\2/p' Makefile | expand -t 27
 
 .DEFAULT:
 	@echo "make: there is no target $@; the targets are listed by: make" >&2; exit 64

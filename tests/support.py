@@ -19,7 +19,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYER = ROOT / "meta-auth-server"
-FILES = LAYER / "recipes-connectivity/opentrons-auth-server/files"
+RECIPES = LAYER / "recipes-connectivity"
+FILES = RECIPES / "opentrons-auth-server/files"
+DIRECTORY_FILES = RECIPES / "opentrons-auth-directory/files"
 BINARY = Path(os.environ.get("AUTH_SERVER_BINARY", ROOT / "target/debug/opentrons-auth-server"))
 # File in the state directory.
 DATABASE = "auth-server.sqlite"
@@ -245,6 +247,15 @@ def run(*arguments, env=None, prefix=(), **options):
 def installed(destination, binary=BINARY):
     """Installs the files as on the robot, with `make install`."""
     command = ["make", "-s", "-C", ROOT, "install", f"DESTDIR={destination}", f"BINARY={binary}"]
+    subprocess.run(command, check=True)
+    return destination
+
+
+def installed_directory(destination, binary):
+    """Installs `binary` as opentrons-auth-directory, with its files, as `make install-directory`
+    does."""
+    command = ["make", "-s", "-C", ROOT, "install-directory"]
+    command += [f"DESTDIR={destination}", f"DIRECTORY_BINARY={binary}"]
     subprocess.run(command, check=True)
     return destination
 

@@ -9,13 +9,16 @@ import pytest
 
 from api import Api
 from audit_server import AuditServer
-from support import BINARY, DATABASE, installed, read_database, wait_for
+from support import BINARY, DATABASE, installed, installed_directory, read_database, wait_for
 
 ANALYZE = shutil.which("systemd-analyze")
 NAME = "opentrons-auth-server"
+DIRECTORY = "opentrons-auth-directory"
 UNITS = f"{NAME}.service", f"{NAME}.socket", f"{NAME}.target"
+DIRECTORY_UNITS = f"{DIRECTORY}.service", f"{DIRECTORY}.socket"
 REMOTE_ACCESS = "opentrons-remote-access-allowed.service"
-EXPOSURE = 0.4
+# The second has the network, which counts for 0.8.
+EXPOSURE = {NAME: 0.4, DIRECTORY: 1.0}
 # Units that the drop-in and the unit refer to, as in OpenEmbedded; the second is the robot's.
 DEPENDANTS = {
     "dropbear@.service": "[Service]\nExecStart=-/usr/sbin/dropbear -i\nStandardInput=socket\n",
@@ -32,6 +35,9 @@ pytestmark = [
 def root(tmp_path):
     """A root directory with our files among systemd's own units."""
     installed(tmp_path)
+    program = tmp_path / "program"
+    program.touch()
+    installed_directory(tmp_path, program)
     units = tmp_path / "usr/lib/systemd/system"
     for folder in ("/usr/lib/systemd/system", "/lib/systemd/system"):
         # copytree would fail: both may be the same directory, and files exist already. Some
@@ -44,7 +50,7 @@ def root(tmp_path):
 def verify(root):
     """Returns the output and exit code of systemd-analyze. The manual page is checked below."""
     done = subprocess.run(
-        [ANALYZE, "verify", "--man=no", f"--root={root}", *UNITS, REMOTE_ACCESS],
+        [ANALYZE, "verify", "--man=no", f"--root={root}", *UNITS, *DIRECTORY_UNITS, REMOTE_ACCESS],
         check=False,
         capture_output=True,
         text=True,
@@ -56,39 +62,43 @@ def test_systemd_finds_nothing_wrong(root):
     assert verify(root) == ("", 0)
 
 
-def test_systemd_would_find_something(root):
-    with open(root / "usr/lib/systemd/system" / UNITS[0], "a") as unit:
+@pytest.mark.parametrize("name", [NAME, DIRECTORY])
+def test_systemd_would_find_something(root, name):
+    with open(root / f"usr/lib/systemd/system/{name}.service", "a") as unit:
         unit.write("[Service]\nProtectSytem=strict\n")
     assert "ProtectSytem" in verify(root)[0]
 
 
-def test_exposure_is_low(root, figures):
+@pytest.mark.parametrize("name", [NAME, DIRECTORY])
+def test_exposure_is_low(root, figures, name):
+    service = f"{name}.service"
     output = subprocess.run(
-        [ANALYZE, "security", "--offline=true", "--no-pager", f"--root={root}", UNITS[0]],
+        [ANALYZE, "security", "--offline=true", "--no-pager", f"--root={root}", service],
         check=True,
         capture_output=True,
         text=True,
     ).stdout
     score = float(output.split("Overall exposure level for")[1].split(":")[1].split()[0])
-    figures(f"systemd-analyze security --offline=true: {score} (at most {EXPOSURE})")
-    assert score <= EXPOSURE
+    figures(f"systemd-analyze security --offline=true: {name} {score} (at most {EXPOSURE[name]})")
+    assert score <= EXPOSURE[name]
 
 
 def test_documentation_is_installed(root):
-    for unit in UNITS:
+    for unit in (*UNITS, *DIRECTORY_UNITS):
         text = (root / "usr/lib/systemd/system" / unit).read_text()
         assert f"Documentation=man:{NAME}(8)" in text
     page = root / f"usr/share/man/man8/{NAME}.8"
     assert re.search(rf"^\.TH {NAME} 8\b", page.read_text(), re.MULTILINE)
 
 
-def test_sysusers_makes_the_user_of_the_service(root):
-    subprocess.run(["systemd-sysusers", f"--root={root}", f"{NAME}.conf"], check=True)
+@pytest.mark.parametrize("name", [NAME, DIRECTORY])
+def test_sysusers_makes_the_user_of_the_service(root, name):
+    subprocess.run(["systemd-sysusers", f"--root={root}", f"{name}.conf"], check=True)
     users = [line.split(":") for line in (root / "etc/passwd").read_text().splitlines()]
-    (user,) = [user for user in users if user[0] == NAME]
+    (user,) = [user for user in users if user[0] == name]
     assert int(user[2]) < 1000 and user[6].endswith("nologin")
-    service = (root / "usr/lib/systemd/system" / UNITS[0]).read_text()
-    assert f"\nUser={NAME}\n" in service
+    service = (root / f"usr/lib/systemd/system/{name}.service").read_text()
+    assert f"\nUser={name}\n" in service
 
 
 def test_libraries_may_be_mapped_on_a_lib64_system_too(root):
@@ -103,6 +113,52 @@ def test_libraries_may_be_mapped_on_a_lib64_system_too(root):
     for file in files:
         assert any(file.startswith(f"{path}/") for path in allowed), file
     assert {"/lib", "/lib64", "/usr/lib", "/usr/lib64"} < set(allowed)
+    # The other service's libraries lie in the same directories.
+    (others,) = settings(root, DIRECTORY_UNITS[0], "ExecPaths")
+    assert others.replace("+", "") == " ".join(paths).replace(NAME, DIRECTORY)
+
+
+def settings(root, unit, name):
+    """Returns the values of each line of a unit that sets `name`."""
+    text = (root / "usr/lib/systemd/system" / unit).read_text()
+    return re.findall(rf"^{name}=(.*)$", text, re.MULTILINE)
+
+
+def test_auth_server_alone_may_connect_to_the_directory(root):
+    """The socket belongs to its user."""
+    socket = DIRECTORY_UNITS[1]
+    assert settings(root, socket, "SocketUser") == settings(root, UNITS[0], "User")
+    assert settings(root, socket, "SocketMode") == ["0600"]
+
+
+def test_directory_sees_no_files_but_those_that_it_needs(root):
+    """Those of name resolution and libraries, in a root directory of its own, which has mount points and
+    nothing else. Whatever is added here is a hole in the sandbox."""
+    service = DIRECTORY_UNITS[0]
+    (folder,) = settings(root, service, "RootDirectory")
+    below = [path for path in (root / folder.lstrip("/")).rglob("*")]
+    assert below and all(path.is_dir() for path in below)
+    bound = " ".join(settings(root, service, "BindReadOnlyPaths")).split()
+    assert {path.removeprefix("-").split(":")[0] for path in bound} == {
+        *(f"/usr/bin/{DIRECTORY}", "/etc", "/lib", "/lib64", "/usr/lib", "/usr/lib64"),
+        *("/run/NetworkManager", "/run/systemd/resolve"),
+    }
+    text = (root / "usr/lib/systemd/system" / service).read_text()
+    assert not re.search(r"^(BindPaths|ReadWritePaths|(?!Root)\w+Directory)=", text, re.MULTILINE)
+    # Where a file system is mounted below the root directory, there is a directory for it.
+    (temporary,) = settings(root, service, "TemporaryFileSystem")
+    tops = [path.split(":")[0] for path in temporary.split()]
+    for path in (path.removeprefix("-").split(":")[0] for path in bound):
+        here = next((top for top in tops if path.startswith(f"{top}/")), path)
+        assert (root / f"{folder}{here}".lstrip("/")).is_dir(), path
+
+
+def test_directory_is_not_started_before_it_is_asked(root):
+    systemctl = ["systemctl", "--quiet", f"--root={root}"]
+    subprocess.run([*systemctl, "enable", DIRECTORY_UNITS[1]], check=True)
+    wanted = root / "etc/systemd/system/sockets.target.wants" / DIRECTORY_UNITS[1]
+    assert wanted.is_symlink()
+    assert "[Install]" not in (root / "usr/lib/systemd/system" / DIRECTORY_UNITS[0]).read_text()
 
 
 @pytest.fixture
@@ -175,13 +231,18 @@ def test_ssh_and_notebooks_require_remote_access(root):
     assert (done.stdout + done.stderr, done.returncode) == ("", 0)
 
 
-def test_installed_tree(tmp_path):
-    installed(tmp_path)
-    files = {
-        str(path.relative_to(tmp_path)): oct(path.stat().st_mode & 0o777)
-        for path in tmp_path.rglob("*")
+def files_in(folder):
+    """Returns the modes of all files in a directory, by path."""
+    return {
+        str(path.relative_to(folder)): oct(path.stat().st_mode & 0o777)
+        for path in folder.rglob("*")
         if path.is_file()
     }
+
+
+def test_installed_tree(tmp_path):
+    installed(tmp_path)
+    files = files_in(tmp_path)
     assert files == {
         f"usr/bin/{NAME}": "0o755",
         "usr/bin/opentrons-disable-crs": "0o755",
@@ -199,3 +260,17 @@ def test_installed_tree(tmp_path):
         f"usr/share/fish/vendor_completions.d/{NAME}.fish": "0o644",
         f"usr/share/zsh/site-functions/_{NAME}": "0o644",
     }, json.dumps(files, indent=4)
+
+
+def test_installed_tree_of_the_directory(tmp_path):
+    program = tmp_path / "program"
+    program.touch()
+    tree = installed_directory(tmp_path / "tree", program)
+    files = files_in(tree)
+    assert files == {
+        f"usr/bin/{DIRECTORY}": "0o755",
+        f"usr/lib/systemd/system/{DIRECTORY}.service": "0o644",
+        f"usr/lib/systemd/system/{DIRECTORY}.socket": "0o644",
+        f"usr/lib/sysusers.d/{DIRECTORY}.conf": "0o644",
+    }, json.dumps(files, indent=4)
+    assert (tree / f"usr/lib/{DIRECTORY}/run").is_dir()
