@@ -91,11 +91,12 @@ mutants: ## change the code in small ways and print the changes that no Rust tes
 
 .PHONY: lint
 lint: $(VENV)/.stamp $(VENV)/node/.stamp ## check formatting, lints, crates, units, configuration files and workflows; ADVISORIES=DIR
-	@$(NEED) cc nginx systemd-analyze shellcheck cargo-clippy cargo-deny rustfmt debian-archive-keyring libsqlite3.so libcurl.so.4 libxml2.so.2 libz3.so.4
+	@$(NEED) cc nginx pkg-config systemd-analyze shellcheck cargo-clippy cargo-deny rustfmt debian-archive-keyring libsqlite3.so libssl.so libcurl.so.4 libxml2.so.2 libz3.so.4
 	cargo fmt --check
 	rustfmt --check --edition 2021 tests/robot/*.rs tests/fuzz/src/lib.rs tests/fuzz/fuzz_targets/*.rs
 	cargo clippy --locked --all-targets -- --deny warnings
 	cargo clippy --locked --no-default-features -- --deny warnings # the recipe's features
+	cargo clippy --locked --all-targets --features directory -- --deny warnings # opentrons-auth-directory
 	$(VENV)/bin/ruff format --check $(PYTHON_FILES)
 	$(VENV)/bin/ruff check $(PYTHON_FILES)
 	$(VENV)/bin/ruff check --target-version py38 $(INCLUDE)

@@ -172,7 +172,7 @@ fn used() -> BTreeMap<Vec<String>, BTreeSet<Vec<String>>> {
     let mut all = BTreeMap::new();
     for file in source_files(&root) {
         let module = module_of(&file, &root);
-        if ["lib", "main", "build"].contains(&module[0].as_str()) {
+        if ["lib", "main", "bin", "build"].contains(&module[0].as_str()) {
             continue;
         }
         let syntax = syn::parse_file(&fs::read_to_string(&file).unwrap()).unwrap();
