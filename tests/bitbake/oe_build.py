@@ -126,7 +126,9 @@ class Build:
 
     @property
     def recipe(self):
-        (path,) = self.checkout.glob("meta-auth-server/recipes-connectivity/*/*.bb")
+        (path,) = self.checkout.glob(
+            "meta-auth-server/recipes-connectivity/opentrons-auth-server/*.bb"
+        )
         return path
 
     @property

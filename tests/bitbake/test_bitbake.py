@@ -13,7 +13,7 @@ from oe_build import MASK, Build, call
 from support import LAYER, as_in_readme, installed, request, wait_for
 
 NAME = "opentrons-auth-server"
-PV = next(LAYER.glob("recipes-connectivity/*/*.bb")).stem.partition("_")[2]
+PV = next(LAYER.glob(f"recipes-connectivity/{NAME}/*.bb")).stem.partition("_")[2]
 GLIBC = (2, 39)  # the robot's
 TOOLCHAIN = ("meta-toolchain",)
 WITH_DISTRO = ("meta-toolchain", "meta-distro")

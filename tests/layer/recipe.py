@@ -1,8 +1,8 @@
-"""Parses and fetches the recipe with BitBake's own library (bitbake-setup from PyPI), without
+"""Parses and fetches the recipes with BitBake's own library (bitbake-setup from PyPI), without
 OE-core.
 
-The classes that the recipe inherits are empty stand-ins, and the few variables of bitbake.conf that
-it needs are set here: this is a lint, not a proof.
+The classes that the recipes inherit are empty stand-ins, and the few variables of bitbake.conf that
+they need are set here: this is a lint, not a proof.
 """
 
 import logging
@@ -20,9 +20,9 @@ import bb.data
 import bb.fetch2
 import bb.parse
 
-from support import LAYER
+from support import LAYER, RECIPES
 
-RECIPES = LAYER / "recipes-connectivity/opentrons-auth-server"
+NAME = "opentrons-auth-server"
 CLASSES = (
     *("cargo", "cargo-update-recipe-crates", "externalsrc", "features_check", "pkgconfig"),
     *("systemd", "useradd"),
@@ -46,24 +46,24 @@ BITBAKE_CONF = {
 }
 
 
-def recipe_file():
-    (path,) = RECIPES.glob("*.bb")
+def recipe_file(name):
+    (path,) = (RECIPES / name).glob("*.bb")
     return path
 
 
-def parse(folder, **variables):
-    """Returns the variables of the recipe. `folder` stands for the build directory."""
-    for name in CLASSES:
-        path = folder / "layer/classes" / f"{name}.bbclass"
+def parse(folder, name=NAME, **variables):
+    """Returns the variables of a recipe. `folder` stands for the build directory."""
+    for each in CLASSES:
+        path = folder / "layer/classes" / f"{each}.bbclass"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     logging.getLogger("BitBake").setLevel(logging.WARNING)
     data = bb.data.init()
-    values = {**BITBAKE_CONF, "TOPDIR": folder, "BBPATH": folder / "layer", **variables}
-    for name, value in values.items():
-        data.setVar(name, str(value))
+    values = {**BITBAKE_CONF, "TOPDIR": folder, "BBPATH": f"{folder}/layer:{LAYER}", **variables}
+    for variable, value in values.items():
+        data.setVar(variable, str(value))
     bb.parse.init_parser(data)
-    path = str(recipe_file())
+    path = str(recipe_file(name))
     data.setVar("FILE", path)
     data.setVar("__bbclasstype", "recipe")
     bb.fetch2.urldata_cache.clear()

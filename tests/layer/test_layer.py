@@ -6,16 +6,25 @@ import importlib.util
 import json
 import os
 import re
-import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
 
 import recipe
-from support import FILES, LAYER, ROOT, installed, run
+from support import (
+    DIRECTORY_FILES,
+    FILES,
+    LAYER,
+    RECIPES,
+    ROOT,
+    installed,
+    installed_directory,
+    run,
+)
 
 pytestmark = pytest.mark.lint
+SERVER, DIRECTORY = "opentrons-auth-server", "opentrons-auth-directory"
 CARGO = tomllib.loads((ROOT / "Cargo.toml").read_text())
 WORKFLOW = (ROOT / ".github/workflows/ci.yaml").read_text()
 CRATES = {
@@ -30,6 +39,12 @@ def parsed(tmp_path):
     return recipe.parse(tmp_path)
 
 
+@pytest.fixture(params=[SERVER, DIRECTORY])
+def each_parsed(tmp_path, request):
+    """Each of the recipes."""
+    return recipe.parse(tmp_path, request.param)
+
+
 @pytest.fixture
 def crates():
     """Returns cargo's directories of downloaded crates."""
@@ -37,9 +52,16 @@ def crates():
     return list((home / "registry/cache").iterdir())
 
 
-def test_versions_agree(parsed):
+def test_all_recipes_are_tested():
+    assert {path.parent.name for path in RECIPES.glob("*/*.bb")} == {SERVER, DIRECTORY}
+
+
+def test_recipe_is_of_the_crates_version(each_parsed):
+    assert each_parsed.getVar("PV") == CARGO["package"]["version"]
+
+
+def test_versions_agree():
     version = CARGO["package"]["version"]
-    assert parsed.getVar("PV") == version
     assert run("--version").stdout.split()[1].startswith(version)
     assert f"opentrons-auth-server {version}" in (FILES / "man/opentrons-auth-server.8").read_text()
 
@@ -66,9 +88,10 @@ def test_workflow_tests_with_the_robots_compiler():
     assert f"RUSTUP_TOOLCHAIN: {version}.0\n" in WORKFLOW
 
 
-def test_licence_is_the_checkouts(parsed):
-    name, md5 = re.fullmatch(r"file://(\S+);md5=(\w+)", parsed.getVar("LIC_FILES_CHKSUM")).groups()
-    source = Path(parsed.getVar("EXTERNALSRC"))
+def test_licence_is_the_checkouts(each_parsed):
+    checksum = each_parsed.getVar("LIC_FILES_CHKSUM")
+    name, md5 = re.fullmatch(r"file://(\S+);md5=(\w+)", checksum).groups()
+    source = Path(each_parsed.getVar("EXTERNALSRC"))
     assert source == ROOT
     assert hashlib.md5((source / name).read_bytes()).hexdigest() == md5
 
@@ -86,13 +109,31 @@ def test_licence_is_that_of_all_that_is_linked(parsed):
     }
     assert licences == set(linked.values())
     module = crates_inc()
-    command = [*module.LINKED, "--format", "{p}: {l}"]
-    lines = subprocess.run(
-        command, cwd=ROOT, check=True, capture_output=True, text=True
-    ).stdout.splitlines()
+    lines = module.linked(SERVER).splitlines()
     for crate, licence in linked.items():
         line = next(line for line in lines if line.startswith(f"{crate} v"))
         assert licence in module.license_inc(line).split('"')[1].split(" & "), line
+
+
+def test_licence_of_the_directory_is_that_of_more_crates(tmp_path):
+    """Of all that is linked into the auth server, and of what only the other feature needs."""
+    licences = recipe.parse(tmp_path, DIRECTORY).getVar("LICENSE").split(" & ")
+    assert set(licences) >= set(recipe.parse(tmp_path, SERVER).getVar("LICENSE").split(" & "))
+    assert "\nldap3 v" in crates_inc().linked(DIRECTORY)
+    assert "\nldap3 v" not in crates_inc().linked(SERVER)
+
+
+def test_directory_costs_an_image_without_it_nothing(parsed, tmp_path):
+    """Neither OpenSSL nor the feature belongs to the auth server's recipe; the other one, which has
+    both, needs the auth server, whose user its socket belongs to."""
+    other = recipe.parse(tmp_path, DIRECTORY)
+    assert "openssl" not in parsed.getVar("DEPENDS").split()
+    assert "directory" not in parsed.getVar("CARGO_BUILD_FLAGS")
+    assert not parsed.getVar(f"RDEPENDS:{SERVER}")
+    assert "openssl" in other.getVar("DEPENDS").split()
+    assert other.getVar(f"RDEPENDS:{DIRECTORY}").split() == [SERVER]
+    flags = other.getVar("CARGO_BUILD_FLAGS").split()
+    assert flags == ["--no-default-features", "--features", "directory", "--bin", DIRECTORY]
 
 
 @pytest.mark.parametrize(
@@ -127,10 +168,10 @@ def crates_inc():
     return module
 
 
-def test_crates_and_checksums_are_the_lock_files(parsed):
-    uris = [uri.split("/") for uri in parsed.getVar("SRC_URI").split()]
+def test_crates_and_checksums_are_the_lock_files(each_parsed):
+    uris = [uri.split("/") for uri in each_parsed.getVar("SRC_URI").split()]
     assert {f"{name}-{version}" for *_, name, version in uris} == set(CRATES)
-    sums = {name: parsed.getVarFlag("SRC_URI", f"{name}.sha256sum") for name in CRATES}
+    sums = {name: each_parsed.getVarFlag("SRC_URI", f"{name}.sha256sum") for name in CRATES}
     assert sums == CRATES
 
 
@@ -165,9 +206,10 @@ def git_uris(parsed):
     return [uri for uri in parsed.getVar("SRC_URI").split() if uri.startswith("git://")]
 
 
-def test_release_is_fetched_by_its_commit(tmp_path):
+@pytest.mark.parametrize("name", [SERVER, DIRECTORY])
+def test_release_is_fetched_by_its_commit(tmp_path, name):
     """By a name, BitBake would have to query the server at each parse."""
-    parsed = recipe.parse(tmp_path, **RELEASE)
+    parsed = recipe.parse(tmp_path, name, **RELEASE)
     (uri,) = git_uris(parsed)
     assert uri.startswith(f"{RELEASE['AUTH_SERVER_GIT']};") and "tag=" not in uri
     assert not parsed.getVar("EXTERNALSRC")
@@ -210,9 +252,16 @@ def test_files_that_recipes_name_exist():
         assert (folder / name).is_file(), path
 
 
-def test_makefile_installs_every_file_of_the_recipe(tmp_path):
-    tree = [path.read_bytes() for path in installed(tmp_path).rglob("*") if path.is_file()]
-    files = [path for path in FILES.rglob("*") if path.is_file()]
+@pytest.mark.parametrize("name", [SERVER, DIRECTORY])
+def test_makefile_installs_every_file_of_the_recipe(tmp_path, name):
+    if name == SERVER:
+        folder, files = installed(tmp_path), FILES
+    else:
+        program = tmp_path / "program"
+        program.touch()
+        folder, files = installed_directory(tmp_path, program), DIRECTORY_FILES
+    tree = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
+    files = [path for path in files.rglob("*") if path.is_file()]
     assert files
     for path in files:
         assert path.read_bytes() in tree, f"{path} is not installed"
