@@ -163,6 +163,20 @@ build-aarch64: ## build for the robot with Debian's cross compiler
 	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="$(SMALLER)" \
 	    cargo build --locked --release --target $(TARGET)
 
+.PHONY: build-directory
+build-directory: ## build target/release/opentrons-auth-directory for this machine
+	@$(NEED) cc pkg-config libssl.so
+	cargo build --locked --release --features directory --bin $(DIRECTORY_NAME)
+
+.PHONY: build-directory-aarch64
+build-directory-aarch64: ## build opentrons-auth-directory for the robot, with Debian's OpenSSL
+	@$(NEED) cc aarch64-linux-gnu-gcc rust-target-$(TARGET)
+	openssl=$$(.ci/openssl-aarch64) || exit 64; \
+	AARCH64_UNKNOWN_LINUX_GNU_OPENSSL_DIR="$$openssl" \
+	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="$(SMALLER)" \
+	    cargo build --locked --release --target $(TARGET) --features directory --bin $(DIRECTORY_NAME)
+
 .PHONY: cross
 cross: ## build for the robot in a container, with cross
 	@$(NEED) cross
