@@ -214,16 +214,17 @@ install-directory: ## install DIRECTORY_BINARY, opentrons-auth-directory, and it
 	install -Dm 0644 $(DIRECTORY_FILES)/sysusers/$(DIRECTORY_NAME).conf $(DESTDIR)$(libdir)/sysusers.d/$(DIRECTORY_NAME).conf
 	install -dm 0755 $(DIRECTORY_MOUNTS:%=$(DESTDIR)$(libdir)/$(DIRECTORY_NAME)/%)
 
+# What is pushed: the files that are named, or else this checkout's, built for the robot.
+PUSHED := $(if $(filter file,$(origin BINARY)),target/$(TARGET)/release/$(NAME),$(BINARY))
+PUSHED_DIRECTORY := $(if $(filter file,$(origin DIRECTORY_BINARY)),$(if $(DIRECTORY),target/$(TARGET)/release/$(DIRECTORY_NAME)),$(DIRECTORY_BINARY))
+
 .PHONY: push-ot3
-push-ot3: ## install this checkout on a Flex: host=ADDRESS [ssh_key=FILE] [ssh_opts="..."] [BINARY=FILE]
+push-ot3: ## install this checkout on a Flex: host=ADDRESS [ssh_key=FILE] [ssh_opts="..."] [BINARY=FILE] [DIRECTORY=1]
 	@test -n "$(host)" || { echo "no host given; usage: make push-ot3 host=ADDRESS" >&2; exit 64; }
 	@$(NEED) ssh
-ifeq ($(origin BINARY),file)
-	$(MAKE) build-aarch64 || exit 64
-	$(LAYER)/scripts/push-ot3 "$(host)" target/$(TARGET)/release/$(NAME) "$(ssh_key)" "$(ssh_opts)"
-else
-	$(LAYER)/scripts/push-ot3 "$(host)" "$(BINARY)" "$(ssh_key)" "$(ssh_opts)"
-endif
+	@test "$(origin BINARY)" != file || $(MAKE) build-aarch64 || exit 64
+	@test -z "$(DIRECTORY)" || test "$(origin DIRECTORY_BINARY)" != file || $(MAKE) build-directory-aarch64 || exit 64
+	$(LAYER)/scripts/push-ot3 "$(host)" "$(PUSHED)" "$(ssh_key)" "$(ssh_opts)" "$(PUSHED_DIRECTORY)"
 
 ##@ Other
 

@@ -6,6 +6,7 @@ itself. Behaviour on a robot is tested by `make test-robot`.
 """
 
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -75,13 +76,14 @@ def host(folder, key, machine=None, version=None):
         process.wait(PATIENCE)
 
 
-def push(binary, host="127.0.0.1", key=None, port=None):
-    """Runs `make push-ot3`, and returns its exit code and the last line of its output."""
+def push(binary, host="127.0.0.1", key=None, port=None, directory=""):
+    """Runs push-ot3, and returns its exit code and the last line of its output. `directory`: the
+    binary of opentrons-auth-directory."""
     options = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
     if port:
         options += f" -p {port}"
     done = subprocess.run(
-        [LAYER / "scripts/push-ot3", host, binary, key or "", options],
+        [LAYER / "scripts/push-ot3", host, binary, key or "", options, directory],
         check=False,
         capture_output=True,
         text=True,
@@ -118,6 +120,35 @@ def test_binary_of_another_architecture_is_refused():
     if BINARY.read_bytes()[18:20] == b"\xb7\x00":
         pytest.skip("this machine is an aarch64 itself")
     assert push(BINARY) == (1, f"{BINARY} is not built for aarch64: the robot cannot run it")
+
+
+def test_second_binary_is_checked_too(binary, tmp_path):
+    other = tmp_path / "other"
+    assert push(binary, directory=other) == (1, f"binary not found: {other}")
+    other.write_bytes(AARCH64[:18] + b"\x3e\x00")  # EM_X86_64
+    refused = f"{other} is not built for aarch64: the robot cannot run it"
+    assert push(binary, directory=other) == (1, refused)
+
+
+@pytest.mark.parametrize(
+    ("variables", "pushed"),
+    [
+        ([], ["target/{}/release/opentrons-auth-server", ""]),
+        (["DIRECTORY=1"], ["target/{}/release/opentrons-auth-server", "target/{}/release/{}"]),
+        (["BINARY=one", "DIRECTORY_BINARY=two"], ["one", "two"]),
+        (["BINARY=one", "DIRECTORY=1"], ["one", "target/{}/release/{}"]),
+    ],
+)
+def test_second_binary_is_pushed_if_it_is_asked_for(variables, pushed):
+    """What `make` runs, and that it builds what no variable names."""
+    command = ["make", "-n", "-C", ROOT, "push-ot3", "host=robot", *variables]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    target, name = "aarch64-unknown-linux-gnu", "opentrons-auth-directory"
+    (line,) = [line for line in said.splitlines() if "scripts/push-ot3" in line]
+    expected = [each.format(target, name) for each in pushed]
+    assert shlex.split(line)[1:] == ["robot", expected[0], "", "", expected[1]]
+    directory = f"--bin {name}"
+    assert (directory in said) == (expected[1].startswith("target/"))
 
 
 def test_unreachable_host_is_named(binary):
