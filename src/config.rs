@@ -49,6 +49,9 @@ pub struct Config {
     pub workers: usize,
     /// Audit server to send audit events to, if any.
     pub audit_server: Option<AuditServer>,
+    /// Unix socket of the process that asks the lab's directory. Nothing connects to it while no
+    /// directory is configured.
+    pub directory_uds: PathBuf,
 }
 
 /// Address of the audit server.

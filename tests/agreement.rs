@@ -4,11 +4,13 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use auth_server::domain::change::Change;
 use auth_server::domain::decision::Decision;
-use auth_server::domain::passwords::PasswordHash;
+use auth_server::domain::directory::{Directory, DirectoryId, Groups, Kind, Names};
+use auth_server::domain::passwords::{Password, PasswordHash};
 use auth_server::domain::scopes::Scopes;
 use auth_server::domain::settings::{Settings, SettingsPatch, Value, SETTINGS};
 use auth_server::domain::state::State;
@@ -16,6 +18,7 @@ use auth_server::domain::time::Moment;
 use auth_server::domain::tokens::{
     AccessToken, HandleDigest, RefreshToken, Session, SessionId, TokenDigest,
 };
+use auth_server::domain::users::source::OfDirectory;
 use auth_server::domain::users::{AccountType, FormerUsername, ResetPasswordReason, User, UserId};
 use auth_server::store::Store;
 use proptest::prelude::*;
@@ -32,6 +35,8 @@ fn user(id: i64, salt: u32) -> User {
         ResetPasswordReason::FirstTimeLogin,
         ResetPasswordReason::AdminForced,
     ];
+    // The directory manages the password of its users, and has no service accounts.
+    let is_of_directory = salt % 4 != 3 && salt % 3 == 0 && salt % 2 == 0;
     User {
         id: UserId(id),
         username: format!("user{id}{}", if salt % 2 == 0 { "" } else { "x" }),
@@ -41,11 +46,16 @@ fn user(id: i64, salt: u32) -> User {
             "$argon2id$v=19$m=8,t=1,p=1${salt:0>12}$AAAAAAAAAAAAAAAAAAAAAA"
         )),
         password_set_at: Moment(i64::from(salt)),
-        temporary_password: salt % 3 == 0,
+        temporary_password: salt % 3 == 0 && !is_of_directory,
         stored_reason: reasons[salt as usize % 3],
         locked_by_admin: salt % 5 == 0,
         failed_logins: salt % 7,
         last_failed_login: (salt % 7 > 0).then_some(Moment(i64::from(salt) + 1)),
+        directory: is_of_directory.then(|| OfDirectory {
+            id: DirectoryId::from_text(format!("{id:032x}")).unwrap(),
+            looked_up: Moment(i64::from(salt) + 2),
+            confirmed: (salt % 5 > 0).then_some(Moment(i64::from(salt) + 3)),
+        }),
     }
 }
 
@@ -67,6 +77,31 @@ fn settings(salt: u32) -> Settings {
         patch.add(setting, if null { Value::Null } else { value });
     }
     patch.applied_to(&Settings::default()).unwrap()
+}
+
+/// Returns the configuration of a directory that depends on `salt`.
+fn directory(salt: u32) -> Directory {
+    let name = |kind: &str| format!("cn={kind}{salt},dc=lab,dc=example");
+    Directory {
+        kind: [Kind::ActiveDirectory, Kind::Ldap][salt as usize % 2],
+        servers: vec![format!("ldaps://dc{salt}.lab.example"); 1 + salt as usize % 5],
+        ca: format!("-----BEGIN CERTIFICATE-----\n{salt}"),
+        base: name("base"),
+        names: match salt % 3 {
+            0 => Names::Filter(format!("(uid{salt}={{name}})")),
+            _ => Names::UpnSuffix(format!("lab{salt}.example")),
+        },
+        bind_name: name("robot"),
+        bind_password: Password::new(format!("bind {salt}")),
+        full_name_attribute: format!("cn-{salt}"),
+        groups: Groups {
+            admins: vec![name("admins"); salt as usize % 4],
+            users: vec![name("users")],
+            auditors: vec![name("auditors"); salt as usize % 7],
+        },
+        offline_days: salt % 91,
+        max_wrong_passwords: 1 + salt % 3,
+    }
 }
 
 /// Returns one of four token digests.
@@ -146,6 +181,9 @@ fn change(state: &State, (kind, id, other, salt): Seed) -> Option<Change> {
         11 => Some(Change::ForgetAccessTokens(vec![digest(salt)])),
         12 => Some(Change::ForgetRefreshTokens(vec![digest(salt)])),
         13 => has_session.then_some(Change::PutHandle(HandleDigest(digest(salt)), session)),
+        14 => Some(Change::PutDirectory(
+            (salt % 4 > 0).then(|| Arc::new(directory(salt))),
+        )),
         _ => Some(Change::PutFormerUsername(FormerUsername::of(&user(
             id, salt,
         )))),
@@ -155,7 +193,7 @@ fn change(state: &State, (kind, id, other, salt): Seed) -> Option<Change> {
 /// Returns kinds of changes: those that add something are more frequent, so that there is something
 /// to remove.
 fn kind() -> impl Strategy<Value = u8> {
-    prop_oneof![3 => Just(0_u8), 6 => Just(4), 4 => Just(9), 8 => Just(10), 14 => 0..15_u8]
+    prop_oneof![3 => Just(0_u8), 6 => Just(4), 4 => Just(9), 8 => Just(10), 15 => 0..16_u8]
 }
 
 /// Applies the changes of `seeds` to a store, and compares its state, before and after reopening it,
@@ -213,5 +251,5 @@ fn reopened_store_has_the_same_state() {
         Ok(())
     });
     outcome.unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(made.into_inner(), (0..15).collect());
+    assert_eq!(made.into_inner(), (0..16).collect());
 }

@@ -74,6 +74,7 @@ fn user(id: i64, name: &str, account_type: AccountType) -> User {
         locked_by_admin: false,
         failed_logins: 0,
         last_failed_login: None,
+        directory: None,
     }
 }
 

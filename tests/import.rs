@@ -263,6 +263,7 @@ fn users_are_imported_with_everything_that_is_known_of_them() {
         locked_by_admin: true,
         failed_logins: 3,
         last_failed_login: Some(at(LEAP_DAY + 60_000)),
+        directory: None,
     };
     assert_eq!(imported.user(2), expected);
     let root = imported.user(1);

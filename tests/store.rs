@@ -144,6 +144,7 @@ fn user(id: i64, name: &str) -> User {
         locked_by_admin: false,
         failed_logins: 2,
         last_failed_login: Some(Moment(2_000_000)),
+        directory: None,
     }
 }
 
@@ -931,6 +932,14 @@ fn restore_keeps_the_age_of_passwords() {
             wall - hour
         ),
     );
+    tamper(
+        &source,
+        &format!(
+            "UPDATE user SET directory_id = '{}', directory_looked_up = 3000000,
+                 directory_confirmed = 4000000 WHERE username = 'ada'",
+            "0".repeat(32)
+        ),
+    );
     drop(open(directory.path()));
     // Now our timeline is at 90,000 seconds.
     tamper(
@@ -946,6 +955,9 @@ fn restore_keeps_the_age_of_passwords() {
     };
     assert!(near(ada.password_set_at, 1_000_000), "{ada:?}");
     assert!(near(ada.last_failed_login.unwrap(), 2_000_000), "{ada:?}");
+    let of = ada.directory.clone().unwrap();
+    assert!(near(of.looked_up, 3_000_000), "{ada:?}");
+    assert!(near(of.confirmed.unwrap(), 4_000_000), "{ada:?}");
 }
 
 // The audit log.

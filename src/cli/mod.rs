@@ -110,6 +110,15 @@ pub struct Cli {
     #[arg(long, value_name = "URL", env = "OT_AUTH_SERVER_audit_server_url", value_parser = parse_url)]
     audit_server_url: Option<Uri>,
 
+    /// Unix socket of opentrons-auth-directory, which asks the lab's directory.
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "OT_AUTH_SERVER_directory_uds",
+        default_value = "/run/opentrons-auth-directory.sock"
+    )]
+    directory_uds: PathBuf,
+
     #[command(subcommand)]
     command: Option<Subcommands>,
 }
@@ -237,6 +246,7 @@ impl Cli {
             persistence_directory: self.persistence_directory,
             workers: self.workers.map_or_else(default_workers, usize::from),
             audit_server: audit_server(self.audit_server_uds, self.audit_server_url),
+            directory_uds: self.directory_uds,
         })
     }
 }

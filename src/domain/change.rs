@@ -1,5 +1,8 @@
 //! Changes to the state.
 
+use std::sync::Arc;
+
+use super::directory::Directory;
 use super::settings::Settings;
 use super::tokens::{AccessToken, HandleDigest, RefreshToken, Session, SessionId, TokenDigest};
 use super::users::{FormerUsername, User, UserId};
@@ -13,6 +16,8 @@ pub enum Change {
     DeleteUser(UserId),
     /// Replaces all settings.
     PutSettings(Settings),
+    /// Replaces the configuration of the lab's directory, or removes it.
+    PutDirectory(Option<Arc<Directory>>),
     /// Turns access control on or off.
     SetAccessControl(bool),
     /// Adds a session, or replaces the session with the same id.

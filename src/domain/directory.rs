@@ -2,6 +2,7 @@
 //! person.
 
 use super::passwords::Password;
+pub use super::users::source::DirectoryId;
 use super::users::AccountType;
 
 /// Maximum number of servers.
@@ -92,21 +93,19 @@ pub struct Directory {
     pub max_wrong_passwords: u32,
 }
 
-/// Identifier of a person, which the directory never changes nor gives to another: `objectGUID` or
-/// `entryUUID` (RFC 4530), as 32 hexadecimal digits in lower case.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct DirectoryId(String);
-
-impl DirectoryId {
-    /// Reads an identifier; `None` if it is not 32 hexadecimal digits in lower case.
-    pub fn from_text(text: String) -> Option<Self> {
-        let digits = |c: u8| matches!(c, b'0'..=b'9' | b'a'..=b'f');
-        (text.len() == 32 && text.bytes().all(digits)).then_some(Self(text))
-    }
-
-    /// Returns the digits.
-    pub fn as_text(&self) -> &str {
-        &self.0
+impl PartialEq for Directory {
+    fn eq(&self, other: &Self) -> bool {
+        self.kind == other.kind
+            && self.servers == other.servers
+            && self.ca == other.ca
+            && self.base == other.base
+            && self.names == other.names
+            && self.bind_name == other.bind_name
+            && self.bind_password.expose() == other.bind_password.expose()
+            && self.full_name_attribute == other.full_name_attribute
+            && self.groups == other.groups
+            && self.offline_days == other.offline_days
+            && self.max_wrong_passwords == other.max_wrong_passwords
     }
 }
 
@@ -121,6 +120,23 @@ pub struct Person {
     pub full_name: Option<String>,
     /// Account type by group; `None` for a person in no group of the configuration.
     pub account_type: Option<AccountType>,
+}
+
+/// What the directory says of a login, or of a person who is looked up again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The password is right, or the person may still log in.
+    Found(Person),
+    /// The password is wrong.
+    WrongPassword,
+    /// Nobody has the name or the identifier.
+    Nobody,
+    /// More than one person has the name.
+    Several,
+    /// The person may not log in.
+    Barred(Barred),
+    /// The directory cannot be asked: why, in words.
+    Away(String),
 }
 
 /// Reason why the directory does not let a person log in whose password may be right.

@@ -1,8 +1,10 @@
 //! All accounts, sessions, tokens and settings in memory, from which every request is answered.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::change::Change;
+use super::directory::Directory;
 use super::scopes::Scopes;
 use super::settings::Settings;
 use super::time::Moment;
@@ -34,6 +36,7 @@ struct Held {
 pub struct State {
     settings: Settings,
     access_control: bool,
+    directory: Option<Arc<Directory>>,
     users: HashMap<UserId, User>,
     /// Users by username, in the order of lists.
     usernames: BTreeMap<String, UserId>,
@@ -58,6 +61,11 @@ impl State {
     /// Returns whether access control is on.
     pub fn access_control(&self) -> bool {
         self.access_control
+    }
+
+    /// Returns the configuration of the lab's directory; `None` if there is none.
+    pub fn directory(&self) -> Option<&Arc<Directory>> {
+        self.directory.as_ref()
     }
 
     /// Returns the number of users.
@@ -250,6 +258,7 @@ impl State {
                 self.end_sessions(|session| session.user == id);
             }
             Change::PutSettings(settings) => self.settings = settings,
+            Change::PutDirectory(directory) => self.directory = directory,
             Change::SetAccessControl(on) => self.access_control = on,
             Change::PutSession(session) => {
                 self.last_session = self.last_session.max(session.id.0);
@@ -389,6 +398,7 @@ impl State {
         let refresh = |state: &Self| live(state, &state.refresh_tokens, |token| token.session);
         self.settings == other.settings
             && self.access_control == other.access_control
+            && self.directory == other.directory
             && self.users == other.users
             && self.usernames == other.usernames
             && self.former_usernames == other.former_usernames

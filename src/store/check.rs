@@ -21,9 +21,10 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// Files that SQLite uses as parts of a database (<https://sqlite.org/tempfiles.html>).
 const PARTS: [&str; 4] = ["", "-wal", "-journal", "-shm"];
 /// Tables that are read at the start. All of them are small.
-const AT_START: [&str; 9] = [
+const AT_START: [&str; 10] = [
     "clock_mark",
     "setting",
+    "directory",
     "user",
     "former_username",
     "session",

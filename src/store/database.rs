@@ -23,10 +23,11 @@ const MODE: u32 = 0o600;
 pub const APPLICATION_ID: u32 = 0x4f54_4153;
 /// All migrations, in order. The schema version (`PRAGMA user_version`) is the number of migrations
 /// applied. A released migration must never be changed.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/001-accounts.sql"),
     include_str!("migrations/002-second-edition.sql"),
     include_str!("migrations/003-session-handles.sql"),
+    include_str!("migrations/004-directory.sql"),
 ];
 /// How long to wait for a lock held by another process, such as the console reading the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

@@ -10,6 +10,7 @@ mod audit;
 mod check;
 mod clock;
 mod database;
+mod directory;
 mod error;
 mod hash;
 mod import;
@@ -581,6 +582,7 @@ fn write_lock(shared: &Shared) -> impl std::ops::DerefMut<Target = State> + '_ {
 fn load(connection: &Connection) -> rusqlite::Result<State> {
     let mut state = State::default();
     settings::load(connection, &mut state)?;
+    directory::load(connection, &mut state)?;
     users::load(connection, &mut state)?;
     sessions::load(connection, &mut state)?;
     Ok(state)
@@ -771,6 +773,7 @@ fn write_change(transaction: &Transaction, change: &Change) -> rusqlite::Result<
         Change::PutUser(user) => users::put(transaction, user),
         Change::DeleteUser(id) => users::delete(transaction, *id),
         Change::PutSettings(new) => settings::put(transaction, new),
+        Change::PutDirectory(new) => directory::put(transaction, new.as_deref()),
         Change::SetAccessControl(on) => settings::set_access_control(transaction, *on),
         Change::PutSession(session) => sessions::put(transaction, session),
         Change::EndSession(id) => sessions::end(transaction, *id),

@@ -249,13 +249,17 @@ fn copy(
          DELETE FROM main.session;
          DELETE FROM main.user;
          DELETE FROM main.setting;
+         DELETE FROM main.directory;
          INSERT INTO main.setting SELECT * FROM backup.setting;
+         INSERT INTO main.directory SELECT * FROM backup.directory;
          INSERT INTO main.user SELECT * FROM backup.user;
          INSERT OR IGNORE INTO main.python_import SELECT * FROM backup.python_import;",
     )?;
     transaction.execute(
         "UPDATE main.user SET password_set_at = password_set_at + ?1,
-             last_failed_login = last_failed_login + ?1",
+             last_failed_login = last_failed_login + ?1,
+             directory_looked_up = directory_looked_up + ?1,
+             directory_confirmed = directory_confirmed + ?1",
         params![ahead],
     )?;
     let (our_seq, _) = audit::head(&transaction)?;

@@ -11,6 +11,7 @@ use crate::domain::change::Change;
 use crate::domain::passwords::PasswordHash;
 use crate::domain::state::State;
 use crate::domain::time::Moment;
+use crate::domain::users::source::{DirectoryId, OfDirectory};
 use crate::domain::users::{AccountType, FormerUsername, ResetPasswordReason, User, UserId};
 
 /// Stored reasons with their names in the database. `PasswordExpired` is computed, and never
@@ -72,6 +73,16 @@ fn user(row: &Row) -> rusqlite::Result<User> {
     };
     let account_type: String = row.get("account_type")?;
     let reason: String = row.get("reset_reason")?;
+    let directory = match row.get("directory_id")? {
+        None => None,
+        Some(id) => Some(OfDirectory {
+            id: DirectoryId::from_text(id).ok_or_else(|| unknown("directory_id"))?,
+            looked_up: Moment(row.get("directory_looked_up")?),
+            confirmed: row
+                .get::<_, Option<i64>>("directory_confirmed")?
+                .map(Moment),
+        }),
+    };
     Ok(User {
         id: UserId(row.get("id")?),
         username: row.get("username")?,
@@ -89,6 +100,7 @@ fn user(row: &Row) -> rusqlite::Result<User> {
         failed_logins: row.get("failed_logins")?,
         last_failed_login: row.get::<_, Option<i64>>("last_failed_login")?.map(Moment),
         temporary_password: row.get("temporary_password")?,
+        directory,
     })
 }
 
@@ -101,15 +113,18 @@ pub fn put(transaction: &Transaction, user: &User) -> rusqlite::Result<()> {
         .into_iter()
         .find(|(reason, _)| *reason == user.stored_reason)
         .map_or("NONE", |(_, name)| name);
+    let directory = user.directory.as_ref();
     transaction
         .prepare_cached(
             "INSERT INTO user VALUES (:id, :username, :full_name, :type, :hash, :set_at, :reason,
-                 :locked, :failed, :last_failed, :temporary)
+                 :locked, :failed, :last_failed, :temporary, :directory, :looked_up, :confirmed)
              ON CONFLICT (id) DO UPDATE SET
                  username = :username, full_name = :full_name, account_type = :type,
                  password_hash = :hash, password_set_at = :set_at, reset_reason = :reason,
                  locked_by_admin = :locked, failed_logins = :failed,
-                 last_failed_login = :last_failed, temporary_password = :temporary",
+                 last_failed_login = :last_failed, temporary_password = :temporary,
+                 directory_id = :directory, directory_looked_up = :looked_up,
+                 directory_confirmed = :confirmed",
         )?
         .execute(named_params! {
             ":id": user.id.0,
@@ -123,6 +138,9 @@ pub fn put(transaction: &Transaction, user: &User) -> rusqlite::Result<()> {
             ":failed": user.failed_logins,
             ":last_failed": user.last_failed_login.map(|moment| moment.0),
             ":temporary": user.temporary_password,
+            ":directory": directory.map(|of| of.id.as_text()),
+            ":looked_up": directory.map(|of| of.looked_up.0),
+            ":confirmed": directory.and_then(|of| of.confirmed).map(|moment| moment.0),
         })?;
     Ok(())
 }

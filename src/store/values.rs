@@ -8,8 +8,9 @@ use rusqlite::Connection;
 
 use super::check::{damaged, Provenance};
 use super::error::StoreError;
-use super::hash;
+use super::{directory, hash};
 use crate::domain::settings::{Kind, SETTINGS};
+use crate::domain::users::source::DirectoryId;
 use crate::domain::users::AccountType;
 
 /// Maximum id of a row in a file from elsewhere: the largest integer that is interoperable in JSON
@@ -42,6 +43,10 @@ enum Rule {
     Hash,
     /// Blob of 32 bytes.
     Digest,
+    /// Configuration of the lab's directory, as JSON.
+    Directory,
+    /// Identifier of a person in the directory.
+    DirectoryId,
 }
 
 use Rule::{Digest, Id, Integer, OneOf, Real, Text};
@@ -63,7 +68,7 @@ struct Table {
     columns: &'static [Column],
 }
 
-const TABLES: [Table; 11] = [
+const TABLES: [Table; 12] = [
     Table {
         name: "clock_mark",
         key: "id",
@@ -99,6 +104,17 @@ const TABLES: [Table; 11] = [
             ("failed_logins", Integer(0, u32::MAX as i64), false),
             ("last_failed_login", MOMENT, true),
             ("temporary_password", FLAG, false),
+            ("directory_id", Rule::DirectoryId, true),
+            ("directory_looked_up", MOMENT, true),
+            ("directory_confirmed", MOMENT, true),
+        ],
+    },
+    Table {
+        name: "directory",
+        key: "id",
+        columns: &[
+            ("id", ONLY, false),
+            ("configuration", Rule::Directory, false),
         ],
     },
     Table {
@@ -326,6 +342,11 @@ impl Rule {
                 hash::check(text()?).map_err(str::to_owned)
             }
             (Self::Hash, _) => text().map(drop).map_err(str::to_owned),
+            (Self::Directory, _) => directory::read(text()?).map(drop),
+            (Self::DirectoryId, _) => match DirectoryId::from_text(text()?.into()) {
+                Some(_) => Ok(()),
+                None => wrong("is not 32 hexadecimal digits in lower case"),
+            },
         }
     }
 }

@@ -98,6 +98,19 @@ VALUES = {
         ["INSERT INTO former_username VALUES ('eve', 9223372036854775807, 'Eve')"],
         ["former_username", "column user_id"],
     ),
+    "directory": (
+        ["INSERT INTO directory VALUES (1, '{\"bindPassword\": \"secret-words\"}')"],
+        ["directory", "id 1", "column configuration"],
+    ),
+    "directory-id": (
+        [USER.format("directory_id = 'secret-words', directory_looked_up = 1")],
+        ["user", "id 1", "column directory_id"],
+    ),
+    "directory-time": (
+        [USER.format(f"directory_id = '{'0' * 32}', directory_looked_up = 1 << 60")],
+        ["user", "id 1", "column directory_looked_up"],
+    ),
+    "directory-no-time": ([USER.format(f"directory_id = '{'0' * 32}'")], ["user"]),
     "log-end": (["UPDATE audit_state SET last_seq = 0"], ["audit_state", "last_seq"]),
     "log-end-far": (["UPDATE audit_state SET last_seq = 1 << 62"], ["audit_state", "last_seq"]),
     "log-no-end": (["DELETE FROM audit_state"], ["audit_state", "exactly one row"]),

@@ -3,12 +3,14 @@
 pub mod history;
 pub mod profile;
 pub mod rules;
+pub mod source;
 
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
 use std::fmt;
 use std::time::Duration;
 
+use self::source::OfDirectory;
 use crate::domain::error::{Field, RuleError};
 use crate::domain::passwords::{can_be_typed, PasswordHash};
 use crate::domain::scopes::{Scope, Scopes};
@@ -120,7 +122,7 @@ pub struct User {
     pub full_name: String,
     /// Type of the account.
     pub account_type: AccountType,
-    /// Hash of the password.
+    /// Hash of the password; of a user of the directory, of the one that it last confirmed, or of none.
     pub password: PasswordHash,
     /// Time at which the password was set.
     pub password_set_at: Moment,
@@ -134,6 +136,8 @@ pub struct User {
     pub failed_logins: u32,
     /// Time of the most recent failed login.
     pub last_failed_login: Option<Moment>,
+    /// What is known of a user of the lab's directory; `None` for a local user.
+    pub directory: Option<OfDirectory>,
 }
 
 impl fmt::Display for User {

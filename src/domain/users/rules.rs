@@ -89,6 +89,7 @@ pub fn create<'a>(
             locked_by_admin: false,
             failed_logins: 0,
             last_failed_login: None,
+            directory: None,
         };
         let message = format!(
             "Created the {} {user}{}.",

@@ -316,7 +316,8 @@ impl Import {
             "INSERT OR REPLACE INTO former_username
                  SELECT lower(username), id, full_name FROM user;
              DELETE FROM session;
-             DELETE FROM user;",
+             DELETE FROM user;
+             DELETE FROM directory;",
         )?;
         for user in &self.users {
             users::put(&transaction, user)?;

@@ -177,6 +177,7 @@ impl Plan {
             locked_by_admin,
             failed_logins: failures.map_or(0, |failures| failures.count),
             last_failed_login: failures.map(|failures| failures.last),
+            directory: None,
         });
         Ok(())
     }
