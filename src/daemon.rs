@@ -11,6 +11,7 @@ use tokio::signal::unix::{signal, Signal, SignalKind};
 
 use crate::config::Config;
 use crate::console::socket;
+use crate::directory::client::Client;
 use crate::domain::refusals::PERIOD;
 use crate::http::routes;
 use crate::http::AppState;
@@ -114,7 +115,8 @@ async fn serve(
     let addresses: Vec<_> = listeners.iter().map(Listener::description).collect();
     let addresses = addresses.join(" and ");
     let hasher = Arc::new(Hasher::start().map_err(ServiceError::Start)?);
-    let service = Service::new(Arc::clone(&store), hasher);
+    let directory = Client::new(config.directory_uds.clone());
+    let service = Service::new(Arc::clone(&store), hasher).with_directory(directory);
     let state = web::Data::new(AppState::new(service.clone()));
     let server = Server::start(listeners, workers, move |config| {
         config.app_data(state.clone());
@@ -122,6 +124,7 @@ async fn serve(
     })
     .await
     .map_err(ServiceError::Start)?;
+    service.look_up_always();
     let _control = socket::listen(state_dir.path(), service)?;
     if let Err(error) = store.set_delivering(config.audit_server.is_some()).await {
         log::error!("{}", logging::chain(&error)); // for example a full disk: reads still work

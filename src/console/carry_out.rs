@@ -144,6 +144,7 @@ async fn carry_out_by(
                 .store()
                 .restore(path, service.authorize(&by)?)
                 .await?;
+            service.look_up_always();
             Ok(ConsoleResponse::Restored(
                 restored.users,
                 restored.with_audit_log,

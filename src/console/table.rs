@@ -85,6 +85,7 @@ mod tests {
             "locked": false,
             "resetPassword": false,
             "resetPasswordReason": "NONE",
+            "source": "local",
         }));
         let table = users(&[user.expect("a user as the service sends it")]);
         assert!(table.contains("ada\\u{1b}[2J"), "{table}");

@@ -45,6 +45,8 @@ pub enum RefusalKind {
     SlowedAccount,
     /// Login that requested scopes that the account may not have.
     ExcessiveScope,
+    /// Login of a person whom the lab's directory did not let in, or could not be asked about.
+    Directory,
     /// Refresh with a token that was used before.
     ReusedRefreshToken,
 }

@@ -123,6 +123,13 @@ pub enum RuleError {
     /// Attempt to rename, lock, delete or change the type of a service account.
     #[error("A service account cannot be renamed, locked, deleted or given another type.")]
     ServiceAccountImmutable,
+    /// Attempt to set, reset or check the password of a user of the lab's directory, or to require a
+    /// new one.
+    #[error("The password is managed by the lab's directory, and can be changed only there.")]
+    PasswordManagedByDirectory,
+    /// Attempt to change the names or the type of a user of the lab's directory.
+    #[error("The user's names and account type come from the lab's directory, and can be changed only there.")]
+    ManagedByDirectory,
     /// Access control is already on.
     #[error("access control is already on")]
     AccessControlAlreadyEnabled,

@@ -15,6 +15,7 @@ pub mod directory;
 pub mod error;
 pub mod failures;
 pub mod issue;
+pub mod passed_on;
 pub mod passwords;
 pub mod random;
 pub mod refusals;

@@ -31,6 +31,7 @@ impl RefusalKind {
             Self::ExcessiveScope => {
                 format!("{logins}: requested scopes that the account may not have.")
             }
+            Self::Directory => format!("{logins}: the lab's directory did not let them in."),
             Self::ReusedRefreshToken => match further {
                 1 => "1 further refresh token was reused within a minute: its session was ended."
                     .into(),

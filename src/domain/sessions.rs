@@ -1,5 +1,6 @@
 //! Sessions: logging in, refreshing tokens and logging out (RFC 6749 §4.3 and §6, RFC 7009).
 
+pub mod by_directory;
 pub mod end;
 
 use super::audit::{Actor, RefusalKind, LOGIN_FAILED, LOGIN_SUCCEEDED, SESSION_ENDED};
@@ -17,7 +18,7 @@ use super::users::{Failed, User, UserId};
 /// Login attempt with a password, together with the result of the password check.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    /// User to log in; `None` if the username is unknown.
+    /// Local user to log in; `None` if the username is unknown.
     pub user: Option<UserId>,
     /// Hash that the password was checked against.
     pub checked: PasswordHash,
@@ -30,9 +31,12 @@ pub struct Attempt {
 
 impl Attempt {
     /// Returns the user, and whether the password is right for the hash that the user has now;
-    /// `None` if there is no such user.
+    /// `None` if there is no such local user.
     fn outcome<'a>(&self, state: &'a State) -> Option<(&'a User, bool)> {
         let user = state.user(self.user?)?;
+        if user.directory.is_some() {
+            return None; // whose hash counts only while the directory cannot be asked
+        }
         Some((user, self.right && user.password == self.checked))
     }
 }
@@ -59,7 +63,7 @@ pub enum LoginOutcome {
     },
 }
 
-/// Logs a user in with a password (RFC 6749 §4.3). `failed` are the failed logins in a row to the
+/// Logs a local user in with a password (RFC 6749 §4.3). `failed` are the failed logins in a row to the
 /// account from the source of this attempt. `asked` is the ceiling of the scopes that the session may
 /// ever use; `None` sets no ceiling.
 pub fn log_in(
@@ -217,7 +221,9 @@ pub fn refresh(
             reply: RefreshOutcome::Refused,
         };
     };
-    if token.expires <= context.now || user.locked_by_admin {
+    // Nobody can say any more whether a person of the directory may use the robot.
+    let is_orphan = user.directory.is_some() && state.directory().is_none();
+    if token.expires <= context.now || user.locked_by_admin || is_orphan {
         return Decision::reply(RefreshOutcome::Refused);
     }
     let requestable = session

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::change::Change;
-use super::directory::Directory;
+use super::directory::{Directory, DirectoryId};
 use super::scopes::Scopes;
 use super::settings::Settings;
 use super::time::Moment;
@@ -88,6 +88,20 @@ impl State {
         self.usernames
             .get(username)
             .and_then(|id| self.users.get(id))
+    }
+
+    /// Returns the user with this username, ignoring case.
+    pub fn user_ignoring_case(&self, username: &str) -> Option<&User> {
+        let folded = fold(username);
+        self.users
+            .values()
+            .find(|user| fold(&user.username) == folded)
+    }
+
+    /// Returns the user who is this person of the lab's directory.
+    pub fn user_of_directory(&self, id: &DirectoryId) -> Option<&User> {
+        let is_of = |user: &&User| user.directory.as_ref().is_some_and(|of| of.id == *id);
+        self.users.values().find(is_of)
     }
 
     /// Returns the session with this id, unless it has ended.
@@ -217,6 +231,8 @@ impl State {
                     .values()
                     .map(|user| changed.filter(|new| new.id == user.id).unwrap_or(user))
                     .filter(|user| user.account_type == AccountType::Admin && !user.locked_by_admin)
+                    // The directory may be away, or say no, whenever an administrator is needed.
+                    .filter(|user| user.directory.is_none())
             };
             let mut able = admins().filter(|user| !policy.is_locked(user));
             policy.exempt = match (able.next(), able.next()) {
@@ -232,7 +248,7 @@ impl State {
         policy
     }
 
-    /// Returns whether an administrator other than `except` can log in.
+    /// Returns whether a local administrator other than `except` can log in.
     pub fn has_able_admin(&self, except: Option<UserId>) -> bool {
         let policy = self.lock_policy();
         self.users

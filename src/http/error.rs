@@ -119,6 +119,8 @@ fn status_and_id(error: &RuleError) -> (StatusCode, &'static str) {
         RuleError::PasswordMissingSpecialCharacters => "passwordMissingSpecialCharacters",
         RuleError::PasswordPreviouslyUsed => "passwordPreviouslyUsed",
         RuleError::ServiceAccountImmutable => "serviceAccountImmutable",
+        RuleError::PasswordManagedByDirectory => "passwordManagedByDirectory",
+        RuleError::ManagedByDirectory => "managedByDirectory",
         RuleError::UserNotFound { .. } => return (StatusCode::NOT_FOUND, "userNotFound"),
         RuleError::SessionNotFound { .. } => return (StatusCode::NOT_FOUND, "sessionNotFound"),
         RuleError::LastAdmin => return (StatusCode::CONFLICT, "lastAdmin"),

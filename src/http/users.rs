@@ -323,7 +323,8 @@ pub async fn get(
         (status = 200, description = "The user after the change.", body = Data<UserView>),
         (status = 400, description = "`userAlreadyExists`, `usernameEmpty`, `fullNameEmpty`, `passwordEmpty`, `fullNameContainsInvalidCharacters`, \
             `usernameContainsInvalidCharacters`, `passwordContainsInvalidCharacters`, `passwordTooShort`, \
-            `passwordMissingSpecialCharacters`, `passwordPreviouslyUsed`, `serviceAccountImmutable`.", body = ErrorBody),
+            `passwordMissingSpecialCharacters`, `passwordPreviouslyUsed`, `serviceAccountImmutable`, \
+            `managedByDirectory`, `passwordManagedByDirectory`.", body = ErrorBody),
         (status = 404, description = "`userNotFound`: there is no user with this username.", body = ErrorBody),
         (status = 409, description = "`lastAdmin`: access control is enabled, and no administrator would be able to log in.", body = ErrorBody),
         (status = 422, description = "`invalidRequest`: the request is malformed, a value is invalid, or the header `Opentrons-User-Notes` is longer than 2,000 characters.", body = ErrorBody),
@@ -393,6 +394,7 @@ pub async fn delete(
     params(("username" = String, Path, description = "Username of the account.")),
     responses(
         (status = 200, description = "The user, with the new temporary password.", body = Data<UserWithPassword>),
+        (status = 400, description = "`passwordManagedByDirectory`: the user comes from the lab's directory.", body = ErrorBody),
         (status = 404, description = "`userNotFound`: there is no user with this username.", body = ErrorBody),
         (status = 422, description = "`invalidRequest`: the header `Opentrons-User-Notes` is longer than 2,000 characters.", body = ErrorBody),
         (status = 503, description = "`busy`: too many passwords are waiting to be checked; see `Retry-After`.", body = ErrorBody),
@@ -467,7 +469,8 @@ pub async fn get_self(
         (status = 200, description = "The user after the change.", body = Data<UserView>),
         (status = 400, description = "`userAlreadyExists`, `usernameEmpty`, `fullNameEmpty`, `passwordEmpty`, `fullNameContainsInvalidCharacters`, \
             `usernameContainsInvalidCharacters`, `passwordContainsInvalidCharacters`, `passwordTooShort`, \
-            `passwordMissingSpecialCharacters`, `passwordPreviouslyUsed`, `serviceAccountImmutable`.", body = ErrorBody),
+            `passwordMissingSpecialCharacters`, `passwordPreviouslyUsed`, `serviceAccountImmutable`, \
+            `managedByDirectory`, `passwordManagedByDirectory`.", body = ErrorBody),
         (status = 404, description = "`userNotFound`: the user was deleted while the request was being processed.", body = ErrorBody),
         (status = 422, description = "`invalidRequest`: the request is malformed, a value is invalid, or the header `Opentrons-User-Notes` is longer than 2,000 characters.", body = ErrorBody),
         (status = 503, description = "`busy`: too many passwords are waiting to be checked; see `Retry-After`.", body = ErrorBody),
@@ -506,7 +509,7 @@ pub async fn patch_self(
     responses(
         (status = 200, description = "The password would be accepted.", body = Empty),
         (status = 400, description = "`passwordEmpty`, `passwordTooShort`, `passwordMissingSpecialCharacters`, \
-            `passwordContainsInvalidCharacters`, `passwordPreviouslyUsed`.", body = ErrorBody),
+            `passwordContainsInvalidCharacters`, `passwordPreviouslyUsed`, `passwordManagedByDirectory`.", body = ErrorBody),
         (status = 422, description = "`invalidRequest`: the request is malformed, a value is invalid, or the header `Opentrons-User-Notes` is longer than 2,000 characters.", body = ErrorBody),
         (status = 429, description = "`tooManyAttempts`: more than 10 requests in a minute; see `Retry-After`.", body = ErrorBody),
         (status = 503, description = "`busy`: too many passwords are waiting to be checked; see `Retry-After`.", body = ErrorBody),

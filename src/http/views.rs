@@ -93,6 +93,16 @@ impl From<users::ResetPasswordReason> for ResetPasswordReason {
     }
 }
 
+/// Where a user comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// The account was created on this robot.
+    Local,
+    /// The user is a person of the lab's directory, which manages names, account type and password.
+    Directory,
+}
+
 /// User account.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -110,6 +120,8 @@ pub struct UserView {
     pub reset_password: bool,
     /// Reason why the user must set a new password.
     pub reset_password_reason: ResetPasswordReason,
+    /// Where the user comes from.
+    pub source: Source,
 }
 
 impl From<Profile> for UserView {
@@ -121,6 +133,10 @@ impl From<Profile> for UserView {
             locked: profile.locked,
             reset_password: profile.reset_reason != users::ResetPasswordReason::None,
             reset_password_reason: profile.reset_reason.into(),
+            source: match profile.is_of_directory {
+                true => Source::Directory,
+                false => Source::Local,
+            },
         }
     }
 }

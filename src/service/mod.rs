@@ -1,6 +1,7 @@
 //! Operations of the auth server, the same for HTTP and the console. Passwords are hashed and
 //! verified here; the rules decide on a request, and the store commits the result.
 
+mod by_directory;
 pub mod delivery;
 pub mod hashing;
 mod passwords;
@@ -12,9 +13,11 @@ use std::sync::{Arc, Mutex};
 
 use thiserror::Error;
 
+use self::by_directory::DirectoryAccess;
 use self::hashing::{HashError, Hasher};
 pub use self::sessions::{ActiveSession, ActiveToken};
 pub use self::users::LoginStatus;
+use crate::directory::client::Client;
 use crate::domain::attempts::Attempts;
 use crate::domain::authority::{Caller, Request};
 use crate::domain::decision::{Context, Decision, Priority};
@@ -50,6 +53,8 @@ pub struct Service {
     tried: Arc<Mutex<Attempts>>,
     /// Failed logins of each source to the accounts that they slow down ([`Service::log_in`]).
     failures: Arc<Mutex<Failures>>,
+    /// Access to the lab's directory.
+    directory: Arc<DirectoryAccess>,
 }
 
 impl Service {
@@ -60,6 +65,17 @@ impl Service {
             hasher,
             tried: Arc::default(),
             failures: Arc::default(),
+            directory: Arc::default(),
+        }
+    }
+
+    /// Returns the service, which then asks the lab's directory through `client` whenever one is
+    /// configured. Without a client, no login through the directory is confirmed.
+    #[must_use]
+    pub fn with_directory(self, client: Client) -> Self {
+        Self {
+            directory: Arc::new(DirectoryAccess::new(client)),
+            ..self
         }
     }
 

@@ -7,14 +7,16 @@ use serde::{Deserialize, Serialize};
 use super::hashing::{Account, HashError, Hasher, Share};
 use super::{Done, Service};
 use crate::domain::authority::{Request, Source};
+use crate::domain::change::Change;
+use crate::domain::decision::Decision;
 use crate::domain::error::RuleError;
 use crate::domain::failures::Failures;
 use crate::domain::passwords::Password;
 use crate::domain::scopes::Scopes;
 use crate::domain::sessions::end::{self, Which};
-use crate::domain::sessions::{self, Attempt, LoginOutcome, RefreshOutcome};
+use crate::domain::sessions::{self, by_directory, Attempt, LoginOutcome, RefreshOutcome};
 use crate::domain::tokens::{Presented, TokenDigest};
-use crate::domain::users::{rules, AccountType, Failed};
+use crate::domain::users::{rules, AccountType, Failed, User};
 
 /// Properties of an active access token (RFC 7662 §2.2).
 #[derive(Debug)]
@@ -111,8 +113,8 @@ impl Service {
         })
     }
 
-    /// Logs a user in with a password. `asked` is the ceiling of the session's scopes; `None` sets
-    /// no ceiling. An unknown username takes as long as a wrong password, so that response times do
+    /// Logs a user in with a password, a local one or one of the lab's directory. `asked` is the ceiling
+    /// of the session's scopes; `None` sets no ceiling. An unknown username takes as long as a wrong password, so that response times do
     /// not reveal which users exist. A refused login is not an error, but a [`LoginOutcome`].
     ///
     /// # Errors
@@ -125,6 +127,11 @@ impl Service {
         password: Password,
         asked: Option<Scopes>,
     ) -> Done<LoginOutcome> {
+        if let Some(question) = self.question(username, &password) {
+            return self
+                .log_in_by_directory(request, username, password, asked, question)
+                .await;
+        }
         let source = request.source;
         let attempt = self.attempt(source, username, password).await?;
         let failures = Arc::clone(&self.failures);
@@ -146,7 +153,8 @@ impl Service {
     }
 
     /// Exchanges a refresh token for a new pair of tokens. `asked` narrows the scopes of the new
-    /// access token. A refused refresh is not an error, but a [`RefreshOutcome`].
+    /// access token. A refused refresh is not an error, but a [`RefreshOutcome`]. A user of the lab's
+    /// directory whose last look-up is old is looked up again afterwards, without waiting for it.
     ///
     /// # Errors
     /// [`StoreError`](crate::store::StoreError) if the result cannot be committed.
@@ -156,10 +164,29 @@ impl Service {
         presented: Presented,
         asked: Option<Scopes>,
     ) -> Done<RefreshOutcome> {
-        self.write(request, move |state, context, caller| {
-            Ok(sessions::refresh(state, context, caller, &presented, asked))
-        })
-        .await
+        let (outcome, due) = self
+            .write(request, move |state, context, caller| {
+                let decision = sessions::refresh(state, context, caller, &presented, asked);
+                let due = state.directory().and_then(|_| {
+                    let mut changes = decision.changes.iter();
+                    let user = changes.find_map(|change| match change {
+                        Change::PutSession(session) => state.user(session.user),
+                        _ => None,
+                    })?;
+                    let after = by_directory::LOOK_UP_AFTER;
+                    by_directory::is_due(user, after, context.now).then_some(user.id)
+                });
+                Ok(Decision {
+                    changes: decision.changes,
+                    events: decision.events,
+                    reply: (decision.reply, due),
+                })
+            })
+            .await?;
+        if let Some(user) = due {
+            self.look_up_beside(user);
+        }
+        Ok(outcome)
     }
 
     /// Ends the session of an access or refresh token (RFC 7009 §2.1). An unknown token is not an
@@ -178,7 +205,8 @@ impl Service {
     /// that takes as long to verify as that of some existing user.
     async fn attempt(&self, source: Source, username: &str, password: Password) -> Done<Attempt> {
         let (user, checked, replaceable) = self.store.read(|state, now| {
-            let Some(user) = state.user_named(username) else {
+            let is_local = |user: &&User| user.directory.is_none();
+            let Some(user) = state.user_named(username).filter(is_local) else {
                 let like = self
                     .hasher
                     .stand_in(username, state.user_count())

@@ -161,7 +161,10 @@ def test_times_follow_a_renamed_user_and_not_a_reused_name(robot, log_in):
 def test_user_whose_creation_is_not_in_the_log(robot, serve):
     """As one who was imported from the Python server."""
     robot.server.stop()
-    statement = "INSERT INTO user SELECT 9, 'old', 'Old', 'user', 'x', 0, 'NONE', 0, 0, NULL, 0"
+    statement = (
+        "INSERT INTO user SELECT"
+        " 9, 'old', 'Old', 'user', 'x', 0, 'NONE', 0, 0, NULL, 0, NULL, NULL, NULL"
+    )
     edit_database(robot.state, statement)
     old = robot.json("user", "show", "old")
     assert (old["created"], old["lastLogin"]) == (None, None)

@@ -3,6 +3,7 @@ is the one in the document."""
 
 import json
 import re
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote, urlencode
@@ -11,7 +12,7 @@ import pytest
 
 from api import CLIENT, FORM, PASSWORD, SELF, SWITCH, Api, by_name
 from examples import DOCS, EXAMPLES, LOGIN, answers
-from support import ROOT
+from support import DATABASE, ROOT
 
 ERRORS = {error["name"]: error for error in json.loads((DOCS / "errors.json").read_text())}
 DOCUMENT = json.loads((DOCS / "openapi.json").read_text())
@@ -156,6 +157,8 @@ CAUSES = {
         lambda api: api.create("robot", "service", fullName="Service Account"),
         lambda api: api.update("robot", locked=True),
     ),
+    "passwordManagedByDirectory": lambda api: api.update("person", password="another-one"),
+    "managedByDirectory": lambda api: api.update("person", accountType="admin"),
     "userNotFound": lambda api: api.get(by_name("nobody")),
     "lastAdmin": after(
         lambda api: api.update("ada", accountType="user"),
@@ -186,9 +189,14 @@ ELSEWHERE = {"requestTimeout", "internalError"}
 
 
 @pytest.mark.parametrize("name", [name for name in ERRORS if name not in ELSEWHERE])
-def test_error_is_what_the_server_answers(start, name):
-    _, api = start()
+def test_error_is_what_the_server_answers(start, tmp_path, name):
+    server, api = start()
     api.create("ada", "admin")
+    if "anagedByDirectory" in name:
+        api.create("person")
+        server.stop()
+        make_person(tmp_path / "state" / DATABASE)
+        _, api = start()
     answer = CAUSES[name](api)
     error = ERRORS[name]
     assert answer.status == error["status"], answer.body
@@ -197,6 +205,16 @@ def test_error_is_what_the_server_answers(start, name):
         return
     example = DOCUMENT["components"]["examples"][name]["value"]
     assert without_waiting(answer.json) == without_waiting(example)
+
+
+def make_person(path):
+    """Makes the user `person` one of the lab's directory."""
+    with sqlite3.connect(path) as database:
+        database.execute(
+            "UPDATE user SET directory_id = ?, directory_looked_up = 0 WHERE username = 'person'",
+            ("0" * 32,),
+        )
+    database.close()
 
 
 def without_waiting(body):

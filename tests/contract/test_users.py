@@ -30,6 +30,7 @@ def test_created_user_is_answered(api):
             "locked": False,
             "resetPassword": False,
             "resetPasswordReason": "NONE",
+            "source": "local",
         }
     }
 

@@ -99,7 +99,7 @@ VALUES = {
         ["former_username", "column user_id"],
     ),
     "directory": (
-        ["INSERT INTO directory VALUES (1, '{\"bindPassword\": \"secret-words\"}')"],
+        ['INSERT INTO directory VALUES (1, \'{"bindPassword": "secret-words"}\')'],
         ["directory", "id 1", "column configuration"],
     ),
     "directory-id": (

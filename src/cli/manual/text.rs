@@ -262,7 +262,7 @@ pub const ADMINISTRATION: &[(&str, &str, &[&str])] = &[
         "Change, lock and inspect accounts",
         "Locking ends the user's sessions. The creation and the last login come from the audit log. \
          With --json, show prints an object with username, fullName, accountType, locked, \
-         resetPassword, resetPasswordReason, sessions, created and lastLogin.",
+         resetPassword, resetPasswordReason, source, sessions, created and lastLogin.",
         &[
             "opentrons-auth-server user add bob --full-name 'Bob Babbage'",
             "opentrons-auth-server user set bob --account-type auditor",

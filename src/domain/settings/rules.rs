@@ -9,7 +9,7 @@ use crate::domain::state::State;
 use crate::domain::users::{ResetPasswordReason, User};
 
 /// Changes settings. A change of the password complexity rules requires a new password from every
-/// user and ends all sessions.
+/// local user and ends all sessions.
 ///
 /// # Errors
 /// [`RuleError::OutOfRange`] for the first value that its setting does not accept; nothing changes.
@@ -36,7 +36,7 @@ fn put(state: &State, caller: &Caller, action: &str, settings: Settings) -> Deci
     let mut changes = vec![Change::PutSettings(settings.clone())];
     if before.password_policy_differs(&settings) {
         for user in state.users() {
-            if user.stored_reason == ResetPasswordReason::None {
+            if user.stored_reason == ResetPasswordReason::None && user.directory.is_none() {
                 changes.push(Change::PutUser(User {
                     stored_reason: ResetPasswordReason::AdminForced,
                     ..user.clone()

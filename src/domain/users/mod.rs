@@ -149,7 +149,7 @@ impl fmt::Display for User {
 
 impl User {
     /// Returns the reason why the user must set a new password. A stored reason takes precedence
-    /// over the password's age.
+    /// over the password's age, which does not matter for a user of the directory.
     pub fn reset_reason(&self, settings: &Settings, now: Moment) -> ResetPasswordReason {
         if self.stored_reason != ResetPasswordReason::None {
             return self.stored_reason;
@@ -157,10 +157,29 @@ impl User {
         let expires = settings
             .password_reset_time
             .map(|age| self.password_set_at + age);
-        if expires.is_some_and(|expires| expires <= now) {
+        if expires.is_some_and(|expires| expires <= now) && self.directory.is_none() {
             return ResetPasswordReason::PasswordExpired;
         }
         ResetPasswordReason::None
+    }
+
+    /// Returns whether this is a user of the directory who may be able to log in without it.
+    pub fn has_verifier(&self) -> bool {
+        let of = self.directory.as_ref();
+        of.is_some_and(|of| of.confirmed.is_some())
+    }
+
+    /// Returns the same user without the password that the directory confirmed last.
+    #[must_use]
+    pub fn without_verifier(&self) -> Self {
+        Self {
+            password: PasswordHash::of_no_password(),
+            directory: self.directory.clone().map(|of| OfDirectory {
+                confirmed: None,
+                ..of
+            }),
+            ..self.clone()
+        }
     }
 
     /// Returns the user's scopes at `now`: those of the account type, or only
@@ -188,7 +207,7 @@ pub struct Failed {
 pub struct LockPolicy {
     /// Number of failed logins that locks an account; `None` if accounts are never locked.
     pub(super) max_attempts: Option<u32>,
-    /// Last administrator who can log in while access control is on. This account is never locked,
+    /// Last local administrator who can log in while access control is on. This account is never locked,
     /// because nobody else could unlock it.
     pub(super) exempt: Option<UserId>,
 }
@@ -229,9 +248,9 @@ impl LockPolicy {
         (!left.is_zero()).then_some(whole_seconds(left))
     }
 
-    /// Returns whether the user is an administrator who is not locked.
+    /// Returns whether the user is a local administrator who is not locked.
     pub fn is_able_admin(&self, user: &User) -> bool {
-        user.account_type == AccountType::Admin && !self.is_locked(user)
+        user.account_type == AccountType::Admin && user.directory.is_none() && !self.is_locked(user)
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Profile {
     pub locked: bool,
     /// Reason why the user must set a new password.
     pub reset_reason: ResetPasswordReason,
+    /// Whether the user comes from the lab's directory.
+    pub is_of_directory: bool,
 }
 
 impl Profile {
@@ -28,6 +30,7 @@ impl Profile {
             account_type: user.account_type,
             locked: policy.is_locked(user),
             reset_reason: user.reset_reason(state.settings(), now),
+            is_of_directory: user.directory.is_some(),
         }
     }
 }

@@ -116,6 +116,8 @@ pub fn create<'a>(
 /// - [`RuleError::UserNotFound`] if there is no such user.
 /// - [`RuleError::ServiceAccountImmutable`] if the change would rename, lock or change the type of
 ///   a service account.
+/// - [`RuleError::ManagedByDirectory`] if it would change the names or the type of a user of the lab's
+///   directory; [`RuleError::PasswordManagedByDirectory`] if it would require a new password of them.
 /// - As [`check_username`] and [`readable_full_name`] for invalid names.
 /// - [`RuleError::UserAlreadyExists`] if another user has the new username, ignoring case.
 /// - [`RuleError::UsernameBelongsToAnother`] if access control is on and a former user with another
@@ -129,7 +131,7 @@ pub fn update(
 ) -> Result<Decision<User>, RuleError> {
     let mut edit = Edit::by_admin(state, username, patch)?;
     if patch.reset_password {
-        edit.force_reset();
+        edit.force_reset()?;
         edit.end_sessions = Some(None);
     }
     edit.check()?;
@@ -141,6 +143,7 @@ pub fn update(
 ///
 /// # Errors
 /// - As [`update`].
+/// - [`RuleError::PasswordManagedByDirectory`] for a user of the lab's directory.
 /// - As [`NewPassword::check`] if the password violates a rule.
 pub fn update_with_password<'a>(
     state: &'a State,
@@ -160,7 +163,8 @@ pub fn update_with_password<'a>(
 ///
 /// # Errors
 /// - [`RuleError::UserNotFound`] if the caller is not logged in.
-/// - [`RuleError::ServiceAccountImmutable`] if the change would rename a service account.
+/// - [`RuleError::ServiceAccountImmutable`] if the change would rename a service account;
+///   [`RuleError::ManagedByDirectory`] if it would rename a user of the lab's directory.
 /// - As [`check_username`] and [`readable_full_name`] for invalid names.
 /// - [`RuleError::UserAlreadyExists`] if another user has the new username, ignoring case.
 /// - [`RuleError::UsernameBelongsToAnother`] if access control is on and a former user with another
@@ -182,6 +186,7 @@ pub fn update_self(
 ///
 /// # Errors
 /// - As [`update_self`].
+/// - [`RuleError::PasswordManagedByDirectory`] for a user of the lab's directory.
 /// - As [`NewPassword::check`] if the password violates a rule.
 pub fn update_self_with_password<'a>(
     state: &'a State,
@@ -202,6 +207,7 @@ pub fn update_self_with_password<'a>(
 ///
 /// # Errors
 /// - [`RuleError::UserNotFound`] if there is no such user.
+/// - [`RuleError::PasswordManagedByDirectory`] for a user of the lab's directory.
 /// - As [`NewPassword::check`] if the password violates a rule, because the password policy has
 ///   changed since it was generated.
 pub fn reset_password<'a>(
@@ -241,6 +247,7 @@ pub fn delete(state: &State, caller: &Caller, username: &str) -> Result<Decision
     }
     if state.access_control()
         && user.account_type == AccountType::Admin
+        && user.directory.is_none()
         && !state.has_able_admin(Some(user.id))
     {
         return Err(RuleError::LastAdmin);
@@ -291,7 +298,7 @@ pub fn self_of<'a>(
 
 /// Checks that a username is free: no other user has it, ignoring case, and while access control is
 /// on no former user with another full name held it. `user` is the user to rename, if any.
-fn check_is_free(
+pub(in crate::domain) fn check_is_free(
     state: &State,
     username: &str,
     full_name: &str,
@@ -353,17 +360,30 @@ impl<'a> Edit<'a> {
         Ok(edit)
     }
 
-    fn is_service(&self) -> bool {
-        self.old.account_type == AccountType::Service
+    /// Checks that the names and the type of the account can be changed.
+    fn check_is_managed_here(&self) -> Result<(), RuleError> {
+        if self.old.account_type == AccountType::Service {
+            return Err(RuleError::ServiceAccountImmutable);
+        }
+        match self.old.directory {
+            Some(_) => Err(RuleError::ManagedByDirectory),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that the password of the account can be changed, or a new one required.
+    fn check_has_password(&self) -> Result<(), RuleError> {
+        match self.old.directory {
+            Some(_) => Err(RuleError::PasswordManagedByDirectory),
+            None => Ok(()),
+        }
     }
 
     fn rename(&mut self, patch: &UserPatch) -> Result<(), RuleError> {
         if let Some(full_name) = &patch.full_name {
             let full_name = readable_full_name(full_name)?;
             if full_name != self.old.full_name {
-                if self.is_service() {
-                    return Err(RuleError::ServiceAccountImmutable);
-                }
+                self.check_is_managed_here()?;
                 self.described.push(format!(
                     "full name {:?} → {full_name:?}",
                     self.old.full_name
@@ -379,9 +399,7 @@ impl<'a> Edit<'a> {
             return Ok(());
         }
         check_username(username)?;
-        if self.is_service() {
-            return Err(RuleError::ServiceAccountImmutable);
-        }
+        self.check_is_managed_here()?;
         check_is_free(self.state, username, &self.new.full_name, Some(self.old.id))?;
         self.described
             .push(format!("username {:?} → {username:?}", self.old.username));
@@ -393,9 +411,7 @@ impl<'a> Edit<'a> {
         let Some(account_type) = account_type.filter(|new| *new != self.old.account_type) else {
             return Ok(());
         };
-        if self.is_service() {
-            return Err(RuleError::ServiceAccountImmutable);
-        }
+        self.check_is_managed_here()?;
         self.described.push(format!(
             "account type {} → {}",
             self.old.account_type.name(),
@@ -435,6 +451,7 @@ impl<'a> Edit<'a> {
     }
 
     fn set_password(&mut self, password: &NewPassword, now: Moment) -> Result<(), RuleError> {
+        self.check_has_password()?;
         password.check(self.state.settings(), Some(&self.old.password))?;
         self.new.password_set_at = now;
         self.new.temporary_password = false;
@@ -443,11 +460,13 @@ impl<'a> Edit<'a> {
         Ok(())
     }
 
-    fn force_reset(&mut self) {
+    fn force_reset(&mut self) -> Result<(), RuleError> {
+        self.check_has_password()?;
         if self.old.stored_reason == ResetPasswordReason::None {
             self.new.stored_reason = ResetPasswordReason::AdminForced;
         }
         self.described.push("new password required".into());
+        Ok(())
     }
 
     /// Checks that an administrator will be able to log in after the change.

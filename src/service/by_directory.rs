@@ -1,0 +1,351 @@
+//! People of the lab's directory: logging in through it, and looking them up again.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::hashing::{Account, HashError, Hasher, Share};
+use super::{Done, Service};
+use crate::directory::client::Client;
+use crate::directory::protocol::{Answer, Operation};
+use crate::domain::audit::Origin;
+use crate::domain::authority::{Caller, Request};
+use crate::domain::directory::{Directory, DirectoryId, Verdict};
+use crate::domain::passed_on::{Passed, PassedOn};
+use crate::domain::passwords::{Password, PasswordHash};
+use crate::domain::scopes::Scopes;
+use crate::domain::sessions::by_directory::{self, DirectoryAttempt};
+use crate::domain::sessions::LoginOutcome;
+use crate::domain::time::Moment;
+use crate::domain::users::{fold, UserId};
+use crate::logging;
+
+/// Interval between checks whether a user with a session is to be looked up again.
+const TICK: Duration = Duration::from_secs(5);
+/// Age of the last look-up from which on a user with a session is looked up again, even if their client
+/// does not refresh: so much less than 15 minutes that several users take their turns in time.
+const LOOK_UP_AT: Duration = Duration::from_secs(13 * 60);
+
+/// What is kept in memory to ask the lab's directory.
+#[derive(Default)]
+pub(super) struct DirectoryAccess {
+    /// Client of the process that asks it; `None` if this process asks nobody, as at the console while
+    /// no service is running.
+    client: Option<Client>,
+    /// Wrong passwords that were passed on.
+    passed_on: Mutex<PassedOn>,
+    /// Users who are being looked up.
+    looking: Mutex<HashSet<UserId>>,
+    /// Whether [`Service::look_up_always`] is running.
+    sweeping: Mutex<bool>,
+    /// Whether the directory could not be asked the last time.
+    is_away: AtomicBool,
+}
+
+impl DirectoryAccess {
+    pub(super) fn new(client: Client) -> Self {
+        Self {
+            client: Some(client),
+            ..Self::default()
+        }
+    }
+
+    /// Asks the directory that `directory` configures.
+    pub(super) async fn ask(&self, directory: &Directory, operation: Operation) -> Answer {
+        match &self.client {
+            Some(client) => client.ask(directory, operation).await,
+            None => Answer::Unavailable("the service is not running".into()),
+        }
+    }
+
+    /// Asks the directory about a person. Logs when it cannot be asked any more, and when it can again.
+    async fn verdict(&self, directory: &Directory, operation: Operation) -> Verdict {
+        let verdict = match self.ask(directory, operation).await {
+            Answer::Found(person) => Verdict::Found(person),
+            Answer::WrongPassword => Verdict::WrongPassword,
+            Answer::NobodyFound => Verdict::Nobody,
+            Answer::SeveralFound => Verdict::Several,
+            Answer::Barred(barred) => Verdict::Barred(barred),
+            Answer::Unavailable(why) | Answer::Misconfigured(why) => Verdict::Away(why),
+            Answer::Tested(_) => Verdict::Away("it answered another question".into()),
+        };
+        let is_away = matches!(verdict, Verdict::Away(_));
+        let was_away = self.is_away.swap(is_away, Ordering::Relaxed);
+        match &verdict {
+            Verdict::Away(why) if !was_away => {
+                log::warn!("the lab's directory cannot be asked: {why}");
+            }
+            Verdict::Away(_) => {}
+            _ if was_away => log::info!("the lab's directory can be asked again"),
+            _ => {}
+        }
+        verdict
+    }
+}
+
+/// Password that is being passed on. What becomes of it is counted when this is dropped.
+struct PassingOn<'a> {
+    service: &'a Service,
+    name: String,
+    passed: Passed,
+}
+
+impl Drop for PassingOn<'_> {
+    fn drop(&mut self) {
+        let now = self.service.store.read(|_, now| now);
+        lock(&self.service.directory.passed_on).end(&self.name, self.passed, now);
+    }
+}
+
+/// User who is being looked up.
+struct LookingUp<'a>(&'a Service, UserId);
+
+impl Drop for LookingUp<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.directory.looking).remove(&self.1);
+    }
+}
+
+/// Login that the directory is to be asked about.
+pub(super) struct Question {
+    directory: Arc<Directory>,
+    /// User of the directory who has the username.
+    known: Option<Known>,
+    /// Hash to compare the password with: that of the user, or one that takes as long.
+    checked: PasswordHash,
+    now: Moment,
+}
+
+/// User of the directory who has the username of a login.
+struct Known {
+    user: UserId,
+    id: DirectoryId,
+    is_locked: bool,
+}
+
+impl Service {
+    /// Returns what to ask the directory about a login; `None` if the login is up to the robot alone.
+    pub(super) fn question(&self, username: &str, password: &Password) -> Option<Question> {
+        self.store.read(|state, now| {
+            let (directory, user) = by_directory::asks(state, username, password)?;
+            let like = || {
+                let number = self.hasher.stand_in(username, state.user_count())?;
+                state.users().nth(number)
+            };
+            Some(Question {
+                directory: Arc::clone(directory),
+                known: user.and_then(|user| {
+                    Some(Known {
+                        user: user.id,
+                        id: user.directory.as_ref()?.id.clone(),
+                        is_locked: user.locked_by_admin,
+                    })
+                }),
+                checked: match user {
+                    Some(user) => user.password.clone(),
+                    None => Hasher::nobodys(like().map(|user| &user.password)),
+                },
+                now,
+            })
+        })
+    }
+
+    /// Logs somebody in who is not a local user. The password is verified here while the directory is
+    /// being asked, so that local usernames cannot be told by the time that a login takes.
+    ///
+    /// # Errors
+    /// As [`Service::log_in`].
+    pub(super) async fn log_in_by_directory(
+        &self,
+        request: Request,
+        username: &str,
+        password: Password,
+        asked: Option<Scopes>,
+        question: Question,
+    ) -> Done<LoginOutcome> {
+        let Question {
+            directory,
+            known,
+            checked,
+            now,
+        } = question;
+        let user = known.as_ref().map(|known| known.user);
+        let share = Share {
+            source: request.source,
+            account: user.map_or(Account::Nobody, Account::User),
+        };
+        let verify = self.hasher.verify(share, password.clone(), checked.clone());
+        let is_locked = known.as_ref().is_some_and(|known| known.is_locked);
+        let (right, verdict) = if is_locked {
+            (verify.await?, Verdict::WrongPassword)
+        } else {
+            let name = fold(username);
+            let begun = {
+                let mut passed_on = lock(&self.directory.passed_on);
+                passed_on.begin(&name, directory.max_wrong_passwords, now)
+            };
+            if let Err(seconds) = begun {
+                verify.await?;
+                return self
+                    .write(request, move |state, _, caller| {
+                        let user = user.and_then(|id| state.user(id));
+                        Ok(by_directory::must_wait(caller, user, seconds))
+                    })
+                    .await;
+            }
+            let mut passing_on = PassingOn {
+                service: self,
+                name,
+                passed: Passed::Wrong,
+            };
+            let operation = Operation::Verify {
+                name: username.into(),
+                password: password.clone(),
+            };
+            let (right, verdict) =
+                tokio::join!(verify, self.directory.verdict(&directory, operation));
+            let right = right?;
+            passing_on.passed = match &verdict {
+                Verdict::Found(_) => Passed::Right,
+                Verdict::Nobody => Passed::Nobody,
+                Verdict::Away(_) if right => Passed::Unanswered,
+                _ => Passed::Wrong,
+            };
+            (right, verdict)
+        };
+        let mut verifier = None;
+        if let Verdict::Found(person) = &verdict {
+            self.look_up_namesake(&person.username, &person.id).await;
+            let is_same = known.as_ref().is_some_and(|known| known.id == person.id);
+            verifier = if directory.offline_days == 0 {
+                None
+            } else if right && is_same && Hasher::is_ours(&checked) {
+                Some(checked.clone())
+            } else {
+                match self.hasher.hash(share, password).await {
+                    Ok(hash) => Some(hash),
+                    Err(HashError::Busy) => None, // the next login leaves one
+                    Err(error) => return Err(error.into()),
+                }
+            };
+        } else if let (Some(user), Verdict::Nobody | Verdict::Barred(_)) = (user, &verdict) {
+            // Another person may have the name by now: what follows is decided by the identity.
+            self.look_up_beside(user);
+        }
+        let attempt = DirectoryAttempt {
+            directory,
+            known: user,
+            checked,
+            right,
+            verdict,
+            verifier,
+        };
+        self.write(request, move |state, context, caller| {
+            Ok(by_directory::log_in(
+                state, context, caller, &attempt, asked,
+            ))
+        })
+        .await
+    }
+
+    /// Looks up another user of the directory who has the username of a person: they may have been
+    /// renamed there.
+    async fn look_up_namesake(&self, username: &str, id: &DirectoryId) {
+        let other = self.store.read(|state, _| {
+            let user = state.user_ignoring_case(username)?;
+            let of = user.directory.as_ref()?;
+            (of.id != *id).then_some(user.id)
+        });
+        if let Some(user) = other {
+            self.look_up(user).await;
+        }
+    }
+
+    /// Starts to look up a user of the directory, without waiting for it.
+    pub(super) fn look_up_beside(&self, user: UserId) {
+        if self.directory.client.is_some() {
+            let service = self.clone();
+            tokio::spawn(async move { service.look_up(user).await });
+        }
+    }
+
+    /// Looks up a user of the directory, and acts on what it says. Does nothing if the user is being
+    /// looked up already. Returns whether the directory could be asked.
+    pub async fn look_up(&self, user: UserId) -> bool {
+        if !lock(&self.directory.looking).insert(user) {
+            return true;
+        }
+        let _looking_up = LookingUp(self, user);
+        let found = self.store.read(|state, _| {
+            let id = state.user(user)?.directory.as_ref()?.id.clone();
+            Some((Arc::clone(state.directory()?), id))
+        });
+        let Some((directory, id)) = found else {
+            return true;
+        };
+        let verdict = self
+            .directory
+            .verdict(&directory, Operation::LookUp { id })
+            .await;
+        if matches!(verdict, Verdict::Away(_)) {
+            return false;
+        }
+        let done = self
+            .store
+            .write(move |state, context| {
+                let caller = Caller::anonymous(Origin::Server, None);
+                let now = context.now;
+                Ok::<_, std::convert::Infallible>(by_directory::look_up(
+                    state, now, &caller, &directory, user, &verdict,
+                ))
+            })
+            .await;
+        if let Err(error) = done {
+            log::error!("{}", logging::chain(&error));
+        }
+        true
+    }
+
+    /// Starts to look up users with sessions from time to time, if a directory is configured and that
+    /// is not done already. It ends when no directory is configured any more.
+    pub fn look_up_always(&self) {
+        if self.directory.client.is_none() {
+            return;
+        }
+        let mut sweeping = lock(&self.directory.sweeping);
+        let is_configured = self.store.read(|state, _| state.directory().is_some());
+        if is_configured && !*sweeping {
+            *sweeping = true;
+            let service = self.clone();
+            tokio::spawn(async move { service.sweep().await });
+        }
+    }
+
+    /// Looks up users with sessions from time to time, until no directory is configured any more.
+    async fn sweep(&self) {
+        loop {
+            tokio::time::sleep(TICK).await;
+            {
+                let mut sweeping = lock(&self.directory.sweeping);
+                if self.store.read(|state, _| state.directory().is_none()) {
+                    *sweeping = false;
+                    return;
+                }
+            }
+            let due = self
+                .store
+                .read(|state, now| by_directory::due(state, LOOK_UP_AT, now));
+            for user in due {
+                if !self.look_up(user).await {
+                    break; // nor are the others known: until the next tick
+                }
+            }
+        }
+    }
+}
+
+/// Locks a value, even if another thread panicked while holding the lock.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
