@@ -50,13 +50,13 @@ robot: $(VENV)/.stamp ## boot a virtual robot and keep it running until Ctrl-C
 ##@ Test
 
 .PHONY: test
-test: $(VENV)/.stamp $(VENV)/node/.stamp ## run all tests except those of the virtual robot and BitBake
+test: $(VENV)/.stamp $(VENV)/node/.stamp ## run all tests except those of the virtual robot, BitBake and directories
 	@$(NEED) cargo cc nginx systemd-analyze dropbear ssh ssh-keygen mandoc zsh fish
 	@echo "test: fetching the crates and building the server and its tests; the first time, this takes some minutes"
 	cargo fetch --locked
 	cargo build --locked
 	cargo test --locked
-	$(VENV)/bin/pytest -c tests/pytest.ini -m "not robot and not bitbake" -n auto --dist loadfile $(PYTEST_ARGS)
+	$(VENV)/bin/pytest -c tests/pytest.ini -m "not robot and not bitbake and not directory and not directory_ad" -n auto --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: test-robot
 test-robot: $(VENV)/.stamp ## boot a virtual robot and test the server and push-ot3 on it
@@ -64,12 +64,31 @@ test-robot: $(VENV)/.stamp ## boot a virtual robot and test the server and push-
 	test -n "$(ROBOT_BINARY)" || $(MAKE) build-aarch64 || exit 64
 	ROBOT_BINARY="$(ROBOT_BINARY)" $(VENV)/bin/pytest -c tests/pytest.ini -m robot $(PYTEST_ARGS)
 
+# The auth server as it is released, and the second binary beside it.
+define BUILD_WITH_DIRECTORY
+cargo fetch --locked
+cargo build --locked
+cargo build --locked --features directory --bin opentrons-auth-directory
+endef
+
 .PHONY: test-layer
 test-layer: $(VENV)/.stamp ## test the layer with BitBake: OE_CORE=DIR BITBAKE=DIR META_OE=DIR
 	@$(NEED) $(BITBAKE_TOOLS)
 	cargo fetch --locked
 	OE_CORE="$(OE_CORE)" BITBAKE="$(BITBAKE)" META_OE="$(META_OE)" \
 	    $(VENV)/bin/pytest -c tests/pytest.ini -m bitbake $(PYTEST_ARGS)
+
+.PHONY: test-directory
+test-directory: $(VENV)/.stamp ## test opentrons-auth-directory, and logins through it, with OpenLDAP's slapd
+	@$(NEED) cargo cc ldapmodify libssl.so pkg-config slapd
+	$(BUILD_WITH_DIRECTORY)
+	$(VENV)/bin/pytest -c tests/pytest.ini -m directory -n auto --dist loadfile $(PYTEST_ARGS)
+
+.PHONY: test-directory-ad
+test-directory-ad: $(VENV)/.stamp ## test opentrons-auth-directory with Samba's Active Directory; needs root
+	@$(NEED) cargo cc ip ldapmodify libssl.so pkg-config samba samba-ad-provision
+	$(BUILD_WITH_DIRECTORY)
+	$(VENV)/bin/pytest -c tests/pytest.ini -m directory_ad $(PYTEST_ARGS)
 
 .PHONY: fuzz
 fuzz: $(VENV)/.stamp ## fuzz each target for SECONDS=60, or TARGETS="NAME..." alone
