@@ -1,0 +1,238 @@
+"""A lab's Active Directory: Samba's domain controller, in a folder and a network namespace of its own,
+because its ports are fixed. Needs root."""
+
+import os
+import shutil
+import subprocess
+from base64 import b64decode, b64encode
+
+from api import PASSWORD
+from support import PATIENCE, wait_for
+
+SAMBA = shutil.which("samba", path=f"{os.environ['PATH']}:/usr/sbin")
+# A domain controller takes some seconds to be made, and to start.
+LONG = 6 * PATIENCE
+REALM = "lab.example"
+SUFFIX = "DC=lab,DC=example"
+PEOPLE = f"OU=People,{SUFFIX}"
+GROUPS = f"OU=Groups,{SUFFIX}"
+ADMINISTRATOR_PASSWORD = "Manager-Horse-1"
+# Account that looks people up: an ordinary one.
+ROBOT = f"robot@{REALM}"
+ROBOT_PASSWORD = "robot-horse"
+ADMINS, USERS, AUDITORS = (f"CN=robot-{name},{GROUPS}" for name in ("admins", "users", "auditors"))
+# Wrong passwords in a row after which the domain locks an account.
+MAX_FAILURES = 5
+URL = "ldaps://localhost"
+# Flags of userAccountControl ([MS-ADTS] section 2.2.16).
+NORMAL, DISABLED, PASSWORD_NEVER_EXPIRES = 0x200, 0x2, 0x10000
+
+
+def missing():
+    """Returns why the tests cannot run, or None."""
+    if not SAMBA or not os.path.isdir("/usr/share/samba/setup"):
+        return "samba-ad-provision is not installed"
+    if not shutil.which("ldapmodify"):
+        return "ldap-utils is not installed"
+    return None if os.geteuid() == 0 else "needs root"
+
+
+def quoted(password):
+    """Returns a password as LDIF's value of unicodePwd."""
+    return b64encode(f'"{password}"'.encode("utf-16-le")).decode()
+
+
+def person(name, password=PASSWORD, below=PEOPLE, **attributes):
+    """Returns a person's entry in LDIF."""
+    attributes = {
+        "sAMAccountName": name,
+        "userPrincipalName": f"{name}@{REALM}",
+        "displayName": f"{name.capitalize()} Sample",
+        "userAccountControl": NORMAL,
+    } | attributes
+    lines = [f"{key}: {value}" for key, value in attributes.items()]
+    return "\n".join(
+        [f"dn: {dn_of(name, below)}", "objectClass: user", *lines]
+        + [f"unicodePwd:: {quoted(password)}", ""]
+    )
+
+
+def dn_of(name, below=PEOPLE):
+    return f"CN={name},{below}"
+
+
+def group(dn, *members):
+    name = dn.split(",")[0].removeprefix("CN=")
+    lines = [f"dn: {dn}", "objectClass: group", f"sAMAccountName: {name}"]
+    return "\n".join([*lines, *(f"member: {member}" for member in members), ""])
+
+
+def unit(dn):
+    return f"dn: {dn}\nobjectClass: organizationalUnit\n"
+
+
+# One person in each group; katherine's group is within a group of the users; margaret is in none.
+SAMPLE = [
+    unit(PEOPLE),
+    unit(f"OU=Guests,{PEOPLE}"),
+    unit(GROUPS),
+    unit(f"OU=Accounts,{SUFFIX}"),
+    person(
+        "robot",
+        ROBOT_PASSWORD,
+        f"OU=Accounts,{SUFFIX}",
+        userAccountControl=NORMAL | PASSWORD_NEVER_EXPIRES,
+    ),
+    *(person(name) for name in ("ada", "grace", "alan", "katherine", "margaret")),
+    group(f"CN=chromatography,{GROUPS}", dn_of("katherine")),
+    group(f"CN=chemistry,{GROUPS}", f"CN=chromatography,{GROUPS}"),
+    group(ADMINS, dn_of("ada")),
+    group(USERS, dn_of("grace"), f"CN=chemistry,{GROUPS}"),
+    group(AUDITORS, dn_of("alan")),
+]
+
+
+class Domain:
+    """A domain with one domain controller."""
+
+    def __init__(self, folder, certificate, ca):
+        """`certificate`: the files of the certificate and of its key; `ca`: of the authority's."""
+        self.folder = folder
+        self.ca = ca
+        self.log_path = folder / "log"
+        self.process = None
+        self.configuration = folder / "etc/smb.conf"
+        for file in certificate:
+            os.chmod(file, 0o600)  # Samba demands it of the key.
+        self.options = {
+            "interfaces": "lo",
+            "bind interfaces only": "yes",
+            "server services": "ldap",
+            "dcerpc endpoint servers": "",
+            "ncalrpc dir": folder / "ncalrpc",
+            "pid directory": folder,
+            "winbindd socket directory": folder / "winbindd",
+            "ntp signd socket directory": folder / "ntp",
+            "log file": folder / "log.%m",
+            "tls certfile": certificate[0],
+            "tls keyfile": certificate[1],
+            "tls cafile": ca,
+        }
+
+    def create(self):
+        self.samba_tool(
+            *("domain", "provision", f"--targetdir={self.folder}", f"--realm={REALM.upper()}"),
+            *("--domain=LAB", "--host-name=dc1", "--host-ip=127.0.0.1", "--server-role=dc"),
+            *("--use-rfc2307", "--dns-backend=NONE", f"--adminpass={ADMINISTRATOR_PASSWORD}"),
+            *(f"--option={name}={value}" for name, value in self.options.items()),
+        )
+        self.samba_tool(
+            *("domain", "passwordsettings", "set", f"--configfile={self.configuration}"),
+            *("--complexity=off", "--min-pwd-length=1", "--min-pwd-age=0", "--max-pwd-age=0"),
+            *("--history-length=0", f"--account-lockout-threshold={MAX_FAILURES}"),
+        )
+        return self
+
+    def samba_tool(self, *arguments):
+        done = subprocess.run(
+            ["samba-tool", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=LONG,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def start(self):
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(
+                # The namespace lives as long as the process.
+                ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+                + [SAMBA, "--foreground", "--no-process-group", "--debug-stdout"]
+                + ["--model=single", f"--configfile={self.configuration}"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        wait_for(self.answers, "the domain controller answers", LONG)
+        self.add(*SAMPLE)
+        return self
+
+    @property
+    def inside(self):
+        """Command that runs a command in the domain's network namespace."""
+        return ("nsenter", f"--net=/proc/{self.process.pid}/ns/net", "--")
+
+    def run(self, name, *arguments, ldif=None):
+        # In place of "localhost", libldap would compare the machine's name with the certificate.
+        url = URL.replace("localhost", "127.0.0.1")
+        return subprocess.run(
+            [*self.inside, name, "-x", "-H", url, "-D", f"administrator@{REALM}"]
+            + ["-w", ADMINISTRATOR_PASSWORD, *arguments],
+            env={**os.environ, "LDAPTLS_CACERT": str(self.ca)},
+            input=ldif,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    def answers(self):
+        assert self.process.poll() is None, self.log_path.read_text(errors="replace")
+        return self.run("ldapsearch", "-s", "base", "-b", SUFFIX, "dn").returncode == 0
+
+    def tool(self, name, *arguments, ldif=None):
+        """Runs one of OpenLDAP's tools as the administrator."""
+        done = self.run(name, *arguments, ldif=ldif)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def add(self, *entries):
+        self.tool("ldapadd", ldif="\n".join(entries))
+
+    def delete(self, *dns):
+        self.tool("ldapdelete", *dns)
+
+    def rename(self, dn, rdn, below=None):
+        """Renames an entry; `below`: the DN of the entry to move it to."""
+        self.tool("ldapmodrdn", "-r", *(("-s", below) if below else ()), dn, rdn)
+
+    def modify(self, dn, *changes):
+        """Changes an entry. Each change is of the form ("add", attribute, value), and so on; the
+        attribute ends with a colon if the value is in Base64."""
+        lines = [f"dn: {dn}", "changetype: modify"]
+        for how, attribute, *values in changes:
+            lines.append(f"{how}: {attribute.removesuffix(':')}")
+            lines += [*(f"{attribute}: {value}" for value in values), "-"]
+        self.tool("ldapmodify", ldif="\n".join([*lines, ""]))
+
+    def set(self, dn, attribute, *values):
+        """Replaces an attribute's values; without values, removes it."""
+        self.modify(dn, ("replace", attribute, *values))
+
+    def join(self, group_dn, *members):
+        self.modify(group_dn, ("add", "member", *members))
+
+    def leave(self, group_dn, *members):
+        self.modify(group_dn, ("delete", "member", *members))
+
+    def search(self, dn, attribute):
+        """Returns an entry's values of an attribute, as bytes."""
+        options = ("-LLL", "-o", "ldif-wrap=no", "-s", "base", "-b", dn)
+        found = []
+        for line in self.tool("ldapsearch", *options, attribute).splitlines():
+            name, _, value = line.partition(":")
+            if name == attribute:
+                found.append(b64decode(value[1:]) if value.startswith(":") else value[1:].encode())
+        return found
+
+    def identifier(self, name):
+        """Returns a person's identifier as the process returns it."""
+        [guid] = self.search(dn_of(name), "objectGUID")
+        return guid.hex()
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(PATIENCE)
