@@ -45,7 +45,8 @@ run: ## build and run the server on http://127.0.0.1:33950; PORT=, STATE=DIRECTO
 robot: $(VENV)/.stamp ## boot a virtual robot and keep it running until Ctrl-C
 	@$(NEED) $(ROBOT_TOOLS)
 	test -n "$(ROBOT_BINARY)" || $(MAKE) build-aarch64 || exit 64
-	ROBOT_BINARY="$(ROBOT_BINARY)" $(VENV)/bin/python tests/robot/virtual_robot.py
+	test -n "$(ROBOT_DIRECTORY_BINARY)" || $(MAKE) build-directory-aarch64 || exit 64
+	ROBOT_BINARY="$(ROBOT_BINARY)" ROBOT_DIRECTORY_BINARY="$(ROBOT_DIRECTORY_BINARY)" $(VENV)/bin/python tests/robot/virtual_robot.py
 
 ##@ Test
 
@@ -60,9 +61,11 @@ test: $(VENV)/.stamp $(VENV)/node/.stamp ## run all tests except those of the vi
 
 .PHONY: test-robot
 test-robot: $(VENV)/.stamp ## boot a virtual robot and test the server and push-ot3 on it
-	@$(NEED) $(ROBOT_TOOLS)
+	@$(NEED) $(ROBOT_TOOLS) slapd
 	test -n "$(ROBOT_BINARY)" || $(MAKE) build-aarch64 || exit 64
-	ROBOT_BINARY="$(ROBOT_BINARY)" $(VENV)/bin/pytest -c tests/pytest.ini -m robot $(PYTEST_ARGS)
+	test -n "$(ROBOT_DIRECTORY_BINARY)" || $(MAKE) build-directory-aarch64 || exit 64
+	ROBOT_BINARY="$(ROBOT_BINARY)" ROBOT_DIRECTORY_BINARY="$(ROBOT_DIRECTORY_BINARY)" \
+	    $(VENV)/bin/pytest -c tests/pytest.ini -m robot $(PYTEST_ARGS)
 
 # The auth server as it is released, and the second binary beside it.
 define BUILD_WITH_DIRECTORY

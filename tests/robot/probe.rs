@@ -2,13 +2,16 @@
 //! of each on a line.
 //!
 //! `probe --version` prints a version. Without the environment variable `PROBE`, it exits at once with
-//! an error, like a server that fails to start.
+//! an error, like a server that fails to start. If `PROBE` is an IP address with a port, such as that of
+//! the lab's directory, it also tries to connect to it and to the robot's own servers.
 
 use std::ffi::{c_int, c_long, c_void};
 use std::io::{Error, Result};
-use std::net::{TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::process::{exit, Command};
+use std::time::Duration;
 use std::{env, fs, ptr};
 
 const PROT_READ_WRITE_EXEC: c_int = 7;
@@ -71,6 +74,25 @@ fn writable_code() -> Result<()> {
     Ok(())
 }
 
+fn connect(address: SocketAddr) -> Result<()> {
+    TcpStream::connect_timeout(&address, Duration::from_secs(5)).map(drop)
+}
+
+/// Attempts to connect to the directory at an address, and to the robot's own servers.
+fn connections(directory: SocketAddr) -> [(&'static str, Result<()>); 5] {
+    let own = |name| UnixStream::connect(format!("/run/opentrons-{name}.sock")).map(drop);
+    [
+        ("connect to the lab's directory", connect(directory)),
+        (
+            "connect to nginx",
+            connect(SocketAddr::from(([127, 0, 0, 1], 31950))),
+        ),
+        ("connect to the auth server", own("auth-server")),
+        ("connect to the audit server", own("audit-server")),
+        ("connect to the second process", own("auth-directory")),
+    ]
+}
+
 fn set_user_id_file(state: &str) -> Result<()> {
     let path = format!("{state}/set-user-id");
     fs::write(&path, "")?;
@@ -84,9 +106,16 @@ fn main() {
         println!("opentrons-auth-server 0.0.0 (a probe)");
         return;
     }
-    if env::var_os("PROBE").is_none() {
+    let Ok(probe) = env::var("PROBE") else {
         exit(1);
-    }
+    };
+    // Before the others, after which it has fewer rights.
+    let connections: Vec<_> = probe
+        .parse()
+        .map(connections)
+        .into_iter()
+        .flatten()
+        .collect();
     let state = env::var("OT_AUTH_SERVER_persistence_directory").unwrap();
     // SAFETY (here and below): all arguments are constants, or point to them.
     let tries = [
@@ -97,6 +126,7 @@ fn main() {
         ("write to /var/lib", fs::write("/var/lib/probe", "")),
         ("write to /data", fs::write("/data/probe", "")),
         ("write to /run", fs::write("/run/probe", "")),
+        ("read its state", fs::read_dir(&state).map(drop)),
         ("read /root", fs::read_dir("/root").map(drop)),
         ("read a disk", fs::File::open("/dev/vda").map(drop)),
         (
@@ -128,7 +158,7 @@ fn main() {
             checked(unsafe { unshare(CLONE_NEWUSER) }),
         ),
     ];
-    for (name, result) in tries {
+    for (name, result) in tries.into_iter().chain(connections) {
         match result {
             Ok(()) => println!("{name}: done"),
             Err(error) => println!("{name}: {error}"),

@@ -10,15 +10,16 @@ import pytest
 
 from support import ROOT, as_in_readme, free_port, request, wait_for
 from test_restart import Load
-from virtual_robot import BINARY, UNIT, call
+from virtual_robot import BINARY, DIRECTORY, DIRECTORY_BINARY, UNIT, call
 
 PUSH_PATIENCE = 180
 HALF_WAY = 500_000  # bytes, of a binary of two million
 PUSH_UNIT = "opentrons-auth-server-push"
 
 
-def push(robot, binary=BINARY, port=None, known_hosts=None):
-    """Runs `make push-ot3`, and returns its exit code and its line of output."""
+def push(robot, binary=BINARY, port=None, known_hosts=None, directory=None):
+    """Runs `make push-ot3`, and returns its exit code and its line of output. `directory`: the binary
+    of opentrons-auth-directory, which is not pushed otherwise."""
     port = port or robot.ports[22]
     known_hosts = known_hosts or robot.known_hosts
     options = f"-p {port} -o UserKnownHostsFile={known_hosts}"
@@ -26,6 +27,8 @@ def push(robot, binary=BINARY, port=None, known_hosts=None):
     command = ["make", "-s", "-C", ROOT]
     command += [word.replace("=ROBOT", "=127.0.0.1") for word in words]
     command += [f"ssh_key={robot.key}", f"ssh_opts={options}", f"BINARY={binary}"]
+    if directory:
+        command.append(f"DIRECTORY_BINARY={directory}")
     done = call(*command, check=False, timeout=PUSH_PATIENCE, stdin=subprocess.DEVNULL)
     said = [line for line in done.stdout.splitlines() + done.stderr.splitlines() if line]
     # The last lines are make's own: what to do, and "make: *** [...] Error 1".
@@ -126,6 +129,25 @@ def test_upgrade_under_load_loses_nothing(robot, tmp_path, figures):
     assert_serves(robot, digest(binary))
     assert "push" not in robot("ls -A /var/tmp")
     figures(f"virtual robot: make push-ot3 under load: 0 of {load.requests} requests failed")
+
+
+def test_directory_is_installed_only_together_with_the_server(robot, probe, tmp_path):
+    """If the server does not start, the second process is gone again, too."""
+    with stays(robot):
+        code, line = push(robot, probe, directory=DIRECTORY_BINARY)
+    assert code == 2 and line.endswith("; the old version is running")
+    names = f"{DIRECTORY}.socket", f"{DIRECTORY}.service"
+    assert robot(f"find / -xdev -name '{DIRECTORY}*' -not -path '/proc/*'") == ""
+    assert robot.show(names[0], "ActiveState") == "inactive"
+    assert push(robot, directory=DIRECTORY_BINARY)[0] == 0
+    assert_serves(robot, digest(BINARY))
+    assert robot.show(names[0], "ActiveState") == "active"
+    assert robot(f"systemctl is-enabled {names[0]}") == "enabled"
+    broken = tmp_path / "broken"
+    broken.write_bytes(DIRECTORY_BINARY.read_bytes()[:1000])
+    with stays(robot):
+        refused = f"the new {DIRECTORY} does not run on the robot: nothing was changed"
+        assert push(robot, directory=broken) == (2, refused)
 
 
 def test_broken_binary(robot, tmp_path):

@@ -34,17 +34,24 @@ FORBIDDEN = (
     "make a set-user-ID file",
     "make a user namespace",
 )
-# Runs the probe in place of the server, in a unit with all sandbox settings of the service.
-PROBE_UNIT = f"""
-sed -e '/^Type=/d; /^NotifyAccess=/d; /^WatchdogSec=/d; /^Restart/d; /socket$/d; /target$/d' \
-    -e '/^\\[Service\\]/a Type=oneshot\\nEnvironment=PROBE=1' \
-    -e '/^\\[Service\\]/a BindReadOnlyPaths=/data/probe-program:/usr/bin/{UNIT}' \
-    /usr/lib/systemd/system/{UNIT}.service >/run/systemd/system/probe.service
-systemctl daemon-reload
-systemctl start probe.service
-journalctl -b -o cat -u probe.service _TRANSPORT=stdout
-"""
 AS_ROOT = f"PROBE=1 OT_AUTH_SERVER_persistence_directory={STATE} /data/probe-program"
+# What the sandbox allows.
+ALLOWED = "write to its state", "read its state"
+
+
+def probe_unit(unit, probe):
+    """Returns commands that run the probe in place of a service, in a unit with all sandbox settings of
+    the service, and print what it prints. `probe`: the value of its environment variable."""
+    return f"""
+sed -e '/^Type=/d; /^NotifyAccess=/d; /^WatchdogSec=/d; /^Restart/d; /socket$/d; /target$/d' \
+    -e '/^\\[Service\\]/a Type=oneshot\\nEnvironment=PROBE={probe}' \
+    -e '/^\\[Service\\]/a Environment=OT_AUTH_SERVER_persistence_directory={STATE}' \
+    -e '/^\\[Service\\]/a BindReadOnlyPaths=/data/probe-program:/usr/bin/{unit}' \
+    /usr/lib/systemd/system/{unit}.service >/run/systemd/system/probe-{unit}.service
+systemctl daemon-reload
+systemctl start probe-{unit}.service
+journalctl -b -o cat -u probe-{unit}.service _TRANSPORT=stdout
+"""
 
 
 def over_socket(robot):
@@ -122,8 +129,8 @@ def test_sandbox_forbids_what_it_should(robot):
     as_root = tries(robot(AS_ROOT))
     assert {name: as_root[name] for name in FORBIDDEN} == dict.fromkeys(FORBIDDEN, "done")
     robot(f"rm -f {STATE}/probe /var/lib/probe /data/probe /run/probe")
-    sandboxed = tries(robot(PROBE_UNIT))
-    assert sandboxed.pop("write to its state") == "done"
+    sandboxed = tries(robot(probe_unit(UNIT, 1)))
+    assert [sandboxed.pop(name) for name in ALLOWED] == ["done", "done"]
     assert set(sandboxed) == set(FORBIDDEN)
     assert [name for name in FORBIDDEN if sandboxed[name] == "done"] == []
 

@@ -21,15 +21,22 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from support import LAYER, ROOT, free_port, installed, wait_for
+from support import LAYER, ROOT, free_port, installed, installed_directory, wait_for
 
 HERE = Path(__file__).resolve().parent
 BINARY = Path(
     os.environ.get("ROBOT_BINARY")
     or ROOT / "target/aarch64-unknown-linux-gnu/release/opentrons-auth-server"
 )
+DIRECTORY_BINARY = Path(
+    os.environ.get("ROBOT_DIRECTORY_BINARY")
+    or ROOT / "target/aarch64-unknown-linux-gnu/release/opentrons-auth-directory"
+)
 INCLUDE = LAYER / "dynamic-layers/webserver/recipes-httpd/nginx/files/include-auth-server"
 UNIT = "opentrons-auth-server"
+DIRECTORY = "opentrons-auth-directory"
+# Address at which the robot reaches servers of this machine.
+HOST = "10.0.2.100"
 REMOTE_ACCESS = "opentrons-remote-access-allowed.service"
 PROMPT = "console# "
 # Timeout of an emulated boot on a busy machine.
@@ -47,7 +54,11 @@ def missing():
         return f"not installed: {', '.join(tools)}"
     if os.getuid() != 0:
         return "needs root, to make a root file system"
-    return None if BINARY.exists() else f"there is no {BINARY}: make build-aarch64"
+    if not BINARY.exists():
+        return f"there is no {BINARY}: make build-aarch64"
+    if not DIRECTORY_BINARY.exists():
+        return f"there is no {DIRECTORY_BINARY}: make build-directory-aarch64"
+    return None
 
 
 def call(*command, **options):
@@ -111,22 +122,27 @@ class Robot:
     `robot("command")` runs a command over ssh or, if `by_serial` is set, on the serial console.
     """
 
-    def __init__(self, folder, binary=BINARY, change=None):
+    def __init__(self, folder, binary=BINARY, change=None, directory=None, servers=None):
         """`change(root)`, if given, may change the root file system before the disk image is
-        made."""
+        made. `directory`: the binary of opentrons-auth-directory, which only some robots have;
+        `servers`: ports of this machine by the ports at which the robot reaches them, at `HOST`."""
         self.folder = Path(folder)
         self.process = None
         self.serial = None
         self.by_serial = False
+        self.servers = servers or {}
         self.console = self.folder / "console"
         self.key = self.folder / "key"
         self.base = Path(call(HERE / "build").stdout.strip())
         root = self.folder / "root"
         call("cp", "-a", self.base / "root", root)
         installed(root, binary)
+        units = [f"{UNIT}.socket", f"{UNIT}.service", REMOTE_ACCESS]
+        if directory:
+            installed_directory(root, directory)
+            units.append(f"{DIRECTORY}.socket")
         call("sh", INCLUDE, root, "/etc/nginx")
         call("systemd-sysusers", f"--root={root}")
-        units = f"{UNIT}.socket", f"{UNIT}.service", REMOTE_ACCESS
         call("systemctl", "--quiet", f"--root={root}", "enable", *units)
         call("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key)
         (root / "root/.ssh").mkdir(mode=0o700)
@@ -155,6 +171,10 @@ class Robot:
         forwards = ",".join(
             f"hostfwd=tcp:127.0.0.1:{here}-:{there}" for there, here in self.ports.items()
         )
+        # Nothing else of this machine, nor any other, can be reached.
+        for there, here in self.servers.items():
+            relay = f"cmd:{sys.executable} {HERE / 'relay.py'} {here}"
+            forwards += f",guestfwd=tcp:{HOST}:{there}-{relay}"
         command = ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a53", "-smp", "2"]
         command += ["-accel", "tcg,thread=multi", "-m", "512", "-no-reboot"]
         serial = self.folder / "serial"
@@ -269,7 +289,7 @@ def main():
     if reason:
         sys.exit(f"robot: {reason}")
     with tempfile.TemporaryDirectory(prefix="robot-") as folder:
-        robot = Robot(folder).boot()
+        robot = Robot(folder, directory=DIRECTORY_BINARY).boot()
         try:
             print(f"http://127.0.0.1:{robot.ports[31950]}/auth/hello")
             print(f"https://127.0.0.1:{robot.ports[32313]}/auth/hello (a certificate of its own)")
