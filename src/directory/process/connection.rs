@@ -29,10 +29,10 @@ use crate::domain::passwords::Password;
 use crate::os::clock::rfc_3339;
 
 /// Maximum time to connect, with TLS, and to answer a request.
-pub const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Time after which the next server is tried beside one that has not connected yet, so that a login takes
 /// little longer while the first server is down.
-pub const HEAD_START: Duration = Duration::from_millis(700);
+const HEAD_START: Duration = Duration::from_millis(700);
 /// Maximum length of all messages of an answer, in bytes. A person in a thousand groups takes a quarter
 /// of it.
 const MAX_ANSWER: usize = 512 * 1024;
@@ -138,10 +138,15 @@ impl Connection {
     /// that does not keep to it.
     ///
     /// # Errors
-    /// [`Fault::Unavailable`] without a proper answer in time.
+    /// [`Fault::Misconfigured`] if the filter is malformed, [`Fault::Unavailable`] without a proper answer
+    /// in time.
     pub async fn search(&mut self, search: &Search<'_>) -> Result<(Vec<Entry>, Outcome), Fault> {
-        self.ask(&search.operation(), &[], search.size_limit as usize)
-            .await
+        let operation = search.operation().ok_or_else(|| {
+            let filter = message::quoted(search.filter);
+            Fault::Misconfigured(format!("{filter:?} is not a filter (RFC 4515)"))
+        })?;
+        let size_limit = search.size_limit as usize;
+        self.ask(&operation, &search.controls(), size_limit).await
     }
 
     /// Sends a request, and returns the entries and the outcome that answer it.
@@ -163,16 +168,8 @@ impl Connection {
             loop {
                 match receive(stream, id, &mut left).await? {
                     Response::Ended(outcome) => return Ok((entries, outcome)),
-                    Response::Reference => {}
-                    Response::Entry(entry) => entries.push(entry),
-                }
-                if entries.len() > size_limit {
-                    let outcome = Outcome {
-                        code: code::SIZE_LIMIT_EXCEEDED,
-                        text: String::new(),
-                        policy: None,
-                    };
-                    return Ok((entries, outcome));
+                    Response::Entry(entry) if entries.len() <= size_limit => entries.push(entry),
+                    Response::Entry(_) | Response::Reference => {}
                 }
             }
         };

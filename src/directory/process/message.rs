@@ -12,6 +12,10 @@ const LDAP_3: u32 = 3;
 const START_TLS: &[u8] = b"1.3.6.1.4.1.1466.20037";
 /// Control of password policies (draft-behera-ldap-password-policy §6).
 const PASSWORD_POLICY: &[u8] = b"1.3.6.1.4.1.42.2.27.8.5.1";
+/// Maximum time that a server may search, in seconds.
+const TIME_LIMIT: u32 = 2;
+/// Control of paged results (RFC 2696).
+const PAGED_RESULTS: &[u8] = b"1.2.840.113556.1.4.319";
 /// Maximum length of a server's text in our answers, in characters.
 const MAX_QUOTED: usize = 300;
 
@@ -48,37 +52,50 @@ pub struct Search<'a> {
     pub base: &'a str,
     /// Part of the directory to search.
     pub scope: Scope,
-    /// Filter, as [`filter`] returns it.
-    pub filter: &'a [u8],
+    /// Filter (RFC 4515).
+    pub filter: &'a str,
     /// Attributes to return.
     pub attributes: &'a [&'a str],
     /// Maximum number of entries to return.
     pub size_limit: u32,
-    /// Maximum time to search, in seconds.
-    pub time_limit: u32,
+    /// Whether to ask for a page of that size, too (RFC 2696): Samba keeps to it, and not to the limit.
+    pub paged: bool,
 }
 
 impl Search<'_> {
-    /// Returns the request's operation. Aliases and referrals are not followed.
-    pub fn operation(&self) -> Vec<u8> {
+    /// Returns the request's operation; `None` if the filter is malformed. Aliases and referrals are not
+    /// followed.
+    pub fn operation(&self) -> Option<Vec<u8>> {
         let attributes: Vec<u8> = self
             .attributes
             .iter()
             .flat_map(|name| element(OCTETS, &[name.as_bytes()]))
             .collect();
-        element(
+        Some(element(
             0x63,
             &[
                 &element(OCTETS, &[self.base.as_bytes()]),
                 &number(ENUMERATED, self.scope as u32),
                 &number(ENUMERATED, 0), // neverDerefAliases
                 &number(INTEGER, self.size_limit),
-                &number(INTEGER, self.time_limit),
+                &number(INTEGER, TIME_LIMIT),
                 &element(BOOLEAN, &[&[0]]), // values, too
-                self.filter,
+                &filter(self.filter)?,
                 &element(SEQUENCE, &[&attributes]),
             ],
-        )
+        ))
+    }
+
+    /// Returns the request's controls.
+    pub fn controls(&self) -> Vec<u8> {
+        if !self.paged {
+            return Vec::new();
+        }
+        let first = element(OCTETS, &[]); // without the cookie of a page before
+        let page = element(SEQUENCE, &[&number(INTEGER, self.size_limit), &first]);
+        let name = element(OCTETS, &[PAGED_RESULTS]);
+        let control = element(SEQUENCE, &[&name, &element(OCTETS, &[&page])]);
+        element(0xa0, &[&control])
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::connection::{Connection, PATIENCE};
+use super::connection::Connection;
 use super::dn;
 use super::fault::Fault;
 use super::message::{self, code, escaped, quoted, Entry, Outcome, Scope, Search};
@@ -19,7 +19,7 @@ const UPN: &str = "userPrincipalName";
 /// Rule by which Active Directory finds the groups of groups, too (MS-ADTS §3.1.1.3.4.4.3).
 const NESTED: &str = "memberOf:1.2.840.113556.1.4.1941:";
 /// Requests no attributes (RFC 4511 §4.5.1.8).
-pub const NO_ATTRIBUTES: &str = "1.1";
+const NO_ATTRIBUTES: &str = "1.1";
 /// Filter that any entry passes.
 const ANY: &str = "(objectClass=*)";
 
@@ -255,7 +255,15 @@ impl<'a> People<'a> {
         size_limit: u32,
     ) -> Result<(Vec<Entry>, Outcome), Fault> {
         let base = &self.directory.base;
-        let found = search(server, base, Scope::Subtree, filter, attributes, size_limit).await?;
+        let search = Search {
+            base,
+            scope: Scope::Subtree,
+            filter,
+            attributes,
+            size_limit,
+            paged: self.directory.kind == Kind::ActiveDirectory,
+        };
+        let found = server.search(&search).await?;
         match found.1.code {
             code::SUCCESS | code::SIZE_LIMIT_EXCEEDED => Ok(found),
             code::NO_SUCH_OBJECT => Err(Fault::Misconfigured(format!(
@@ -359,8 +367,7 @@ impl<'a> People<'a> {
                 .map(|group| format!("({NESTED}={})", escaped(group.as_bytes())))
                 .collect();
             let filter = format!("(|{any})");
-            let found = search(server, dn, Scope::Base, &filter, &[NO_ATTRIBUTES], 1).await?;
-            match found {
+            match read(server, dn, &filter).await? {
                 (entries, outcome) if outcome.code == code::SUCCESS => {
                     if !entries.is_empty() {
                         return Ok(Some(account_type));
@@ -380,28 +387,25 @@ impl<'a> People<'a> {
 /// # Errors
 /// [`Fault`]: the server could not be asked.
 pub async fn exists(server: &mut Connection, dn: &str) -> Result<Outcome, Fault> {
-    let found = search(server, dn, Scope::Base, ANY, &[NO_ATTRIBUTES], 1).await?;
-    Ok(found.1)
+    Ok(read(server, dn, ANY).await?.1)
 }
 
-async fn search(
+/// Reads an entry without attributes, if a filter finds it.
+///
+/// # Errors
+/// [`Fault`]: the server could not be asked.
+async fn read(
     server: &mut Connection,
-    base: &str,
-    scope: Scope,
+    dn: &str,
     filter: &str,
-    attributes: &[&str],
-    size_limit: u32,
 ) -> Result<(Vec<Entry>, Outcome), Fault> {
-    let encoded = message::filter(filter);
-    let filter =
-        encoded.ok_or_else(|| Fault::Misconfigured(format!("malformed filter {filter}")))?;
     let search = Search {
-        base,
-        scope,
-        filter: &filter,
-        attributes,
-        size_limit,
-        time_limit: PATIENCE.as_secs() as u32,
+        base: dn,
+        scope: Scope::Base,
+        filter,
+        attributes: &[NO_ATTRIBUTES],
+        size_limit: 1,
+        paged: false,
     };
     server.search(&search).await
 }
