@@ -161,6 +161,10 @@ def test_migration_on_a_full_disk_uses_the_reserve(robot, disk, start):
     server, _ = robot
     state = disk / "state"
     server.stop()
+    edit_database(state, "DROP TABLE directory")
+    edit_database(state, "DROP INDEX user_directory")
+    for column in ("confirmed", "looked_up", "id"):
+        edit_database(state, f"ALTER TABLE user DROP COLUMN directory_{column}")
     edit_database(state, "DROP TABLE session_handle")
     edit_database(state, "PRAGMA user_version = 2")
     fill(disk)
