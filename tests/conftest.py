@@ -6,6 +6,7 @@ import pytest
 
 import skips
 from api import Api
+from directory_process import DirectoryProcess
 from support import Server, connection
 
 
@@ -52,6 +53,14 @@ def start(serve, tmp_path):
         return server.wait_ready(), Api(path)
 
     return start
+
+
+@pytest.fixture
+def directory_process(tmp_path):
+    """A stand-in for opentrons-auth-directory; its socket is `directory_process.path`."""
+    process = DirectoryProcess(tmp_path / "directory.sock")
+    yield process
+    process.close()
 
 
 _figures = []

@@ -8,6 +8,9 @@ from support import ROOT
 DOCS = ROOT / "src/http/docs"
 EXAMPLES = json.loads((DOCS / "examples.json").read_text())
 LOGIN = next(each for each in EXAMPLES if each.get("name") == "password")
+# Configuration of a directory, as a client gives it.
+DIRECTORY = next(each for each in EXAMPLES if each["operation"] == "configureDirectory")
+DIRECTORY = DIRECTORY["request"]["data"]
 # Fields whose values differ each time. Strings are as long as in the example, except for the commit.
 TOKENS = {"access_token", "refresh_token", "temporaryPassword"}
 VARIES = {"exp", "iat", "uptimeSeconds", "gitSha", *TOKENS}

@@ -17,6 +17,10 @@ use crate::domain::directory::Directory;
 /// directory 4 s.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What to do if nothing listens on the socket.
+const WHAT_TO_DO: &str = "install the package opentrons-auth-directory, and run systemctl start \
+     opentrons-auth-directory.socket";
+
 /// Client of the process at a Unix socket.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -75,7 +79,9 @@ impl Client {
             .ok()
             .filter(|length| *length <= MAX_REQUEST)
             .ok_or_else(|| io::Error::other("the request is too long"))?;
-        let mut stream = UnixStream::connect(&self.path).await?;
+        let connected = UnixStream::connect(&self.path).await;
+        let mut stream =
+            connected.map_err(|error| io::Error::other(format!("{error}: {WHAT_TO_DO}")))?;
         stream.write_all(&length.to_be_bytes()).await?;
         stream.write_all(&body).await?;
         let length = stream.read_u32().await?;

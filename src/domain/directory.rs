@@ -1,14 +1,18 @@
 //! The lab's directory (LDAP, mostly Active Directory): how the robot asks it, and what it says of a
 //! person.
 
+pub mod draft;
+pub mod rules;
+
 use super::passwords::Password;
 pub use super::users::source::DirectoryId;
 use super::users::AccountType;
 
 /// Maximum number of servers.
 pub const MAX_SERVERS: usize = 5;
-/// Maximum length of the CA certificates, in bytes.
-pub const MAX_CA: usize = 64 * 1024;
+/// Maximum length of the CA certificates, in bytes: half of a request's body, so that the rest of a
+/// configuration fits beside them.
+pub const MAX_CA: usize = 32 * 1024;
 /// Maximum length of a distinguished name, a filter, a server's URL and the bind password, in bytes.
 pub const MAX_TEXT: usize = 1024;
 /// Maximum number of groups of one account type.

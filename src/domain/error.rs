@@ -139,6 +139,12 @@ pub enum RuleError {
     /// Access control is already off.
     #[error("Access control is already off.")]
     AccessControlAlreadyDisabled,
+    /// No directory is configured.
+    #[error("No directory is configured.")]
+    DirectoryNotConfigured,
+    /// Configuration of a directory that does not work.
+    #[error("The test of the directory failed: {0}")]
+    DirectoryTestFailed(String),
     /// Value that a setting does not accept.
     #[error("{field}: {rule}")]
     OutOfRange {

@@ -123,6 +123,10 @@ fn status_and_id(error: &RuleError) -> (StatusCode, &'static str) {
         RuleError::ManagedByDirectory => "managedByDirectory",
         RuleError::UserNotFound { .. } => return (StatusCode::NOT_FOUND, "userNotFound"),
         RuleError::SessionNotFound { .. } => return (StatusCode::NOT_FOUND, "sessionNotFound"),
+        RuleError::DirectoryNotConfigured => {
+            return (StatusCode::NOT_FOUND, "directoryNotConfigured")
+        }
+        RuleError::DirectoryTestFailed(_) => "directoryTestFailed",
         RuleError::LastAdmin => return (StatusCode::CONFLICT, "lastAdmin"),
         RuleError::TooManyAttempts { .. } => {
             return (StatusCode::TOO_MANY_REQUESTS, "tooManyAttempts")

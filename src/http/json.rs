@@ -32,14 +32,21 @@ pub fn data<T: DeserializeOwned>(request: &HttpRequest, body: &[u8]) -> Result<T
     if !has_type(request, "application/json") {
         return Err(ApiError::UnsupportedMediaType);
     }
+    envelope(body)
+}
+
+/// Parses a text of the form `{"data": T}`, as [`data`] does.
+///
+/// # Errors
+/// [`ApiError::Invalid`], which names the field and the reason.
+pub fn envelope<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     if body.is_empty() {
         return Err(ApiError::Invalid("body: must be JSON, but is empty".into()));
     }
     let mut json = serde_json::Deserializer::from_slice(body);
     let mut track = serde_path_to_error::Track::new();
     let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
-    let read: Result<Object<Data<Object<T>>>, _> =
-        serde_ignored::deserialize(tracked, |path| log_ignored(&path.to_string()));
+    let read: Result<Object<Data<Object<T>>>, _> = serde_ignored::deserialize(tracked, log_ignored);
     let at = |error: &serde_json::Error, path: String| {
         let field = match path.as_str() {
             "." | "?" => "body".to_owned(),
@@ -228,11 +235,11 @@ fn shortened(text: &str) -> String {
 
 /// Logs the path of an unknown field, once per process: newer clients send fields that only newer
 /// servers know.
-fn log_ignored(path: &str) {
+fn log_ignored(path: serde_ignored::Path<'_>) {
     static SEEN: Mutex<Option<HashSet<String>>> = Mutex::new(None);
     let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
     let seen = seen.get_or_insert_with(HashSet::new);
-    let path = shortened(path);
+    let path = shortened(&path.to_string());
     if seen.len() < MAX_REMEMBERED && !seen.contains(&path) {
         log::info!("ignoring unknown field: {path}");
         seen.insert(path);

@@ -9,6 +9,7 @@
 
 pub mod auth;
 pub mod body;
+pub mod directory;
 pub mod docs;
 pub mod envelope;
 pub mod error;

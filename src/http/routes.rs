@@ -3,7 +3,7 @@
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{Handler, Resource, Responder};
 
-use crate::http::{docs, error, health, hello, oauth2, settings, users};
+use crate::http::{directory, docs, error, health, hello, oauth2, settings, users};
 
 /// Registers every route of the server. The handlers expect a `web::Data<AppState>` in `app_data`.
 pub fn configure(config: &mut ServiceConfig) {
@@ -36,6 +36,12 @@ pub fn configure(config: &mut ServiceConfig) {
                 .patch(settings::patch)
                 .delete(settings::delete),
         )
+        .service(
+            readable("/auth/directory", directory::get)
+                .put(directory::put)
+                .delete(directory::delete),
+        )
+        .service(web::resource("/auth/directory/test").post(directory::test))
         .service(readable("/auth/users", users::list).post(users::create))
         .service(readable("/auth/users/self", users::get_self).patch(users::patch_self))
         .service(web::resource("/auth/users/self/validatePassword").post(users::validate_password))

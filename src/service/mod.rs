@@ -3,6 +3,7 @@
 
 mod by_directory;
 pub mod delivery;
+mod directory;
 pub mod hashing;
 mod passwords;
 mod sessions;

@@ -28,14 +28,18 @@ pub fn load(connection: &Connection, state: &mut State) -> rusqlite::Result<()> 
     Ok(())
 }
 
-/// Reads a configuration that is stored as JSON.
+/// Reads a configuration that is stored as JSON, and checks all of its values.
 ///
 /// # Errors
 /// A description of what is wrong with it, as a verb phrase without the bind password.
 pub fn read(text: &str) -> Result<Directory, String> {
     let configuration: Configuration =
         serde_json::from_str(text).map_err(|_| "is not a configuration of a directory")?;
-    Ok(configuration.into())
+    let directory = Directory::from(configuration);
+    match directory.check() {
+        Ok(()) => Ok(directory),
+        Err(error) => Err(format!("breaks a rule: {error}")),
+    }
 }
 
 /// Stores the configuration, or removes it.

@@ -9,6 +9,7 @@ import itertools
 import os
 
 import schemathesis
+import schemathesis_sizes  # noqa: F401 - its hook
 
 from api import Api
 from support import run

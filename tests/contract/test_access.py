@@ -9,6 +9,7 @@ import re
 import pytest
 
 from api import PASSWORD, SELF, SWITCH, Api, Pending, by_name
+from examples import DIRECTORY
 from hashes import SLOW
 from support import ROOT, edit_database, run, wait_for
 
@@ -63,6 +64,10 @@ ROUTES = [
     ("DELETE", "/auth/settings", "auth_settings.write", False, None, 200),
     ("GET", SWITCH, None, False, None, 200),
     ("PATCH", SWITCH, "auth_settings.write", False, {}, 422),
+    ("GET", "/auth/directory", "auth_settings.write", False, None, 404),
+    ("PUT", "/auth/directory", "auth_settings.write", False, {}, 422),
+    ("DELETE", "/auth/directory", "auth_settings.write", False, None, 404),
+    ("POST", "/auth/directory/test", "auth_settings.write", False, {}, 422),
     ("GET", "/auth/users", "users.read.others", False, None, 200),
     ("POST", "/auth/users", "users.write", False, {}, 422),
     ("GET", "/auth/users/byUsername/{username}", "users.read.others", False, None, 404),
@@ -218,6 +223,7 @@ def test_head_is_get_everywhere(serve):
     api = Api(("127.0.0.1", serve().wait_ready().port))
     api.create("nobody")
     token = api.login("nobody")["access_token"]
+    assert api.request("PUT", "/auth/directory?test=false", DIRECTORY).status == 200
     for method, path, _, always, *_ in ROUTES:
         path = path.replace("{username}", "nobody")
         if method == "GET":
@@ -231,7 +237,8 @@ def test_other_methods_are_405_with_allow(serve):
     for path in {path for _, path, *_ in ROUTES}:
         known = {method for method, other, *_ in ROUTES if other == path}
         known |= {"HEAD"} if "GET" in known else set()
-        answer = api.request("PUT", path.replace("{username}", "nobody"))
+        other = "PATCH" if "PUT" in known else "PUT"
+        answer = api.request(other, path.replace("{username}", "nobody"))
         assert (answer.status, answer.error_id()) == (405, "methodNotAllowed")
         assert set(answer.headers["allow"].split(", ")) == known, path
 

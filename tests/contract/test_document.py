@@ -17,7 +17,7 @@ from support import ROOT
 TOOLS = Path(sys.executable).parent
 SECONDS = 40
 # The tags, which group the operations, in the order of the page.
-TASKS = ["Log in", "Users", "Settings", "Other servers", "Health and documents"]
+TASKS = ["Log in", "Users", "Settings", "Directory", "Other servers", "Health and documents"]
 # Fixed, so that a change does not fail because of an older fault that another seed finds.
 SEED = 20261125
 # Whether a password is long enough depends on the settings, which a schema cannot express.
@@ -37,13 +37,13 @@ def test_schemathesis_finds_no_answer_outside_the_document(serve, tmp_path, acce
     command += ["--max-time", str(SECONDS), "--exclude-checks", EXCLUDED]
     command += ["--continue-on-failure", "--generation-database", "none", "--no-color"]
     command += ["--warnings", "off", "--seed", str(SEED)]
-    environment = {**os.environ}
+    here = Path(__file__).parent
+    environment = {**os.environ, "PYTHONPATH": f"{here}:{ROOT / 'tests'}"}
+    environment |= {"SCHEMATHESIS_HOOKS": "schemathesis_sizes"}
     if access_control:
         api.create("admin", "admin")
         api.enable_access_control()
-        here = Path(__file__).parent
         environment |= {"SCHEMATHESIS_HOOKS": "schemathesis_hooks"}
-        environment |= {"PYTHONPATH": f"{here}:{ROOT / 'tests'}"}
         environment |= {"AUTH_SERVER_PORT": str(port), "AUTH_SERVER_STATE": str(state)}
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, check=False, capture_output=True, text=True
@@ -74,7 +74,7 @@ def test_document_says_what_is_needed_and_what_goes_wrong(serve):
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             ids.append(operation["operationId"])
-            assert method in ("get", "post", "patch", "delete"), path
+            assert method in ("get", "put", "post", "patch", "delete"), path
             assert operation["tags"][0] in tags, (method, path)
             if any(scope for each in operation["security"] for scope in each.values()):
                 assert {"401", "403"} <= set(operation["responses"]), (method, path)

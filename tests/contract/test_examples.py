@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from api import CLIENT, FORM, PASSWORD, SELF, SWITCH, Api, by_name
-from examples import DOCS, EXAMPLES, LOGIN, answers
+from examples import DIRECTORY, DOCS, EXAMPLES, LOGIN, answers
 from support import DATABASE, ROOT
 
 ERRORS = {error["name"]: error for error in json.loads((DOCS / "errors.json").read_text())}
@@ -33,7 +33,8 @@ def sent(api, example, tokens):
     if "Opentrons-User-Notes" in values:
         headers["Opentrons-User-Notes"] = values.pop("Opentrons-User-Notes")
     if values:
-        path += f"?{urlencode(values)}"
+        texts = {name: json.dumps(value) for name, value in values.items()}
+        path += f"?{urlencode(texts)}"
     if operation["security"] and tokens:
         headers["Authorization"] = f"Bearer {tokens['access_token']}"
     body = None
@@ -47,8 +48,8 @@ def sent(api, example, tokens):
     return api.exchange(method, path, body, headers)
 
 
-def test_examples_are_what_the_server_answers(serve):
-    server = serve().wait_ready()
+def test_examples_are_what_the_server_answers(serve, directory_process):
+    server = serve("--directory-uds", directory_process.path).wait_ready()
     api = Api(("127.0.0.1", server.port))
     tokens = {}
     for example in EXAMPLES:
@@ -160,6 +161,8 @@ CAUSES = {
     "passwordManagedByDirectory": lambda api: api.update("person", password="another-one"),
     "managedByDirectory": lambda api: api.update("person", accountType="admin"),
     "userNotFound": lambda api: api.get(by_name("nobody")),
+    "directoryNotConfigured": lambda api: api.get("/auth/directory"),
+    "directoryTestFailed": lambda api: api.request("PUT", "/auth/directory", DIRECTORY),
     "lastAdmin": after(
         lambda api: api.update("ada", accountType="user"),
         lambda api: api.patch(SWITCH, {"accessControlEnabled": True}),

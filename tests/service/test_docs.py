@@ -99,8 +99,9 @@ def test_links_of_the_page_lead_somewhere():
     assert len(names) == len(set(names))
 
 
-def test_commands_of_the_page_work_in_its_order(server):
+def test_commands_of_the_page_work_in_its_order(serve, directory_process):
     """Each prints the answer that the page shows below it."""
+    server = serve("--directory-uds", directory_process.path).wait_ready()
     if not shutil.which("curl"):
         pytest.skip("curl is not installed")
     parts = re.findall(

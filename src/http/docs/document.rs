@@ -5,7 +5,7 @@ use serde_json::{json, Value};
 use utoipa::openapi::security::{Flow, OAuth2, Password, Scopes, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::super::{docs, error, health, hello, oauth2, settings, users};
+use super::super::{directory, docs, error, health, hello, oauth2, settings, users};
 use super::{errors, examples};
 use crate::domain::scopes::Scope;
 use crate::domain::settings::Settings;
@@ -35,6 +35,10 @@ use crate::domain::users::AccountType;
         settings::delete,
         settings::get_access_control,
         settings::patch_access_control,
+        directory::put,
+        directory::get,
+        directory::test,
+        directory::delete,
         users::list,
         users::create,
         users::get,
@@ -52,6 +56,7 @@ use crate::domain::users::AccountType;
         (name = "Log in", description = "Issues and revokes the tokens of a session (OAuth 2.0), and tells the login screen what a user has to do."),
         (name = "Users", description = "User accounts, managed by administrators and by the users themselves."),
         (name = "Settings", description = "Rules for logins and passwords, and the switch of access control."),
+        (name = "Directory", description = "The lab's directory: LDAP, mostly Active Directory. While one is configured, the people in its groups can log in with their username and password of the directory; an account is created for each at the first login. On the robot, the package `opentrons-auth-directory` must be installed, which asks the directory."),
         (name = "Other servers", description = "What the robot's other servers ask for each request of theirs, and how a client finds this one. A server first asks whether access control is enabled; if it is, it introspects the access token and compares its scopes with those that the request requires."),
         (name = "Health and documents", description = "Whether the server is running, and the description of this API.")
     )
@@ -81,6 +86,8 @@ pub fn document() -> Value {
         .into_iter()
         .collect();
     document["paths"]["/auth/users"]["post"]["responses"]["201"]["links"] = links;
+    // utoipa describes an optional body as one that may be null, which it may not.
+    document["paths"]["/auth/directory/test"]["post"]["requestBody"]["required"] = json!(false);
     for (_, operation) in operations(&mut document) {
         // Without the field, readers would have to assume that the operation may need a token.
         if operation["security"].is_null() {
