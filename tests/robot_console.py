@@ -21,8 +21,12 @@ class Robot:
         self.api = api
         self.server = server
 
+    @property
+    def env(self):
+        return {"OT_AUTH_SERVER_persistence_directory": self.state}
+
     def console(self, *arguments, **options):
-        return run(*arguments, env={"OT_AUTH_SERVER_persistence_directory": self.state}, **options)
+        return run(*arguments, env=self.env, **options)
 
     def json(self, *arguments, **options):
         done = self.console(*arguments, "--json", **options)
@@ -59,7 +63,7 @@ class Robot:
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-            env={**ENVIRONMENT, "OT_AUTH_SERVER_persistence_directory": self.state},
+            env={**ENVIRONMENT, **self.env},
         )
         os.close(theirs)
         said, start = "", 0

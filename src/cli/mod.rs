@@ -217,6 +217,7 @@ impl Cli {
                 let directory = cli.persistence_directory;
                 let common = Common {
                     persistence_directory: directory.unwrap_or_else(|| STATE.into()),
+                    directory_uds: cli.directory_uds,
                     json: cli.json,
                 };
                 Ok(Action::Console(command, common))

@@ -1,19 +1,23 @@
 //! How a request of the console is carried out by the process that holds the database: the running
 //! service, or the console itself.
 
-use serde_json::json;
+use serde_json::{json, Value};
 
 use super::failure::Refusal;
 use super::protocol::{
     ConsoleRequest, ConsoleResponse, Envelope, NotedAction, Sessions, UserChange,
 };
 use crate::domain::authority::Request;
+use crate::domain::directory::draft::{Draft, Field as DirectoryField};
+use crate::domain::directory::Directory;
 use crate::domain::error::{Field, RuleError};
 use crate::domain::passwords::Password;
 use crate::domain::sessions::end::Which;
 use crate::domain::settings::{Settings, SettingsPatch};
 use crate::domain::tokens::SessionId;
 use crate::domain::users::rules::UserPatch;
+use crate::http::directory::{DirectoryBody, DirectoryView};
+use crate::http::json;
 use crate::http::settings::SettingsView;
 use crate::http::views::UserView;
 use crate::service::{Service, ServiceError};
@@ -45,6 +49,7 @@ fn describe(rule: &RuleError, username: &str) -> String {
         Field::Username => username,
         Field::FullName => "--full-name",
         Field::Password => "--password",
+        Field::Setting("bindPassword") => "--bind-password",
         Field::Setting(name) => name,
     };
     match text.strip_prefix(&field.to_string()) {
@@ -126,6 +131,26 @@ async fn carry_out_by(
             Ok(settings(service.patch_settings(by, patch).await?))
         }
         ConsoleRequest::ResetSettings => Ok(settings(service.reset_settings(by).await?)),
+        ConsoleRequest::Directory => {
+            Ok(ConsoleResponse::Directory(shown(&*service.directory(&by)?)))
+        }
+        ConsoleRequest::SetDirectory {
+            configuration,
+            test,
+        } => {
+            let draft = draft(&configuration)?;
+            let (set, found) = service.put_directory(by, draft, test).await?;
+            Ok(ConsoleResponse::DirectorySet(shown(&set), found))
+        }
+        ConsoleRequest::TestDirectory(configuration) => {
+            let draft = configuration.as_ref().map(draft).transpose()?;
+            let found = service.test_directory(by, draft).await?;
+            Ok(ConsoleResponse::DirectoryTested(found))
+        }
+        ConsoleRequest::RemoveDirectory => {
+            let users = service.remove_directory(by).await?;
+            Ok(ConsoleResponse::DirectoryRemoved(users))
+        }
         ConsoleRequest::ListSessions { username } => {
             let sessions = service.sessions(&by, username.as_deref())?;
             Ok(ConsoleResponse::Sessions(sessions))
@@ -211,6 +236,30 @@ async fn update(
 /// Converts settings to what clients see.
 fn settings(settings: Settings) -> ConsoleResponse {
     ConsoleResponse::Settings(json!(SettingsView(settings)))
+}
+
+/// Converts a configuration of the directory to what clients see.
+fn shown(directory: &Directory) -> Value {
+    json!(DirectoryView::from(directory))
+}
+
+/// Reads a configuration of the directory as over HTTP.
+///
+/// # Errors
+/// [`RuleError::OutOfRange`], with the name of the field, if a value has the wrong type.
+fn draft(configuration: &Value) -> Result<Draft, RuleError> {
+    let text = json!({ "data": configuration }).to_string();
+    let read: Result<DirectoryBody, _> = json::envelope(text.as_bytes());
+    read.map(|body| body.0).map_err(|error| {
+        let said = error.to_string();
+        let (path, rule) = said.split_once(": ").unwrap_or_default();
+        let name = path.trim_start_matches("data.").split('[').next();
+        let field = name.and_then(DirectoryField::named);
+        RuleError::OutOfRange {
+            field: Field::Setting(field.map_or("--file", |field| field.name)),
+            rule: rule.into(),
+        }
+    })
 }
 
 fn answer(user: UserView, temporary: Option<Password>) -> ConsoleResponse {

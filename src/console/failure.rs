@@ -79,8 +79,9 @@ impl Refusal {
             | ServiceError::Hash(HashError::Busy) => failed("busy"),
             ServiceError::Rule(rule) => {
                 let (status, body) = status_and_body(rule, detail);
-                let kind = match status {
-                    StatusCode::NOT_FOUND => Kind::NotFound,
+                let kind = match rule {
+                    _ if status == StatusCode::NOT_FOUND => Kind::NotFound,
+                    RuleError::DirectoryTestFailed(_) => Kind::Failed,
                     _ => Kind::Refused,
                 };
                 Self { kind, body }

@@ -10,6 +10,7 @@ mod audit;
 mod backup;
 mod carry_out;
 mod completions;
+mod directory;
 mod error;
 mod export;
 pub mod failure;
@@ -42,6 +43,7 @@ use self::error::{io_error, Done};
 use self::failure::{Kind, Refusal};
 use self::protocol::{ConsoleRequest, ConsoleResponse, Envelope};
 use crate::cli::console::{AuditCommand, Common, ConsoleCommand};
+use crate::directory::client::Client;
 use crate::logging::{self, escape_json};
 use crate::os::state_dir::StateDir;
 use crate::os::{files, lock, owner};
@@ -94,6 +96,7 @@ fn dispatch(console: &Console, command: &ConsoleCommand) -> Done {
         ConsoleCommand::Backup { .. }
         | ConsoleCommand::Restore { .. }
         | ConsoleCommand::Import { .. }
+        | ConsoleCommand::Directory(_)
         | ConsoleCommand::Audit(AuditCommand::Verify { .. }) => {}
         _ => console.enter()?,
     }
@@ -102,6 +105,7 @@ fn dispatch(console: &Console, command: &ConsoleCommand) -> Done {
         ConsoleCommand::Session(command) => console.session(command),
         ConsoleCommand::Settings(command) => console.settings(command),
         ConsoleCommand::AccessControl(command) => console.access_control(command),
+        ConsoleCommand::Directory(command) => console.lab_directory(command),
         ConsoleCommand::Backup { file, .. } => console.backup(file),
         ConsoleCommand::Restore { file, sure, .. } => console.restore(file, sure),
         ConsoleCommand::Import {
@@ -212,7 +216,8 @@ impl Console<'_> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(state_dir) = StateDir::open_if_free(directory)? {
-                return carry_out_here(&state_dir, envelope, replaces);
+                let directory_uds = &self.common.directory_uds;
+                return carry_out_here(&state_dir, directory_uds, envelope, replaces);
             }
             let service = |source| ConsoleError::Service {
                 directory: directory.to_owned(),
@@ -251,6 +256,7 @@ impl Console<'_> {
 /// Carries out a request in this process, because no service is running.
 fn carry_out_here(
     state_dir: &StateDir,
+    directory_uds: &Path,
     envelope: Envelope,
     replaces: bool,
 ) -> Done<ConsoleResponse> {
@@ -269,8 +275,10 @@ fn carry_out_here(
         opened => opened?,
     };
     let hasher = Hasher::start().map_err(io_error("start a thread"))?;
-    let service = Service::new(Arc::new(store), Arc::new(hasher));
+    let directory = Client::new(directory_uds.to_owned());
+    let service = Service::new(Arc::new(store), Arc::new(hasher)).with_directory(directory);
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
         .build()
         .map_err(io_error("start the asynchronous runtime"))?;
     runtime

@@ -72,6 +72,19 @@ pub enum ConsoleRequest {
     PatchSettings(Vec<(String, String)>),
     /// Reset all settings to their defaults.
     ResetSettings,
+    /// Return the configuration of the directory.
+    Directory,
+    /// Configure the directory.
+    SetDirectory {
+        /// Configuration as over HTTP.
+        configuration: Value,
+        /// Whether to try it first.
+        test: bool,
+    },
+    /// Try this configuration of the directory, as over HTTP; `None` for the present one.
+    TestDirectory(Option<Value>),
+    /// Remove the configuration of the directory.
+    RemoveDirectory,
     /// List the sessions of all users or of one.
     ListSessions {
         /// Username of the account; `None` for all.
@@ -162,6 +175,14 @@ pub enum ConsoleResponse {
     AccessControl(bool),
     /// Settings as clients see them, after the change if there was one.
     Settings(Value),
+    /// Configuration of the directory as clients see it.
+    Directory(Value),
+    /// Configuration of the directory after a change, and what the test found.
+    DirectorySet(Value, Vec<String>),
+    /// What a test of the directory found.
+    DirectoryTested(Vec<String>),
+    /// Number of users of the directory that was removed.
+    DirectoryRemoved(usize),
     /// Sessions, in the order of logins.
     Sessions(Vec<ActiveSession>),
     /// Number of sessions that ended.

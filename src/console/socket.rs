@@ -25,8 +25,8 @@ use crate::service::Service;
 const SOCKET: &str = "control.sock";
 /// Permission bits of the socket.
 const MODE: u32 = 0o600;
-/// Maximum size of a request, in bytes.
-const MAX_REQUEST_BYTES: u64 = 64 * 1024;
+/// Maximum size of a request, in bytes: more than the largest configuration of the directory.
+const MAX_REQUEST_BYTES: u64 = 80 * 1024;
 /// Maximum size of a response, in bytes: a list of 100,000 users.
 const MAX_RESPONSE_BYTES: u64 = 64 * 1024 * 1024;
 

@@ -344,6 +344,17 @@ def test_restore_from_the_directory_reads_only_what_the_owner_may_read(robot, pu
     check_reason(done.stderr, path, put)
 
 
+@pytest.mark.parametrize("put", KINDS)
+@pytest.mark.parametrize("option", ["--file", "--ca", "--bind-password-file"])
+def test_configuration_in_the_directory_reads_only_what_the_owner_may_read(robot, put, option):
+    robot.secret.chmod(0o600)
+    path = robot.state / "copy"
+    robot.plant(path, put, robot.secret)
+    done = robot.console("directory", "set", option, path)
+    assert done.returncode == (NOT_PERMITTED if put is hard_link else 1)
+    check_reason(done.stderr, path, put)
+
+
 def test_import_of_what_only_root_may_read(robot):
     theirs = robot.private / "python"
     lay(theirs)

@@ -117,6 +117,8 @@ def test_shell_completes_a_line(completed, robot, tmp_path, shell):
             "settings set idleLogout=1 maxN",
             ["settings", "set", "idleLogout=1", "maxNumberOfLoginAttempts="],
         ),
+        ("directory set up", ["directory", "set", "upnSuffix="]),
+        ("directory test kind=l", ["directory", "test", "kind=ldap"]),
         ("audit export --format c", ["audit", "export", "--format", "csv"]),
         ("audit export --format=c", ["audit", "export", "--format=csv"]),
         ("user list --lo", ["user", "list", "--long"]),

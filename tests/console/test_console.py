@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from api import PASSWORD, Api
+from examples import DIRECTORY
 from robot_console import Robot
 from support import BINARY, ENVIRONMENT, PATIENCE, commands_of_section, edit_database, run
 
@@ -335,12 +336,17 @@ def commands_of_manual_page():
 
 
 @pytest.mark.parametrize("commands_of", [commands_of_readme, commands_of_manual_page])
-def test_commands_for_the_administrator_work_as_they_stand(commands_of, serve, tmp_path):
+def test_commands_for_the_administrator_work_as_they_stand(
+    commands_of, serve, directory_process, tmp_path
+):
     """The README's commands, in order, as a user types them, on a new robot."""
     commands = commands_of()
     assert len(commands) >= 10 and all(NAME in command for command in commands)
     state = tmp_path / "state"
-    server = serve("--persistence-directory", state).wait_ready()
+    asks = ("--directory-uds", directory_process.path)
+    server = serve("--persistence-directory", state, *asks).wait_ready()
+    (tmp_path / "ca.pem").write_text(DIRECTORY["ca"])
+    (tmp_path / "password.txt").write_text("battery staple\n")
     bin_folder = tmp_path / "bin"
     bin_folder.mkdir()
     (bin_folder / NAME).symlink_to(BINARY)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from examples import DIRECTORY
 from python_state import lay
 from support import run
 
@@ -20,7 +21,8 @@ def events(robot):
 def changes(tmp_path):
     """Returns every command that is recorded, in an order in which each has something to do, with the
     action of its last event."""
-    copy = tmp_path / "copy"
+    copy, configuration = tmp_path / "copy", tmp_path / "directory.json"
+    configuration.write_text(json.dumps(DIRECTORY))
     return [
         (("user", "add", "eve", "--full-name", "Eve"), "create user"),
         (("user", "set", "eve", "--account-type", "auditor"), "update user"),
@@ -30,6 +32,8 @@ def changes(tmp_path):
         (("user", "delete", "eve", "--yes"), "delete user"),
         (("settings", "set", "idleLogout=600"), "edit CRS settings"),
         (("settings", "reset", "--yes"), "reset CRS settings"),
+        (("directory", "set", "--file", configuration, "--no-test"), "edit directory"),
+        (("directory", "remove", "--yes"), "remove directory"),
         (("access-control", "enable", "--yes"), "update CRS enabled"),
         (("access-control", "disable", "--yes"), "disable CRS"),
         (("audit", "export", "--format", "csv"), "export audit log"),
@@ -100,6 +104,7 @@ def test_reason_that_is_too_long_is_refused(robot):
         ("session", "list"),
         ("settings", "show"),
         ("access-control", "status"),
+        ("directory", "show"),
         ("audit", "status"),
         ("audit", "verify"),
         ("import", "--dry-run"),

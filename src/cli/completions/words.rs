@@ -4,10 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, Command, ValueHint};
 
+use crate::domain::directory::draft::{FIELDS, KINDS};
 use crate::domain::settings::{Kind, Setting, SETTINGS};
 
 /// Name of the value of `settings set`.
 const NEW_VALUE: &str = "NAME=VALUE";
+/// Name of the value of `directory set`.
+const NEW_FIELD: &str = "FIELD=VALUE";
 
 /// What fits at the end of a command line.
 #[derive(Debug)]
@@ -179,14 +182,16 @@ fn values(argument: &Arg, typed: &str, before: &str) -> Wanted {
         ValueHint::Username => Wanted::Username(before.to_owned()),
         ValueHint::AnyPath | ValueHint::FilePath => Wanted::File,
         ValueHint::DirPath => Wanted::Directory,
-        _ if is_new_value(argument) => Wanted::Words(new_values(typed)),
+        _ if is_named(argument, NEW_VALUE) => Wanted::Words(new_values(typed)),
+        _ if is_named(argument, NEW_FIELD) => Wanted::Words(new_fields(typed)),
         _ => Wanted::Words(Vec::new()),
     }
 }
 
-fn is_new_value(argument: &Arg) -> bool {
+/// Returns whether the value of an argument has this name.
+fn is_named(argument: &Arg, name: &str) -> bool {
     let mut names = argument.get_value_names().into_iter().flatten();
-    names.any(|name| name == NEW_VALUE)
+    names.any(|each| each == name)
 }
 
 /// Returns the names of all settings, or the values of one whose name was typed.
@@ -206,5 +211,21 @@ fn new_values(typed: &str) -> Vec<(String, String)> {
     let values = booleans.iter().copied().chain(null);
     values
         .map(|value| (format!("{name}={value}"), String::new()))
+        .collect()
+}
+
+/// Returns the names of the fields of a directory, or the values of one whose name was typed.
+fn new_fields(typed: &str) -> Vec<(String, String)> {
+    if typed.starts_with("kind=") {
+        return KINDS
+            .map(|kind| (format!("kind={kind}"), String::new()))
+            .into();
+    }
+    if typed.contains('=') {
+        return Vec::new();
+    }
+    let short = FIELDS.iter().filter(|field| field.is_short());
+    short
+        .map(|field| (format!("{}=", field.name), field.meaning.replace('`', "")))
         .collect()
 }

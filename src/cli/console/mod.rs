@@ -4,6 +4,7 @@
 #![allow(missing_docs)]
 
 mod audit;
+mod directory;
 mod settings;
 pub mod time;
 mod users;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Subcommand, ValueHint};
 
 pub use self::audit::{AuditCommand, ExportFilter, ExportFormat, NotedRow};
+pub use self::directory::{DirectoryCommand, NewDirectory, NewField};
 pub use self::settings::{NewValue, SettingsCommand};
 pub use self::users::{GivePassword, UserCommand};
 
@@ -24,6 +26,8 @@ pub const STATE: &str = "/var/lib/opentrons-auth-server";
 pub struct Common {
     /// State directory of the server.
     pub persistence_directory: PathBuf,
+    /// Unix socket of the process that asks the lab's directory.
+    pub directory_uds: PathBuf,
     /// Print the result as JSON.
     pub json: bool,
 }
@@ -41,6 +45,7 @@ impl ConsoleCommand {
     pub fn reason(&self) -> Option<&str> {
         let why = match self {
             Self::User(command) => command.why(),
+            Self::Directory(command) => command.why(),
             Self::Session(SessionCommand::End { why, .. })
             | Self::Settings(
                 SettingsCommand::Set { why, .. } | SettingsCommand::Reset { why, .. },
@@ -111,6 +116,10 @@ pub enum ConsoleCommand {
     /// Show, enable or disable access control.
     #[command(subcommand)]
     AccessControl(AccessControlCommand),
+
+    /// Show, change, try or remove the configuration of the lab's directory (LDAP, Active Directory).
+    #[command(subcommand)]
+    Directory(DirectoryCommand),
 
     /// Back up all accounts, settings and the audit log to a new file.
     ///

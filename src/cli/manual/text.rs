@@ -32,13 +32,13 @@ pub const EXIT_STATUS: &[Entry] = &[
     ),
     (
         "1",
-        "The command failed or was not confirmed; or the server could not start, or its state \
+        "The command failed or was not confirmed, or the directory's test failed; or the server could not start, or its state \
          directory or database was removed while it was running. Standard error gives the reason.",
     ),
     ("2", "The command line or an environment variable is wrong."),
     (
         "3",
-        "The user, session or file that the command names does not exist.",
+        "The user, session, directory or file that the command names does not exist.",
     ),
     (
         "4",
@@ -63,8 +63,8 @@ pub const EXIT_STATUS_OF_REMOTE_ACCESS: &str =
 /// Introduction of the section ENVIRONMENT.
 pub const ENVIRONMENT_OF_OPTIONS: &str =
     "The following variables set options of the server; an option on the command line overrides \
-     its variable. Commands use only OT_AUTH_SERVER_persistence_directory, except \
-     remote-access-allowed, which uses none.";
+     its variable. Commands use only OT_AUTH_SERVER_persistence_directory and, without a running \
+     server, OT_AUTH_SERVER_directory_uds, except remote-access-allowed, which uses none.";
 
 /// Entries of the section ENVIRONMENT, apart from the variables of options.
 pub const ENVIRONMENT: &[Entry] = &[
@@ -287,6 +287,24 @@ pub const ADMINISTRATION: &[(&str, &str, &[&str])] = &[
             "opentrons-auth-server settings show",
             "opentrons-auth-server settings set idleLogout=600 maxNumberOfLoginAttempts=null",
             "opentrons-auth-server settings reset --yes",
+        ],
+    ),
+    (
+        "Use the accounts of the lab's directory",
+        "The package opentrons-auth-directory must be installed. The fields have the names and meanings of \
+         the HTTP API; a field with several values, such as servers, is given for each of them. The \
+         first command tries the configuration before it takes it. At the serial line, leave out the \
+         name of the file: with --ca -, paste the certificates and press Ctrl-D; with --bind-password, \
+         type the password. Removing the configuration ends the sessions of the directory's users, \
+         who stay in the list of users.",
+        &[
+            "opentrons-auth-server directory set --ca ca.pem --bind-password-file password.txt \
+             kind=activeDirectory servers=ldaps://dc1.lab.example base=DC=lab,DC=example \
+             upnSuffix=lab.example bindName=robot@lab.example \
+             userGroups=CN=laboratory,OU=groups,DC=lab,DC=example",
+            "opentrons-auth-server directory show",
+            "opentrons-auth-server directory test",
+            "opentrons-auth-server directory remove --yes",
         ],
     ),
     (
