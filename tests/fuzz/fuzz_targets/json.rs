@@ -1,5 +1,6 @@
-//! JSON bodies of every route: the first byte selects the route, the second the user in its path and
-//! whether `ada` asks or nobody, the rest is the body.
+//! JSON bodies of every route: the first byte selects the route, the second the user in its path,
+//! whether `ada` asks or nobody, and whether a configuration is taken without a test; the rest is the
+//! body.
 
 #![no_main]
 
@@ -24,6 +25,10 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let (method, path) = &operations[usize::from(*route) % operations.len()];
     let path = path.replace("{username}", USERS[usize::from(*who) % USERS.len()]);
+    let path = match who & 8 {
+        0 => path,
+        _ => format!("{path}?test=false"),
+    };
     let answer = robot.ask(method, &path, who & 4 == 0, KIND, body);
     if answer.status < 400 {
         answer.json();

@@ -218,8 +218,8 @@ impl Running {
         self.ask("GET", path, None, "", b"")
     }
 
-    /// Returns what tells whether anything has changed: accounts, settings, and whether `ada` is
-    /// logged in.
+    /// Returns what tells whether anything has changed: accounts, settings, the directory, and
+    /// whether `ada` is logged in.
     fn state(&mut self) -> Vec<Vec<u8>> {
         let token = self.token.clone();
         let ada = self.ask("GET", "/auth/users/self", Some(&token), "", b"");
@@ -227,6 +227,7 @@ impl Running {
             "/auth/users",
             "/auth/settings",
             "/auth/settings/accessControlEnabled",
+            "/auth/directory",
         ]
         .map(|path| self.get(path).body)
         .into_iter()
