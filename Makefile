@@ -156,9 +156,9 @@ generate: $(VENV)/.stamp ## update the generated files: crates file, OpenAPI doc
 
 .PHONY: bench
 bench: $(VENV)/peer/.stamp ## benchmark against the Python peer and nginx; updates the tables and the chart in README.md
-	@$(NEED) cc nginx qemu-aarch64 wrk
-	$(MAKE) build build-aarch64 || exit 64
-	PYTHONPATH=tests:tests/proxy $(VENV)/bin/python tests/bench/bench.py $(VENV)/peer/bin/python
+	@$(NEED) cc nginx qemu-aarch64 slapd wrk
+	$(MAKE) build build-aarch64 build-directory build-directory-aarch64 || exit 64
+	PYTHONPATH=tests:tests/directory:tests/proxy $(VENV)/bin/python tests/bench/bench.py $(VENV)/peer/bin/python
 
 .PHONY: bench-instructions
 bench-instructions: $(VENV)/.stamp ## count aarch64 instructions per request; updates tests/bench/instructions.json, CHECK=1 compares

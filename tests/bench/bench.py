@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import behind_nginx
+import directory_logins
 import logins
 import routes
 import start
@@ -26,7 +27,7 @@ from chart import chart
 from load import CLIENTS
 from servers import HERE, ROOT, WORKERS
 
-PARTS = (routes, behind_nginx, start, logins, years)
+PARTS = (routes, behind_nginx, start, logins, directory_logins, years)
 
 
 # Seconds for which the machine is watched before the measurements.
