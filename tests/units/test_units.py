@@ -9,7 +9,7 @@ import pytest
 
 from api import Api
 from audit_server import AuditServer
-from support import BINARY, DATABASE, installed, installed_directory, read_database, wait_for
+from support import BINARY, DATABASE, installed, installed_directory, read_database, run, wait_for
 
 ANALYZE = shutil.which("systemd-analyze")
 NAME = "opentrons-auth-server"
@@ -125,10 +125,13 @@ def settings(root, unit, name):
 
 
 def test_auth_server_alone_may_connect_to_the_directory(root):
-    """The socket belongs to its user."""
+    """The socket belongs to its user, and it is told of no other path than the default."""
     socket = DIRECTORY_UNITS[1]
     assert settings(root, socket, "SocketUser") == settings(root, UNITS[0], "User")
     assert settings(root, socket, "SocketMode") == ["0600"]
+    (path,) = settings(root, socket, "ListenStream")
+    helped = run("--help").stdout
+    assert re.search(rf"directory-uds.*?\[default: {path}\]", helped, re.DOTALL), helped
 
 
 def test_directory_sees_no_files_but_those_that_it_needs(root):
