@@ -2,7 +2,7 @@
 
 import ssl
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 
@@ -78,10 +78,9 @@ def test_authority_of_the_system_is_not_trusted(tmp_path, authority, serve_broke
     """Only the configured one is."""
     other = Authority(tmp_path, "Other CA")
     server = serve_broken(broken.Fake, broken.tls(other.issue("localhost")))
-    process = DirectoryProcess(tmp_path, env={"SSL_CERT_FILE": str(other.file)})
-    unavailable(process.ask(configuration(authority.pem, [server.ldaps]), verify("ada")))
+    with closing(DirectoryProcess(tmp_path, env={"SSL_CERT_FILE": str(other.file)})) as process:
+        unavailable(process.ask(configuration(authority.pem, [server.ldaps]), verify("ada")))
     assert not server.received
-    process.close()
 
 
 @pytest.mark.parametrize("kind", [broken.Fake, broken.Upgrading])
