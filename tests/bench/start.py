@@ -11,7 +11,7 @@ from servers import command, running, says_hello
 STARTS = 10
 MIB = 1 << 20
 # Of the stripped aarch64 binary, in MiB.
-LARGEST = 4
+LARGEST = 4.25
 
 
 def first_answer(who, peer, folder):
