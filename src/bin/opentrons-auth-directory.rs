@@ -32,7 +32,8 @@ fn main() -> ExitCode {
     allocator::release_large_blocks();
     let arguments = Arguments::parse();
     logging::init(LogLevel::Info);
-    let Err(error) = process::run(arguments.uds.as_deref());
-    log::error!("{}", logging::chain(&error));
+    if let Some(error) = process::run(arguments.uds.as_deref()).err() {
+        log::error!("{}", logging::chain(&error));
+    }
     ExitCode::FAILURE
 }
