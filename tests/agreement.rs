@@ -85,11 +85,12 @@ fn directory(salt: u32) -> Directory {
     Directory {
         kind: [Kind::ActiveDirectory, Kind::Ldap][salt as usize % 2],
         servers: vec![format!("ldaps://dc{salt}.lab.example"); 1 + salt as usize % 5],
-        ca: format!("-----BEGIN CERTIFICATE-----\n{salt}"),
+        ca: format!("-----BEGIN CERTIFICATE-----\nMA{salt:010}==\n-----END CERTIFICATE-----\n"),
         base: name("base"),
-        names: match salt % 3 {
-            0 => Names::Filter(format!("(uid{salt}={{name}})")),
-            _ => Names::UpnSuffix(format!("lab{salt}.example")),
+        names: match salt % 6 {
+            // Active Directory alone has these.
+            2 | 4 => Names::UpnSuffix(format!("lab{salt}.example")),
+            _ => Names::Filter(format!("(uid{salt}={{name}})")),
         },
         bind_name: name("robot"),
         bind_password: Password::new(format!("bind {salt}")),
