@@ -13,7 +13,7 @@ PROGRAM = "opentrons-auth-server "
 
 def configuration():
     """Returns the configuration that the README shows."""
-    return json.loads(re.search(r"```json\n(.*?)```", SECTION, re.DOTALL)[1])
+    return json.loads(re.search(r"```json\n(.*?)```", SECTION, re.DOTALL)[1])["data"]
 
 
 def commands():
