@@ -123,7 +123,7 @@ def test_licence_of_the_directory_is_that_of_more_crates(tmp_path):
     assert "\nldap3 v" not in crates_inc().linked(SERVER)
 
 
-def test_directory_costs_an_image_without_it_nothing(parsed, tmp_path):
+def test_image_without_the_directory_needs_neither_openssl_nor_the_feature(parsed, tmp_path):
     """Neither OpenSSL nor the feature belongs to the auth server's recipe; the other one, which has
     both, needs the auth server, whose user its socket belongs to."""
     other = recipe.parse(tmp_path, DIRECTORY)
