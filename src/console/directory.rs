@@ -117,9 +117,10 @@ impl Console<'_> {
                 let text = self.read_file(file)?;
                 Some(text.lines().next().unwrap_or_default().to_owned())
             }
-            None => read_password(&GivePassword {
-                password: new.bind_password,
-            })?,
+            None => {
+                let password = new.bind_password;
+                read_password(&GivePassword { password }, "Password of the bind account: ")?
+            }
         };
         Ok(Files {
             configuration,

@@ -7,6 +7,9 @@ use super::failure::{Kind, Refusal};
 use crate::cli::console::{GivePassword, Sure};
 use crate::os::terminal::ask_hidden;
 
+/// Prompt for a new password.
+pub(super) const NEW_PASSWORD: &str = "New password: ";
+
 /// Asks for confirmation, unless `--yes` was given.
 ///
 /// # Errors
@@ -45,13 +48,13 @@ fn not_confirmed(detail: &str) -> ConsoleError {
     Refusal::new(Kind::Failed, "notConfirmed", detail).into()
 }
 
-/// Reads the password if `--password` was given: typed twice at a terminal, or one line of standard
-/// input.
+/// Reads the password if `--password` was given: typed twice at a terminal, after `prompt`, or one line of
+/// standard input.
 ///
 /// # Errors
 /// - [`ConsoleError::Refused`]: the two passwords differ.
 /// - [`ConsoleError::Io`]: the password cannot be read.
-pub(super) fn read_password(give: &GivePassword) -> Done<Option<String>> {
+pub(super) fn read_password(give: &GivePassword, prompt: &str) -> Done<Option<String>> {
     if !give.password {
         return Ok(None);
     }
@@ -61,7 +64,7 @@ pub(super) fn read_password(give: &GivePassword) -> Done<Option<String>> {
         io::stdin().read_line(&mut line).map_err(&read)?;
         return Ok(Some(line.trim_end_matches(['\r', '\n']).to_owned()));
     }
-    let [password, again] = ask_hidden(["New password: ", "Again: "]).map_err(&read)?;
+    let [password, again] = ask_hidden([prompt, "Again: "]).map_err(&read)?;
     if again == password {
         return Ok(Some(password));
     }

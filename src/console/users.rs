@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::error::Done;
-use super::prompt::{confirm, read_password};
+use super::prompt::{confirm, read_password, NEW_PASSWORD};
 use super::protocol::{ConsoleRequest, ConsoleResponse, UserChange};
 use super::{table, unexpected, Console};
 use crate::cli::console::UserCommand;
@@ -30,7 +30,7 @@ impl Console<'_> {
                     username: username.clone(),
                     full_name: full_name.clone(),
                     account_type: (*account_type).into(),
-                    password: read_password(password)?,
+                    password: read_password(password, NEW_PASSWORD)?,
                 };
                 self.print_user("created", request)
             }
@@ -48,7 +48,7 @@ impl Console<'_> {
                     username: new_username.clone(),
                     full_name: full_name.clone(),
                     account_type: account_type.map(Into::into),
-                    password: read_password(password)?,
+                    password: read_password(password, NEW_PASSWORD)?,
                     locked: None,
                     reset_password: *require_new_password,
                 };
@@ -59,7 +59,7 @@ impl Console<'_> {
             } => {
                 let request = ConsoleRequest::ResetPassword {
                     username: username.clone(),
-                    password: read_password(password)?,
+                    password: read_password(password, NEW_PASSWORD)?,
                 };
                 self.print_user("set a new password for", request)
             }

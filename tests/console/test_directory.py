@@ -179,7 +179,7 @@ def test_terminal_is_asked_before_the_directory_is_removed(lab, files):
 
 def test_password_is_typed_and_not_shown(lab, files):
     given = ("directory", "set", "--no-test", "--ca", files[1], "--bind-password", *SHORT)
-    answers = [("New password: ", "typed-one"), ("Again: ", "typed-one")]
+    answers = [("Password of the bind account: ", "typed-one"), ("Again: ", "typed-one")]
     code, said = lab.typed(*given, answers=answers)
     assert code == 0 and "typed-one" not in said, said
     lab.json("directory", "test")

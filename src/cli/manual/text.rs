@@ -293,10 +293,12 @@ pub const ADMINISTRATION: &[(&str, &str, &[&str])] = &[
         "Use the accounts of the lab's directory",
         "The package opentrons-auth-directory must be installed. The fields have the names and meanings of \
          the HTTP API; a field with several values, such as servers, is given for each of them. The \
-         first command tries the configuration before it takes it. At the serial line, leave out the \
-         name of the file: with --ca -, paste the certificates and press Ctrl-D; with --bind-password, \
-         type the password. Removing the configuration ends the sessions of the directory's users, \
-         who stay in the list of users.",
+         first command tries the configuration before it takes it. At the serial line, pass - in place \
+         of a file: with --ca -, paste the certificates and press Ctrl-D; with --bind-password, type the \
+         password. The wrong passwords of a person that robots pass on (maxWrongPasswords each in 30 \
+         minutes, and again after a restart) lock no account of the lab if the directory's threshold is \
+         above their sum and its counter resets after at most 30 minutes. Removing the configuration ends \
+         the sessions of the directory's users, who stay in the list of users.",
         &[
             "opentrons-auth-server directory set --ca ca.pem --bind-password-file password.txt \
              kind=activeDirectory servers=ldaps://dc1.lab.example base=DC=lab,DC=example \
