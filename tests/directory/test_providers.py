@@ -44,10 +44,14 @@ def test_change_at_either_holds_at_both(ask, providers):
 def test_either_may_be_away(ask, providers):
     one, two = providers
     one.kill()
-    assert type_of(ask(verify("ada"))) == "admin"
-    two.set(dn_of("alan"), "cn", "Changed Meanwhile")
-    one.start()
+    try:
+        assert type_of(ask(verify("ada"))) == "admin"
+        two.set(dn_of("alan"), "cn", "Changed Meanwhile")
+    finally:
+        one.start()
     wait_for(lambda: one.has(dn_of("alan"), "cn", "Changed Meanwhile"), "it catches up")
     two.kill()
-    assert found(ask(verify("alan")))["fullName"] == "Changed Meanwhile"
-    two.start()
+    try:
+        assert found(ask(verify("alan")))["fullName"] == "Changed Meanwhile"
+    finally:
+        two.start()

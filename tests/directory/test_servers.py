@@ -15,6 +15,8 @@ from support import free_port, wait_for
 
 # What the auth server waits for an answer at most, in seconds.
 DEADLINE = 5
+# What a login takes at most if the first server does not answer, in seconds; on a robot, about 1.
+FIRST_SERVER_DOWN = 3
 # Maximum growth of the process's memory by what a server sends, in kB.
 MEMORY = 32_000
 
@@ -47,11 +49,11 @@ def dropping():
 
 
 @contextmanager
-def in_time():
+def in_time(seconds=DEADLINE):
     """The auth server still waits for the answer."""
     begin = time.monotonic()
     yield
-    assert time.monotonic() - begin < DEADLINE
+    assert time.monotonic() - begin < seconds
 
 
 def unavailable(answer):
@@ -230,7 +232,7 @@ def test_address_that_refuses(ask, lab, closed):
 def test_host_that_drops_packets(ask, lab, dropping):
     with in_time():
         unavailable(ask(verify("ada"), servers=[dropping.ldaps]))
-    with in_time():
+    with in_time(seconds=FIRST_SERVER_DOWN):
         assert type_of(ask(verify("ada"), servers=[dropping.ldaps, lab.ldaps])) == "admin"
 
 
@@ -375,11 +377,9 @@ def test_person_without_an_identity(ask, serve_broken, attributes):
             connection.send(broken.result(number, broken.DONE))
 
     server = serve_broken(Nameless)
-    kind, content = ask(verify("ada"), servers=[server.ldaps])
-    if "uid" in attributes and kind == "found":
-        assert content["username"] == "ada"
-    else:
-        assert kind in ("misconfigured", "unavailable", "nobodyFound")
+    kind, why = ask(verify("ada"), servers=[server.ldaps])
+    assert kind == "misconfigured"
+    assert next(iter(attributes)) in why
 
 
 def test_entry_without_a_name_gets_no_bind(ask, serve_broken):
@@ -442,7 +442,7 @@ def test_server_that_is_killed(ask, lab, second):
 def test_server_that_freezes(ask, lab, second):
     servers = [second.ldaps, lab.ldaps]
     second.freeze()
-    with in_time():
+    with in_time(seconds=FIRST_SERVER_DOWN):
         assert type_of(ask(verify("ada"), servers=servers)) == "admin"
     with in_time():
         unavailable(ask(verify("ada"), servers=[second.ldaps]))

@@ -110,6 +110,8 @@ def test_login_through_nginx(robot, api, lab, authority, figures):
 
 
 def test_passwords_are_in_no_log(robot):
+    # The journal is read, and has the lines of the process.
+    assert int(robot(f"journalctl -b -u {DIRECTORY} -o cat | wc -l")) > 1
     for password in (PASSWORD, ROBOT_PASSWORD):
         assert robot(f"journalctl -b | grep -c {password}", check=False) == "0"
 
@@ -151,7 +153,7 @@ def test_login_while_the_directory_is_away(robot, api, lab):
     lab.kill()
     assert api.login("ada")["scope"]
     assert api.try_login("ada", "wrong-horse").json["error"] == "invalid_grant"
-    assert api.try_login("alan").status != 200
+    assert api.try_login("alan").json["error"] == "invalid_grant"
     lab.start()
     assert api.login("alan")["scope"]
 
