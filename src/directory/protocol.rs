@@ -54,7 +54,7 @@ pub enum Operation {
 #[serde(rename_all = "camelCase")]
 pub enum Answer {
     /// The password is right, or the person was found. To [`Operation::LookUp`], it also says that the
-    /// account is not barred.
+    /// account is not barred for a reason that ends sessions ([`Barred::ends_sessions`]).
     Found(#[serde(with = "PersonText")] Person),
     /// The password is wrong.
     WrongPassword,

@@ -131,7 +131,11 @@ def test_account_that_is_barred_and_is_no_longer(ask, domain, newcomer, change, 
     domain.set(dn_of(name), *change)
     assert ask(verify(name)) == ("barred", reason)
     assert ask(verify(name, "wrong")) == ("wrongPassword", None)
-    assert ask(look_up(who)) == ("barred", reason)
+    answer = ask(look_up(who))
+    if reason in ("locked", "passwordExpired"):
+        assert type_of(answer) == "user"
+    else:
+        assert answer == ("barred", reason)
     domain.set(dn_of(name), *back)
     assert type_of(ask(verify(name))) == "user"
     assert type_of(ask(look_up(who))) == "user"
@@ -142,7 +146,7 @@ def test_lock_by_wrong_passwords(ask, domain, newcomer):
     for _ in range(MAX_FAILURES):
         assert ask(verify(name, "wrong")) == ("wrongPassword", None)
     assert ask(verify(name)) == ("barred", "locked")
-    assert ask(look_up(domain.identifier(name))) == ("barred", "locked")
+    assert type_of(ask(look_up(domain.identifier(name)))) == "user"
     domain.set(dn_of(name), "lockoutTime", 0)
     assert type_of(ask(verify(name))) == "user"
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from directory_client import look_up, type_of, verify
-from slapd import MAX_FAILURES, SUFFIX, USERS, dn_of
+from slapd import AUDITORS, MAX_FAILURES, SUFFIX, USERS, dn_of
 
 
 def time(days):
@@ -52,7 +52,15 @@ def test_wrong_password_of_a_barred_account_is_never_right(ask, in_state, state,
 
 @pytest.mark.parametrize("state, reason", STATES)
 def test_looking_up_a_barred_account(ask, lab, in_state, state, reason):
-    assert ask(look_up(lab.identifier(in_state(state)))) == ("barred", reason)
+    """A lock or an old password ends no session, and hides no other group."""
+    name = in_state(state)
+    lab.leave(USERS, dn_of(name))
+    lab.join(AUDITORS, dn_of(name))
+    answer = ask(look_up(lab.identifier(name)))
+    if reason in ("locked", "passwordExpired"):
+        assert type_of(answer) == "auditor"
+    else:
+        assert answer == ("barred", reason)
 
 
 @pytest.mark.parametrize("state, reason", STATES)
@@ -82,6 +90,11 @@ def test_account_before_its_time(ask, in_state):
     kind, reason = ask(verify(in_state(NOT_YET)))
     assert kind == "barred"
     assert reason in ("disabled", "notHereOrNow", "accountExpired")
+
+
+def test_looking_up_an_account_before_its_time(ask, lab, in_state):
+    name = in_state(NOT_YET)
+    assert type_of(ask(look_up(lab.identifier(name)))) == "user"
 
 
 def test_account_that_will_expire(ask, in_state):

@@ -8,9 +8,7 @@ use super::fault::Fault;
 use super::message::{self, code, escaped, quoted, Entry, Outcome, Scope, Search};
 use super::reasons::{self, Verdict};
 use crate::directory::protocol::Answer;
-use crate::domain::directory::{
-    Barred, Directory, DirectoryId, Kind, Names, Person, MAX_TEXT, NAME,
-};
+use crate::domain::directory::{Directory, DirectoryId, Kind, Names, Person, MAX_TEXT, NAME};
 use crate::domain::passwords::Password;
 use crate::domain::users::AccountType;
 
@@ -169,9 +167,8 @@ impl<'a> People<'a> {
             Question::Verify(_, password) => self.verify(server, &entry, person, password).await,
             Question::LookUp(_) => {
                 let barred = reasons::of_entry(self.directory.kind, &entry, now());
-                // A lock passes, and must not hide that the person is in no group any more.
-                let out = |barred: &Barred| barred.ends_sessions() || person.account_type.is_some();
-                let barred = barred.filter(out);
+                // A lock or an old password ends no session, and must not hide another group or name.
+                let barred = barred.filter(|barred| barred.ends_sessions());
                 Ok(barred.map_or(Answer::Found(person), Answer::Barred))
             }
         }
