@@ -13,8 +13,8 @@ pub enum Fault {
     /// The server could not be trusted, so that it was not asked. Another may be.
     #[error("{0}")]
     Untrusted(String),
-    /// The server did not answer when it was given a person's password. It may have counted the password
-    /// as wrong. Another would count it again, and so lock the account sooner than this robot may: none
+    /// The server did not answer when it was given a person's password, or could not verify it now. It may
+    /// have counted the password as wrong. Another would count it again, and so lock the account sooner than this robot may: none
     /// is asked.
     #[error("{0}")]
     Unanswered(String),

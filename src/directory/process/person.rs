@@ -8,7 +8,9 @@ use super::fault::Fault;
 use super::message::{self, code, escaped, quoted, Entry, Outcome, Scope, Search};
 use super::reasons::{self, Verdict};
 use crate::directory::protocol::Answer;
-use crate::domain::directory::{Directory, DirectoryId, Kind, Names, Person, MAX_TEXT, NAME};
+use crate::domain::directory::{
+    Barred, Directory, DirectoryId, Kind, Names, Person, MAX_TEXT, NAME,
+};
 use crate::domain::passwords::Password;
 use crate::domain::users::AccountType;
 
@@ -193,7 +195,12 @@ impl<'a> People<'a> {
             Verdict::Right => Ok(Answer::Found(person)),
             Verdict::Wrong => Ok(Answer::WrongPassword),
             Verdict::Barred(barred) => Ok(Answer::Barred(barred)),
-            Verdict::Unclear => Err(Fault::of(&outcome, "the password could not be verified")),
+            Verdict::Unclear => match Fault::of(&outcome, "the password could not be verified") {
+                Fault::Unavailable(why) => Err(Fault::Unanswered(why)),
+                // The server works, and refuses this person. As a fault of the configuration, it would
+                // be a reason to accept the password that was confirmed last.
+                _ => Ok(Answer::Barred(Barred::NotHereOrNow)),
+            },
         }
     }
 
