@@ -48,10 +48,12 @@ def test_right_password_of_any_characters(ask, newcomer, password):
     assert type_of(ask(verify(newcomer(password=password), password))) == "user"
 
 
-def test_empty_password_is_never_sent(ask, lab, newcomer):
-    """A server would answer it with success, as an unauthenticated bind (RFC 4513 section 5.1.2)."""
+@pytest.mark.parametrize("password", ["", "\0", f"\0{PASSWORD}", f"{PASSWORD}\0", f"{PASSWORD}\0x"])
+def test_empty_password_is_never_sent(ask, lab, newcomer, password):
+    """A server would answer it with success, as an unauthenticated bind (RFC 4513 section 5.1.2). A
+    text with a NUL is shorter for some."""
     name = newcomer()
-    assert ask(verify(name, "")) == ("wrongPassword", None)
+    assert ask(verify(name, password)) == ("wrongPassword", None)
     assert lab.binds(dn_of(name)) == 0
     assert type_of(ask(verify(name))) == "user"
     assert lab.binds(dn_of(name)) == 1

@@ -31,6 +31,7 @@ use self::person::{People, Question};
 use self::server::{Server, Servers};
 use super::protocol::{Answer, Operation, Request, MAX_ANSWER, MAX_REQUEST, VERSION};
 use crate::domain::directory::{Directory, MAX_SERVERS, MAX_TEXT};
+use crate::domain::passwords::Password;
 use crate::logging;
 use crate::os::systemd::{self, HandOverError, HandedOver};
 use crate::GIT_SHA;
@@ -220,7 +221,7 @@ async fn carry_out(request: Request) -> Answer {
     let question = match &request.operation {
         Operation::Test => return trial::run(&people, &servers, &tls, deadline).await,
         Operation::Verify { name, .. } if !can_be_found(name) => return Answer::NobodyFound,
-        Operation::Verify { password, .. } if password.expose().is_empty() => {
+        Operation::Verify { password, .. } if !can_be_right(password) => {
             return Answer::WrongPassword
         }
         Operation::Verify { name, password } => Question::Verify(name, password),
@@ -252,4 +253,10 @@ async fn carry_out(request: Request) -> Answer {
 /// they would find another name.
 fn can_be_found(name: &str) -> bool {
     !name.trim().is_empty() && name.len() <= MAX_TEXT && !name.contains(char::is_control)
+}
+
+/// Returns whether a password is one that a directory may be asked for. A bind with an empty one is
+/// anonymous (RFC 4513 §5.1.2), and so may be one that begins with a NUL, where a text ends for some.
+fn can_be_right(password: &Password) -> bool {
+    !password.expose().is_empty() && !password.expose().contains('\0')
 }
