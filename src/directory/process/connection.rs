@@ -7,6 +7,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use openssl::x509::verify::X509VerifyFlags;
 use openssl::x509::{X509VerifyResult, X509};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_openssl::SslStream;
 
@@ -25,6 +27,7 @@ use super::ber::SEQUENCE;
 use super::fault::Fault;
 use super::message::{self, code, Entry, Outcome, Response, Search};
 use super::server::Server;
+use super::MAX_THREADS;
 use crate::domain::passwords::Password;
 use crate::os::clock::rfc_3339;
 
@@ -207,14 +210,31 @@ async fn within<T>(
         })
 }
 
+/// Resolves the host name of a server. One that nobody waits for any more goes on until the name servers
+/// have answered, or the system gives up: without a limit, such ones would queue up while they are away.
+async fn resolve(server: &Server) -> io::Result<Vec<SocketAddr>> {
+    static RESOLUTIONS: Semaphore = Semaphore::const_new(MAX_THREADS);
+    if let Ok(address) = server.host.parse::<IpAddr>() {
+        return Ok(vec![(address, server.port).into()]);
+    }
+    let permit = RESOLUTIONS.acquire().await.map_err(io::Error::other)?;
+    let (host, port) = (server.host.clone(), server.port);
+    let resolution = tokio::task::spawn_blocking(move || {
+        let addresses = (host.as_str(), port).to_socket_addrs();
+        drop(permit);
+        addresses.map(Iterator::collect)
+    });
+    resolution.await?
+}
+
 /// Connects to the first of the host's addresses that answers.
 async fn connect(server: &Server) -> Result<TcpStream, Fault> {
-    let Server { host, port, .. } = server;
-    let addresses = tokio::net::lookup_host((host.as_str(), *port))
+    let addresses = resolve(server)
         .await
         .map_err(|error| Fault::Unavailable(format!("the host name is not known: {error}")))?;
     let mut failures: Vec<io::Error> = Vec::new();
-    let connected = first(addresses.map(TcpStream::connect), &mut failures).await;
+    let attempts = addresses.into_iter().map(TcpStream::connect);
+    let connected = first(attempts, &mut failures).await;
     connected.ok_or_else(|| {
         let why = failures.pop().map(|error| format!(": {error}"));
         Fault::Unavailable(format!("cannot connect{}", why.unwrap_or_default()))
