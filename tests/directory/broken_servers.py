@@ -251,6 +251,15 @@ class Attributes(Fake):
         connection.send(result(number, DONE))
 
 
+class Values(Fake):
+    """Answers a search with an entry of values that are as short as they can be."""
+
+    def search(self, connection, number, _):
+        values = tlv(0x30, text("uid"), tlv(0x31, text("") * 200_000))
+        connection.send(message(number, ENTRY, text("uid=ada"), tlv(0x30, values)))
+        connection.wait_closed()
+
+
 class Repeats(Fake):
     """Answers a search with references without end, each of them short."""
 
@@ -272,7 +281,7 @@ class Nested(Fake):
 
 
 BROKEN = [Silent, Deaf, Web, Mute, Half, HalfClosing, HalfSearch]
-FLOODING = [Torrent, Entries, Attributes, Repeats, Nested]
+FLOODING = [Torrent, Entries, Attributes, Values, Repeats, Nested]
 
 
 class Plain(Fake):

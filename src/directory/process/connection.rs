@@ -25,7 +25,7 @@ use tokio_openssl::SslStream;
 
 use super::ber::SEQUENCE;
 use super::fault::Fault;
-use super::message::{self, code, Entry, Outcome, Response, Search};
+use super::message::{self, code, Entry, Outcome, Response, Search, MAX_ITEMS};
 use super::server::Server;
 use super::MAX_THREADS;
 use crate::domain::passwords::Password;
@@ -167,11 +167,19 @@ impl Connection {
             stream.write_all(&request).await.map_err(closed)?;
             stream.flush().await.map_err(closed)?;
             let mut left = MAX_ANSWER;
+            let mut items = MAX_ITEMS;
             let mut entries = Vec::new();
             loop {
                 match receive(stream, id, &mut left).await? {
                     Response::Ended(outcome) => return Ok((entries, outcome)),
-                    Response::Entry(entry) if entries.len() <= size_limit => entries.push(entry),
+                    Response::Entry(entry) if entries.len() <= size_limit => {
+                        items = items.checked_sub(entry.items()).ok_or_else(|| {
+                            Fault::Unavailable(format!(
+                                "its answer has more than {MAX_ITEMS} attributes and values"
+                            ))
+                        })?;
+                        entries.push(entry);
+                    }
                     Response::Entry(_) | Response::Reference => {}
                 }
             }

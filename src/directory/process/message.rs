@@ -16,6 +16,9 @@ const PASSWORD_POLICY: &[u8] = b"1.3.6.1.4.1.42.2.27.8.5.1";
 const TIME_LIMIT: u32 = 2;
 /// Control of paged results (RFC 2696).
 const PAGED_RESULTS: &[u8] = b"1.2.840.113556.1.4.319";
+/// Maximum number of attributes and values in an answer. In memory, a short one takes many times its
+/// length.
+pub const MAX_ITEMS: usize = 4096;
 /// Maximum length of a server's text in our answers, in characters.
 const MAX_QUOTED: usize = 300;
 
@@ -177,6 +180,12 @@ impl Entry {
         }
     }
 
+    /// Returns the number of its attributes and values.
+    pub fn items(&self) -> usize {
+        let counts = self.attributes.iter().map(|(_, values)| 1 + values.len());
+        counts.sum()
+    }
+
     /// Returns the values of an attribute.
     pub fn values(&self, name: &str) -> &[Vec<u8>] {
         self.attributes
@@ -267,18 +276,22 @@ pub fn quoted(text: &str) -> String {
     escape(&short).into_owned()
 }
 
+/// Reads an entry: of one that has more than [`MAX_ITEMS`], the beginning, which has more, too.
 fn read_entry(content: &[u8]) -> Option<Entry> {
     let mut entry = Elements::of(content);
     let dn = text(entry.expect(OCTETS)?)?;
     let mut list = Elements::of(entry.expect(SEQUENCE)?);
     let mut attributes = Vec::new();
-    while !list.is_empty() {
+    let mut items = 0;
+    while !list.is_empty() && items <= MAX_ITEMS {
         let mut attribute = Elements::of(list.expect(SEQUENCE)?);
         let name = text(attribute.expect(OCTETS)?)?;
         let mut set = Elements::of(attribute.expect(SET)?);
         let mut values = Vec::new();
-        while !set.is_empty() {
+        items += 1;
+        while !set.is_empty() && items <= MAX_ITEMS {
             values.push(set.expect(OCTETS)?.to_vec());
+            items += 1;
         }
         attributes.push((name, values));
     }
