@@ -227,6 +227,8 @@ pub struct Outcome {
     pub text: String,
     /// Error of the password policy.
     pub policy: Option<PolicyError>,
+    /// Whether the server has further pages of a search's results.
+    pub more: bool,
 }
 
 /// Message of a server.
@@ -255,10 +257,14 @@ pub fn read(content: &[u8]) -> Option<(u32, Response)> {
             let code = read_number(result.expect(ENUMERATED)?)?;
             let _matched = result.expect(OCTETS)?;
             let text = String::from_utf8_lossy(result.expect(OCTETS)?);
+            let controls = message.expect(0xa0);
             Response::Ended(Outcome {
                 code,
                 text: quoted(text.trim_end_matches('\0').trim()),
-                policy: message.expect(0xa0).and_then(read_policy_error),
+                policy: controls.and_then(read_policy_error),
+                more: controls
+                    .and_then(read_cookie)
+                    .is_some_and(|cookie| !cookie.is_empty()),
             })
         }
         _ => return None,
@@ -298,25 +304,38 @@ fn read_entry(content: &[u8]) -> Option<Entry> {
     Some(Entry { dn, attributes })
 }
 
-/// Reads the error from a message's controls; `None` if there is none.
-fn read_policy_error(controls: &[u8]) -> Option<PolicyError> {
+/// Returns the elements of the sequence in a control; `None` if a message's controls do not have it.
+fn control<'a>(controls: &'a [u8], name: &[u8]) -> Option<Elements<'a>> {
     let mut controls = Elements::of(controls);
     loop {
         let mut control = Elements::of(controls.expect(SEQUENCE)?);
-        if control.expect(OCTETS)? != PASSWORD_POLICY {
+        if control.expect(OCTETS)? != name {
             continue;
         }
         control.expect(BOOLEAN);
-        let value = control.expect(OCTETS)?;
-        let mut value = Elements::of(Elements::of(value).expect(SEQUENCE)?);
-        value.expect(0xa0); // a warning: how long the password is still good
-        return Some(match read_number(value.expect(0x81)?)? {
-            0 => PolicyError::PasswordExpired,
-            1 => PolicyError::AccountLocked,
-            2 => PolicyError::ChangeAfterReset,
-            _ => PolicyError::Other,
-        });
+        return Some(Elements::of(
+            Elements::of(control.expect(OCTETS)?).expect(SEQUENCE)?,
+        ));
     }
+}
+
+/// Reads the error from a message's controls; `None` if there is none.
+fn read_policy_error(controls: &[u8]) -> Option<PolicyError> {
+    let mut value = control(controls, PASSWORD_POLICY)?;
+    value.expect(0xa0); // a warning: how long the password is still good
+    Some(match read_number(value.expect(0x81)?)? {
+        0 => PolicyError::PasswordExpired,
+        1 => PolicyError::AccountLocked,
+        2 => PolicyError::ChangeAfterReset,
+        _ => PolicyError::Other,
+    })
+}
+
+/// Reads the cookie of the next page from a message's controls; `None` if there is none.
+fn read_cookie(controls: &[u8]) -> Option<&[u8]> {
+    let mut value = control(controls, PAGED_RESULTS)?;
+    value.expect(INTEGER)?; // an estimate of the size
+    value.expect(OCTETS)
 }
 
 fn text(content: &[u8]) -> Option<String> {

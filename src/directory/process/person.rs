@@ -268,6 +268,11 @@ impl<'a> People<'a> {
             paged: self.directory.kind == Kind::ActiveDirectory,
         };
         let found = server.search(&search).await?;
+        // A page may have fewer entries than were asked for (RFC 2696 §3).
+        if found.1.more && found.0.len() < size_limit.min(2) as usize {
+            let why = "the search below the base ended before all was found";
+            return Err(Fault::Unavailable(why.into()));
+        }
         match found.1.code {
             code::SUCCESS | code::SIZE_LIMIT_EXCEEDED => Ok(found),
             code::NO_SUCH_OBJECT => Err(Fault::Misconfigured(format!(

@@ -165,6 +165,7 @@ mod tests {
             code: code::INVALID_CREDENTIALS,
             text: text.into(),
             policy: None,
+            more: false,
         };
         of_bind(kind, &outcome, &Entry::default(), NOW)
     }
