@@ -168,6 +168,7 @@ impl<'a> People<'a> {
         match question {
             Question::Verify(_, password) => self.verify(server, &entry, person, password).await,
             Question::LookUp(_) => {
+                reasons::check_readable(self.directory.kind, &entry)?;
                 let barred = reasons::of_entry(self.directory.kind, &entry, now());
                 // A lock or an old password ends no session, and must not hide another group or name.
                 let barred = barred.filter(|barred| barred.ends_sessions());

@@ -1,16 +1,21 @@
 //! Reasons for which a directory lets nobody in by an account: what its answer to a bind says, and what
 //! the account's entry says.
 
-use super::message::{code, Entry, Outcome, PolicyError};
+use super::fault::Fault;
+use super::message::{code, quoted, Entry, Outcome, PolicyError};
 use crate::domain::directory::{Barred, Kind};
 
 /// Time in `pwdAccountLockedTime` of an account that an administrator has locked for good
 /// (draft-behera-ldap-password-policy §5.3.3).
 const LOCKED_FOR_GOOD: &[u8] = b"000001010000Z";
-/// Flag of `userAccountControl`: the account is disabled (MS-ADTS §2.2.16).
+/// Flag of [`FLAGS`]: the account is disabled.
 const ACCOUNT_DISABLE: u64 = 0x2;
+/// Attribute with the flags of an account (MS-ADTS §2.2.16).
+const FLAGS: &str = "userAccountControl";
 /// Attribute with the flags that the server computes (MS-ADTS §3.1.1.4.5.17).
 const COMPUTED: &str = "msDS-User-Account-Control-Computed";
+/// Attribute of 389 Directory Server, and so of FreeIPA: `TRUE` for an account that was made inactive.
+const NS_ACCOUNT_LOCK: &str = "nsAccountLock";
 /// Flag of [`COMPUTED`]: the account is locked.
 const LOCKOUT: u64 = 0x10;
 /// Flag of [`COMPUTED`]: the password has expired, or must be changed.
@@ -23,14 +28,44 @@ const FROM_1601_TO_1970: u64 = 11_644_473_600;
 /// Attributes of an entry that [`of_entry`] reads.
 pub fn attributes(kind: Kind) -> &'static [&'static str] {
     match kind {
-        Kind::ActiveDirectory => &["userAccountControl", COMPUTED, "accountExpires"],
+        Kind::ActiveDirectory => &[FLAGS, COMPUTED, "accountExpires"],
         Kind::Ldap => &[
             "pwdAccountLockedTime",
             "pwdEndTime",
             "pwdStartTime",
             "pwdReset",
+            NS_ACCOUNT_LOCK,
         ],
     }
+}
+
+/// Checks that the bind account can read whether an account is disabled. In LDAP, an attribute that is
+/// not there says that it is not.
+///
+/// # Errors
+/// [`Fault::Misconfigured`] if not.
+pub fn check_readable(kind: Kind, entry: &Entry) -> Result<(), Fault> {
+    if kind == Kind::Ldap || number(entry, FLAGS).is_some() {
+        return Ok(());
+    }
+    Err(Fault::Misconfigured(format!(
+        "{:?} has no {FLAGS} that the bind account may read: it needs the right to read account \
+         restrictions",
+        quoted(&entry.dn)
+    )))
+}
+
+/// Returns the filter that finds accounts of which it can be read whether they are disabled.
+pub fn readable(kind: Kind) -> Option<String> {
+    (kind == Kind::ActiveDirectory).then(|| format!("({FLAGS}=*)"))
+}
+
+/// Returns the number in an attribute; `None` if there is none.
+fn number(entry: &Entry, name: &str) -> Option<u64> {
+    let text = entry.text(name)?;
+    // Flags are signed.
+    let signed = || text.parse().map(|number: i64| number as u64);
+    text.parse().or_else(|_| signed()).ok()
 }
 
 /// What the answer to a bind says of a password and its account.
@@ -96,17 +131,11 @@ fn of_sub_code(text: &str) -> Option<Barred> {
 pub fn of_entry(kind: Kind, entry: &Entry, now: u64) -> Option<Barred> {
     match kind {
         Kind::ActiveDirectory => {
-            let number = |name| {
-                let text = entry.text(name)?;
-                // Flags are signed.
-                let signed = || text.parse().map(|number: i64| number as u64);
-                text.parse().or_else(|_| signed()).ok()
-            };
-            let has = |name, flag| number(name).is_some_and(|flags: u64| flags & flag != 0);
-            let expires = number("accountExpires").filter(|at| *at != 0 && *at < NEVER);
+            let has = |name, flag| number(entry, name).is_some_and(|flags| flags & flag != 0);
+            let expires = number(entry, "accountExpires").filter(|at| *at != 0 && *at < NEVER);
             // In units of 100 ns.
             let now = (now / 1000 + FROM_1601_TO_1970) * 10_000_000;
-            if has("userAccountControl", ACCOUNT_DISABLE) {
+            if has(FLAGS, ACCOUNT_DISABLE) {
                 Some(Barred::Disabled)
             } else if expires.is_some_and(|at| at <= now) {
                 Some(Barred::AccountExpired)
@@ -122,7 +151,10 @@ pub fn of_entry(kind: Kind, entry: &Entry, now: u64) -> Option<Barred> {
             let time = |name| entry.text(name).and_then(seconds);
             let now = now / 1000;
             let locked = entry.value("pwdAccountLockedTime");
-            if locked == Some(LOCKED_FOR_GOOD) {
+            let inactive = entry.text(NS_ACCOUNT_LOCK);
+            if locked == Some(LOCKED_FOR_GOOD)
+                || inactive.is_some_and(|text| text.eq_ignore_ascii_case("true"))
+            {
                 Some(Barred::Disabled)
             } else if time("pwdEndTime").is_some_and(|end| end <= now) {
                 Some(Barred::AccountExpired)

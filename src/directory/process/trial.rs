@@ -5,8 +5,9 @@ use tokio::time::Instant;
 
 use super::connection::{Connection, Tls};
 use super::fault::Fault;
-use super::message::{code, quoted};
+use super::message::{code, quoted, Entry};
 use super::person::{exists, People};
+use super::reasons;
 use super::server::Server;
 use crate::directory::protocol::Answer;
 use crate::domain::directory::Kind;
@@ -75,6 +76,12 @@ async fn find_a_person(people: &People<'_>, server: &mut Connection) -> Result<(
     };
     people.id(entry)?;
     people.username(entry)?;
+    if let Some(readable) = reasons::readable(people.directory.kind) {
+        // The first may be a group or a contact, which has none.
+        let account = format!("(&{everybody}{readable})");
+        let (accounts, _) = people.search(server, &account, &attributes, 1).await?;
+        reasons::check_readable(people.directory.kind, accounts.first().unwrap_or(entry))?;
+    }
     let attribute = &people.directory.full_name_attribute;
     if entry.value(attribute).is_none() {
         let named = format!("(&{everybody}({attribute}=*))");
