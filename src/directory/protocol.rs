@@ -60,7 +60,7 @@ pub enum Answer {
     WrongPassword,
     /// Nobody has the name or the identifier.
     NobodyFound,
-    /// More than one person has the name.
+    /// More than one person has the name, or the person has more than one.
     SeveralFound,
     /// The person may not log in.
     Barred(#[serde(with = "BarredText")] Barred),

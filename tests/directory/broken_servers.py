@@ -30,12 +30,14 @@ def text(value):
     return tlv(0x04, value.encode() if isinstance(value, str) else value)
 
 
-def message(number, tag, *contents):
-    return tlv(0x30, tlv(0x02, number.to_bytes(4, "big")), tlv(tag, *contents))
+def message(number, tag, *contents, controls=()):
+    number = tlv(0x02, number.to_bytes(4, "big"))
+    return tlv(0x30, number, tlv(tag, *contents), tlv(0xA0, *controls) if controls else b"")
 
 
-def result(number, tag, code=SUCCESS, diagnostics="", *more):
-    return message(number, tag, tlv(0x0A, bytes([code])), text(""), text(diagnostics), *more)
+def result(number, tag, code=SUCCESS, diagnostics="", *more, controls=()):
+    contents = tlv(0x0A, bytes([code])), text(""), text(diagnostics), *more
+    return message(number, tag, *contents, controls=controls)
 
 
 def entry(number, dn, **attributes):

@@ -35,6 +35,8 @@ def test_configuration_that_works(ask, lab):
         ({"userGroups": ["not a DN"]}, "not a DN"),
         ({"names": {"filter": "(uid={name}"}}, "(uid={name}"),
         ({"names": {"filter": "uid={name})("}}, "filter"),
+        ({"names": {"filter": "(uid={name}*)"}}, "(uid={name}*)"),
+        ({"names": {"filter": "(uid=*{name})"}}, "(uid=*{name})"),
         ({"ca": "no certificate"}, "certificate"),
         ({"ca": ""}, "certificate"),
         ({"ca": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"}, "certificate"),
@@ -77,6 +79,16 @@ def test_group_that_does_not_exist_is_a_warning(ask, field):
     assert "warning" in text
     assert f"cn=nothing,{GROUPS}" in text
     assert ADMINS not in text
+
+
+def test_person_with_several_names_is_a_warning(ask, lab, newcomer):
+    name = newcomer()
+    assert "several" not in said(ask(TEST))[1]
+    lab.modify(dn_of(name), ("add", "uid", f"z{name}"))
+    kind, text = said(ask(TEST))
+    lab.delete(dn_of(name))
+    assert kind == "tested"
+    assert "warning" in text and "several values of uid" in text and dn_of(name) in text
 
 
 def test_every_server_is_tried(ask, lab):

@@ -236,11 +236,34 @@ def test_names_with_special_characters_are_found(ask, lab, newcomer, name):
     assert found(ask(verify(name)))["username"] == name
 
 
-def test_name_stands_in_each_place_of_the_filter(ask, newcomer):
+def test_person_with_several_names(ask, lab, newcomer):
+    """Each would have a limit of wrong passwords of its own. A look-up renames nobody."""
+    name = newcomer()
+    lab.modify(dn_of(name), ("add", "uid", f"z{name}", f"a{name}"))
+    before = lab.binds(dn_of(name))
+    for each in (name, f"z{name}", f"a{name}"):
+        assert ask(verify(each)) == ("severalFound", None)
+    assert lab.binds(dn_of(name)) == before
+    assert found(ask(look_up(lab.identifier(name))))["username"] == f"a{name}"
+    lab.delete(dn_of(name))
+
+
+@pytest.mark.parametrize("value", ["{name} Sample", "{name}\\20Sample", "{name} SAMPLE"])
+def test_name_within_a_value(ask, newcomer, lab, value):
+    """Another value of the attribute is none of the person's names."""
+    name = newcomer()
+    lab.modify(dn_of(name), ("add", "cn", f"A {name}"))
+    names = {"filter": f"(cn={value})"}
+    assert found(ask(verify(name), names=names))["username"] == name.capitalize()
+    who = lab.identifier(name)
+    assert found(ask(look_up(who), names=names))["username"] == name.capitalize()
+
+
+def test_name_in_another_place_of_the_filter_is_no_name(ask, newcomer):
     name = newcomer(cn="One Name")
     other = newcomer(cn=name.upper())
     either = "(&(objectClass=inetOrgPerson)(|(uid={name})(cn={name})))"
-    assert found(ask(verify("One Name"), names={"filter": either}))["username"] == name
+    assert ask(verify("One Name"), names={"filter": either}) == ("nobodyFound", None)
     assert ask(verify(name), names={"filter": either}) == ("severalFound", None)
     assert found(ask(verify(other), names={"filter": either}))["username"] == other
 

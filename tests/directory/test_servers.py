@@ -10,7 +10,15 @@ import broken_servers as broken
 import slapd
 from api import PASSWORD
 from certificates import Authority, key_pem
-from directory_client import DirectoryProcess, configuration, request, type_of, verify
+from directory_client import (
+    TEST,
+    DirectoryProcess,
+    configuration,
+    look_up,
+    request,
+    type_of,
+    verify,
+)
 from support import free_port, wait_for
 
 # What the auth server waits for an answer at most, in seconds.
@@ -263,10 +271,11 @@ def test_first_server_that_answers_is_the_only_one_asked(ask, lab, serve_broken)
 
 
 class Confirming(broken.Fake):
-    """Finds a person with any name, and accepts the bind account alone. It says what it is told of
+    """Finds one person by any name, and accepts the bind account alone. It says what it is told of
     everybody else."""
 
     answer = staticmethod(lambda number: broken.result(number, broken.BOUND))
+    uid = "ada"
 
     def bind(self, connection, number, content):
         if slapd.ROBOT.encode() in content:
@@ -281,7 +290,7 @@ class Confirming(broken.Fake):
             broken.entry(
                 number,
                 slapd.dn_of("ada"),
-                uid="ada",
+                uid=self.uid,
                 cn="Ada Sample",
                 entryUUID="01234567-89ab-cdef-0123-456789abcdef",
                 memberOf=slapd.ADMINS,
@@ -412,6 +421,93 @@ def test_entry_without_a_name_gets_no_bind(ask, serve_broken):
     assert not server.got(PASSWORD)
 
 
+class OfOnePerson(broken.Fake):
+    """Accepts every bind, and finds one person with any filter."""
+
+    controls = ()
+
+    def attributes(self):
+        return {
+            "uid": "ada",
+            "cn": "Ada Sample",
+            "displayName": "Ada Sample",
+            "entryUUID": "01234567-89ab-cdef-0123-456789abcdef",
+            "objectGUID": bytes.fromhex("0123456789abcdef0123456789abcdef"),
+            "memberOf": slapd.ADMINS,
+        }
+
+    def search(self, connection, number, _):
+        connection.send(broken.entry(number, slapd.dn_of("ada"), **self.attributes()))
+        connection.send(broken.result(number, broken.DONE, controls=self.controls))
+
+
+ONE_PERSON = look_up("0123456789abcdef0123456789abcdef")
+
+
+@pytest.mark.parametrize(
+    "value, answer", [("TRUE", ("barred", "disabled")), ("true", ("barred", "disabled"))]
+)
+def test_account_that_389_directory_server_has_made_inactive(ask, serve_broken, value, answer):
+    class Inactive(OfOnePerson):
+        def attributes(self):
+            return super().attributes() | {"nsAccountLock": value}
+
+    assert ask(ONE_PERSON, servers=[serve_broken(Inactive).ldaps]) == answer
+
+
+def test_account_that_389_directory_server_has_made_active_again(ask, serve_broken):
+    class Active(OfOnePerson):
+        def attributes(self):
+            return super().attributes() | {"nsAccountLock": "FALSE"}
+
+    assert type_of(ask(ONE_PERSON, servers=[serve_broken(Active).ldaps])) == "admin"
+
+
+@pytest.mark.parametrize("value", [None, "", "normal"])
+@pytest.mark.parametrize("operation", [ONE_PERSON, TEST], ids=["look up", "test"])
+def test_flags_that_the_bind_account_may_not_read(ask, serve_broken, operation, value):
+    """Whether an account of Active Directory is disabled would remain unknown."""
+
+    class Hidden(OfOnePerson):
+        def attributes(self):
+            return super().attributes() | ({} if value is None else {"userAccountControl": value})
+
+    server = serve_broken(Hidden)
+    kind, text = ask(operation, servers=[server.ldaps], kind="activeDirectory")
+    assert kind == "misconfigured"
+    assert "userAccountControl" in text and "right" in text
+
+
+@pytest.mark.parametrize("operation", [ONE_PERSON, verify("ada")], ids=["look up", "verify"])
+@pytest.mark.parametrize("finds", [True, False])
+def test_page_that_is_not_the_last(ask, serve_broken, finds, operation):
+    """Somebody else may be on the next one."""
+
+    class Paging(OfOnePerson):
+        cookie = b"next"
+
+        def attributes(self):
+            return super().attributes() | {"userAccountControl": "512"}
+
+        def search(self, connection, number, content):
+            page = broken.tlv(0x30, broken.tlv(0x02, b"\0"), broken.text(self.cookie))
+            name = broken.text("1.2.840.113556.1.4.319")
+            self.controls = [broken.tlv(0x30, name, broken.text(page))]
+            if finds:
+                return super().search(connection, number, content)
+            connection.send(broken.result(number, broken.DONE, controls=self.controls))
+
+    class Last(Paging):
+        cookie = b""
+
+    server = serve_broken(Paging)
+    unavailable(ask(operation, servers=[server.ldaps], kind="activeDirectory"))
+    assert not server.got(PASSWORD)
+    server = serve_broken(Last)
+    kind, _ = ask(operation, servers=[server.ldaps], kind="activeDirectory")
+    assert kind == ("found" if finds else "nobodyFound")
+
+
 def test_referral_of_a_bind_is_not_followed(ask, serve_broken, listener):
     class Referring(Confirming):
         @staticmethod
@@ -466,6 +562,8 @@ def test_server_that_is_lost_while_it_checks_the_password(ask, lab, newcomer, se
     name = newcomer()
 
     class Lost(Confirming):
+        uid = name
+
         def bind(self, connection, number, content):
             if slapd.ROBOT.encode() in content:
                 return super().bind(connection, number, content)

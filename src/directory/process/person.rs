@@ -164,7 +164,17 @@ impl<'a> People<'a> {
             Ok(entry) => entry,
             Err(answer) => return Ok(answer),
         };
-        let person = self.person(server, &entry).await?;
+        let username = match question {
+            // Each name of a person would have a limit of wrong passwords of its own.
+            Question::Verify(name, _) => match &self.names(&entry)?[..] {
+                [only] if only.to_lowercase() == name.to_lowercase() => *only,
+                [_, _, ..] => return Ok(Answer::SeveralFound),
+                _ => return Ok(Answer::NobodyFound),
+            },
+            Question::LookUp(_) => self.username(&entry)?,
+        };
+        let username = username.to_owned();
+        let person = self.person(server, &entry, username).await?;
         match question {
             Question::Verify(_, password) => self.verify(server, &entry, person, password).await,
             Question::LookUp(_) => {
@@ -285,7 +295,12 @@ impl<'a> People<'a> {
     }
 
     /// Describes the person of an entry.
-    async fn person(&self, server: &mut Connection, entry: &Entry) -> Result<Person, Fault> {
+    async fn person(
+        &self,
+        server: &mut Connection,
+        entry: &Entry,
+        username: String,
+    ) -> Result<Person, Fault> {
         let account_type = match self.directory.kind {
             Kind::ActiveDirectory => self.type_by_nested_groups(server, &entry.dn).await?,
             Kind::Ldap => self.type_by_member_of(entry),
@@ -293,7 +308,7 @@ impl<'a> People<'a> {
         let full_name = entry.text(&self.directory.full_name_attribute);
         Ok(Person {
             id: self.id(entry)?,
-            username: self.username(entry)?,
+            username,
             full_name: full_name
                 .map(str::trim)
                 .filter(|name| !name.is_empty() && name.len() <= MAX_TEXT)
@@ -324,30 +339,47 @@ impl<'a> People<'a> {
         })
     }
 
-    /// Returns the name that the person of an entry logs in with.
+    /// Returns the names by which the filter finds an entry.
     ///
     /// # Errors
-    /// [`Fault::Misconfigured`] if it has none.
-    pub fn username(&self, entry: &Entry) -> Result<String, Fault> {
-        let value = entry
-            .text(&self.name_attribute)
-            .filter(|value| value.len() <= MAX_TEXT)
-            .ok_or_else(|| {
-                Fault::Misconfigured(format!(
-                    "{:?} has no {} that the bind account may read",
-                    quoted(&entry.dn),
-                    self.name_attribute
-                ))
-            })?;
+    /// [`Fault::Misconfigured`] if the bind account cannot read the attribute.
+    pub fn names<'e>(&self, entry: &'e Entry) -> Result<Vec<&'e str>, Fault> {
+        let values = entry.values(&self.name_attribute);
+        if values.is_empty() {
+            return Err(self.without_name(entry));
+        }
         let (before, after) = &self.around;
-        let inner = || {
+        let name = |value: &'e Vec<u8>| {
+            let value = std::str::from_utf8(value).ok()?;
             let (found, rest) = (value.get(..before.len())?, value.get(before.len()..)?);
             let end = rest.len().checked_sub(after.len())?;
             let (inner, tail) = (rest.get(..end)?, rest.get(end..)?);
-            let surrounded = found.eq_ignore_ascii_case(before) && tail.eq_ignore_ascii_case(after);
-            surrounded.then_some(inner)
+            let surrounded = found.to_lowercase() == before.to_lowercase()
+                && tail.to_lowercase() == after.to_lowercase();
+            (surrounded && !inner.is_empty() && inner.len() <= MAX_TEXT).then_some(inner)
         };
-        Ok(inner().unwrap_or(value).to_owned())
+        Ok(values.iter().filter_map(name).collect())
+    }
+
+    /// Returns the name of the person of an entry: of several, the first in the order of their bytes, so
+    /// that it is the same at each look-up, in whichever order a server sends them.
+    ///
+    /// # Errors
+    /// [`Fault::Misconfigured`] if it has none.
+    pub fn username<'e>(&self, entry: &'e Entry) -> Result<&'e str, Fault> {
+        let first = self.names(entry)?.into_iter().min();
+        first.ok_or_else(|| self.without_name(entry))
+    }
+
+    /// Returns the fault of an entry without a name.
+    fn without_name(&self, entry: &Entry) -> Fault {
+        let (before, after) = &self.around;
+        Fault::Misconfigured(format!(
+            "{:?} has no {} like {:?} that the bind account may read",
+            quoted(&entry.dn),
+            self.name_attribute,
+            quoted(&format!("{before}{NAME}{after}"))
+        ))
     }
 
     /// Returns the account type by the groups that an entry names.
@@ -429,12 +461,34 @@ fn not_a_filter(text: &str) -> String {
     )
 }
 
-/// Returns the attribute that a filter compares with the name, and the value's text around the name.
+/// Returns the attribute that a filter compares with the name, and the value's text around the name. `*`
+/// would let it find people by a part of their names.
 fn compared_with_name(filter: &str) -> Option<(String, (String, String))> {
     let (before, after) = filter.split_once(NAME)?;
     let (attribute, before) = before.rsplit_once('(')?.1.split_once('=')?;
     let (after, _) = after.split_once(')')?;
-    is_attribute(attribute).then(|| (attribute.to_owned(), (before.to_owned(), after.to_owned())))
+    let around = (unescaped(before)?, unescaped(after)?);
+    is_attribute(attribute).then(|| (attribute.to_owned(), around))
+}
+
+/// Returns a part of a value in the text of a filter without escape sequences (RFC 4515 §3); `None` if it
+/// contains `*`, is malformed, or no UTF-8.
+fn unescaped(text: &str) -> Option<String> {
+    let mut value = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        match byte {
+            b'*' => return None,
+            b'\\' => {
+                let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
+                value.push(u8::from_str_radix(digits, 16).ok()?);
+                rest = &rest[2..];
+            }
+            _ => value.push(byte),
+        }
+    }
+    String::from_utf8(value).ok()
 }
 
 /// Returns whether a text can be the name of an attribute, or its number (RFC 4512 §2.5).

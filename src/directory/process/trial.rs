@@ -12,6 +12,8 @@ use super::server::Server;
 use crate::directory::protocol::Answer;
 use crate::domain::directory::Kind;
 
+/// Maximum number of people whose names are read.
+const MAX_READ: u32 = 200;
 /// Maximum number of groups with a warning that are named for each server.
 const MAX_WARNINGS: usize = 5;
 
@@ -53,7 +55,8 @@ async fn at_server(
     let mut connection = Connection::open(server, tls, deadline).await?;
     people.sign_in(&mut connection).await?;
     find_a_person(people, &mut connection).await?;
-    let (count, warnings) = find_groups(people, &mut connection).await?;
+    let (count, mut warnings) = find_groups(people, &mut connection).await?;
+    warnings.extend(find_several_names(people, &mut connection).await?);
     connection.close().await;
     let mut found = format!("the certificate, the bind account, the base and the attributes are right; {count} groups exist");
     for warning in warnings {
@@ -94,6 +97,26 @@ async fn find_a_person(people: &People<'_>, server: &mut Connection) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Returns a warning if one of the first people below the base has several names, and so cannot log in.
+async fn find_several_names(
+    people: &People<'_>,
+    server: &mut Connection,
+) -> Result<Option<String>, Fault> {
+    let attributes = [&*people.name_attribute];
+    let everybody = people.everybody();
+    let (entries, _) = people
+        .search(server, &everybody, &attributes, MAX_READ)
+        .await?;
+    let several = |entry: &&Entry| people.names(entry).is_ok_and(|names| names.len() > 1);
+    Ok(entries.iter().find(several).map(|entry| {
+        format!(
+            "{:?} has several values of {}, and cannot log in: names must be unique",
+            quoted(&entry.dn),
+            people.name_attribute
+        )
+    }))
 }
 
 /// Counts the groups that exist, and returns with them warnings of those that do not, or that nobody is a

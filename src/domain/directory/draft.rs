@@ -118,7 +118,8 @@ pub static FIELDS: [Field; 14] = [
     field!("base", base, Text, Accepts::Text(MAX_TEXT), true, is_dn, DN_RULE,
         "Distinguished name below which people are looked for."),
     field!("userFilter", user_filter, Text, Accepts::Text(MAX_TEXT), false, is_filter,
-        "must be an LDAP filter (RFC 4515) with one {name} as a value, such as (uid={name})",
+        "must be an LDAP filter (RFC 4515) with one {name} as a value, and no * beside it, such as \
+         (uid={name})",
         "LDAP filter that finds a person: `{name}` stands for the username that was typed. Either this \
          or `upnSuffix` is required."),
     field!("upnSuffix", upn_suffix, Text, Accepts::Text(MAX_TEXT), false, is_host,
@@ -562,7 +563,11 @@ fn is_filter(text: &str) -> bool {
         return false;
     }
     let item = before.rsplit('(').next().unwrap_or_default();
-    if !item.contains('=') || item.contains(')') || !after.contains(')') {
+    let Some((rest, _)) = after.split_once(')') else {
+        return false;
+    };
+    // With `*`, it would find people by a part of their names.
+    if !item.contains('=') || item.contains([')', '*']) || rest.contains('*') {
         return false;
     }
     let mut depth = 0;
@@ -712,6 +717,8 @@ mod tests {
             "(|(uid={name})(!(uid=a)))",
             r"(&(cn=a\28b)(uid={name}))",
             "(uid=x{name}y)",
+            r"(uid=\2a{name})",
+            "(&(cn=*)(uid={name})(mail=*))",
             "(cn:caseExactMatch:={name})",
         ];
         let bad = [
@@ -720,6 +727,9 @@ mod tests {
             "uid={name}",
             "(uid=name)",
             "({name}=uid)",
+            "(uid={name}*)",
+            "(uid=*{name})",
+            "(&(uid=a*{name})(cn=b))",
             "(|(uid={name})(mail={name}))",
             "(uid={name}",
             "(uid={name}))",
