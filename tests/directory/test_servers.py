@@ -464,7 +464,9 @@ def test_account_that_389_directory_server_has_made_active_again(ask, serve_brok
 
 
 @pytest.mark.parametrize("value", [None, "", "normal"])
-@pytest.mark.parametrize("operation", [ONE_PERSON, TEST], ids=["look up", "test"])
+@pytest.mark.parametrize(
+    "operation", [ONE_PERSON, verify("ada"), TEST], ids=["look up", "verify", "test"]
+)
 def test_flags_that_the_bind_account_may_not_read(ask, serve_broken, operation, value):
     """Whether an account of Active Directory is disabled would remain unknown."""
 

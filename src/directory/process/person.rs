@@ -203,7 +203,11 @@ impl<'a> People<'a> {
             fault => fault,
         })?;
         match reasons::of_bind(self.directory.kind, &outcome, entry, now()) {
-            Verdict::Right => Ok(Answer::Found(person)),
+            Verdict::Right => {
+                // Otherwise no look-up would confirm the person later.
+                reasons::check_readable(self.directory.kind, entry)?;
+                Ok(Answer::Found(person))
+            }
             Verdict::Wrong => Ok(Answer::WrongPassword),
             Verdict::Barred(barred) => Ok(Answer::Barred(barred)),
             Verdict::Unclear => match Fault::of(&outcome, "the password could not be verified") {
