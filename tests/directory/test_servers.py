@@ -232,6 +232,12 @@ def test_server_that_floods(ask, lab, process, serve_broken, kind):
     assert type_of(ask(verify("ada"))) == "admin"
 
 
+def test_answer_of_many_short_values(ask, serve_broken):
+    """It would take many times its length in memory, and is given up at once."""
+    server = serve_broken(broken.Values)
+    assert "4096" in unavailable(ask(verify("ada"), servers=[server.ldaps]))
+
+
 def test_address_that_refuses(ask, lab, closed):
     assert closed.removeprefix("ldaps://") in unavailable(ask(verify("ada"), servers=[closed]))
     assert type_of(ask(verify("ada"), servers=[closed, lab.ldaps])) == "admin"
