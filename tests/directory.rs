@@ -761,6 +761,35 @@ fn new_password_replaces_the_one_that_was_confirmed() {
 }
 
 #[test]
+fn password_that_the_directory_refuses_is_not_taken_any_more() {
+    let robot = Robot::new();
+    robot.login("ada");
+    robot.known().entries[0].password = "another horse".into();
+    robot.refused("ada", "wrong");
+    assert!(robot.user("ada").unwrap().has_verifier());
+    robot.refused("ada", PASSWORD);
+    assert!(!robot.user("ada").unwrap().has_verifier());
+    robot.away(true);
+    let said = robot.refused("ada", PASSWORD);
+    assert!(said.contains("it has confirmed no password here"), "{said}");
+}
+
+#[test]
+fn lock_of_the_robot_says_nothing_about_the_password() {
+    let robot = Robot::new();
+    robot.login("ada");
+    robot.change("ada", |user| user.locked_by_admin = true);
+    let outcome = robot.try_login("ada", PASSWORD);
+    assert!(matches!(
+        outcome,
+        LoginOutcome::Refused { locked: true, .. }
+    ));
+    robot.change("ada", |user| user.locked_by_admin = false);
+    robot.away(true);
+    robot.login("ada");
+}
+
+#[test]
 fn no_password_is_kept_for_no_days() {
     let robot = Robot::new();
     robot.login("ada");
@@ -1131,7 +1160,9 @@ mod meanwhile {
     use auth_server::domain::directory::Verdict;
     use auth_server::domain::passwords::PasswordHash;
     use auth_server::domain::random::Random;
-    use auth_server::domain::sessions::by_directory::{due, log_in, look_up, DirectoryAttempt};
+    use auth_server::domain::sessions::by_directory::{
+        due, log_in, log_in_locked, look_up, DirectoryAttempt,
+    };
     use auth_server::domain::users::source::OfDirectory;
     use auth_server::domain::users::UserId;
 
@@ -1247,6 +1278,29 @@ mod meanwhile {
             assert!(matches!(decision.reply, LoginOutcome::MustWait { .. }));
             assert!(decision.changes.is_empty());
         }
+    }
+
+    #[test]
+    fn user_who_was_unlocked_meanwhile_tries_again() {
+        let (mut state, _) = begun(Verdict::WrongPassword);
+        let caller = Caller::anonymous(Origin::Http, None);
+        let decision = log_in_locked(&state, &caller, UserId(1));
+        assert!(matches!(decision.reply, LoginOutcome::MustWait { .. }));
+        assert!(decision.changes.is_empty());
+        state.apply(Change::DeleteUser(UserId(1)));
+        let decision = log_in_locked(&state, &caller, UserId(1));
+        assert!(matches!(decision.reply, LoginOutcome::MustWait { .. }));
+    }
+
+    #[test]
+    fn refusal_of_an_older_password_concerns_no_newer_one() {
+        let (mut state, attempt) = begun(Verdict::WrongPassword);
+        assert_eq!(decide(&state, &attempt).changes.len(), 1);
+        state.apply(Change::PutUser(User {
+            password: PasswordHash::from_phc("another".into()),
+            ..user()
+        }));
+        assert!(decide(&state, &attempt).changes.is_empty());
     }
 
     #[test]

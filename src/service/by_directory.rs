@@ -176,44 +176,47 @@ impl Service {
             account: user.map_or(Account::Nobody, Account::User),
         };
         let verify = self.hasher.verify(share, password.clone(), checked.clone());
-        let is_locked = known.as_ref().is_some_and(|known| known.is_locked);
-        let (right, verdict) = if is_locked {
-            (verify.await?, Verdict::WrongPassword)
-        } else {
-            let name = fold(username);
-            let begun = {
-                let mut passed_on = lock(&self.directory.passed_on);
-                passed_on.begin(&name, directory.max_wrong_passwords, now)
-            };
-            if let Err(seconds) = begun {
-                verify.await?;
-                return self
-                    .write(request, move |state, _, caller| {
-                        let user = user.and_then(|id| state.user(id));
-                        Ok(by_directory::must_wait(caller, user, seconds))
-                    })
-                    .await;
-            }
-            let mut passing_on = PassingOn {
-                service: self,
-                name,
-                passed: Passed::Wrong,
-            };
-            let operation = Operation::Verify {
-                name: username.into(),
-                password: password.clone(),
-            };
-            let (right, verdict) =
-                tokio::join!(verify, self.directory.verdict(&directory, operation));
-            let right = right?;
-            passing_on.passed = match &verdict {
-                Verdict::Found(_) => Passed::Right,
-                Verdict::Nobody => Passed::Nobody,
-                Verdict::Away(_) if right => Passed::Unanswered,
-                _ => Passed::Wrong,
-            };
-            (right, verdict)
+        if let Some(known) = known.as_ref().filter(|known| known.is_locked) {
+            let user = known.user;
+            verify.await?;
+            return self
+                .write(request, move |state, _, caller| {
+                    Ok(by_directory::log_in_locked(state, caller, user))
+                })
+                .await;
+        }
+        let name = fold(username);
+        let begun = {
+            let mut passed_on = lock(&self.directory.passed_on);
+            passed_on.begin(&name, directory.max_wrong_passwords, now)
         };
+        if let Err(seconds) = begun {
+            verify.await?;
+            return self
+                .write(request, move |state, _, caller| {
+                    let user = user.and_then(|id| state.user(id));
+                    Ok(by_directory::must_wait(caller, user, seconds))
+                })
+                .await;
+        }
+        let mut passing_on = PassingOn {
+            service: self,
+            name,
+            passed: Passed::Wrong,
+        };
+        let operation = Operation::Verify {
+            name: username.into(),
+            password: password.clone(),
+        };
+        let (right, verdict) = tokio::join!(verify, self.directory.verdict(&directory, operation));
+        let right = right?;
+        passing_on.passed = match &verdict {
+            Verdict::Found(_) => Passed::Right,
+            Verdict::Nobody => Passed::Nobody,
+            Verdict::Away(_) if right => Passed::Unanswered,
+            _ => Passed::Wrong,
+        };
+        drop(passing_on);
         let mut verifier = None;
         if let Verdict::Found(person) = &verdict {
             self.look_up_namesake(&person.username, &person.id).await;

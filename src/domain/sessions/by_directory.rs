@@ -92,11 +92,7 @@ pub fn log_in(
     let known = attempt.known.and_then(|id| state.user(id));
     let is_other = |now: &Arc<Directory>| !Arc::ptr_eq(now, directory);
     if state.directory().map_or(true, is_other) || known.is_some() != attempt.known.is_some() {
-        let message = "the directory's configuration or the account was changed meanwhile";
-        return Decision {
-            reply: LoginOutcome::MustWait { seconds: 1 },
-            ..refused(caller, message)
-        };
+        return changed_meanwhile(caller);
     }
     let by_known = known.map_or_else(|| caller.clone(), |user| as_user(caller, user));
     if let Some(user) = known.filter(|user| user.locked_by_admin) {
@@ -113,7 +109,33 @@ pub fn log_in(
         Verdict::Several => "more than one person in the directory has the username".into(),
         Verdict::Barred(barred) => format!("the account {}", barred.in_words()),
     };
-    refused(&by_known, &reason)
+    let mut decision = refused(&by_known, &reason);
+    if let (Verdict::WrongPassword, Some(user)) = (&attempt.verdict, known) {
+        // The password that it confirmed last is not valid any more.
+        if attempt.right && user.password == attempt.checked && user.has_verifier() {
+            let forgotten = Change::PutUser(user.without_verifier());
+            decision.changes.push(forgotten);
+        }
+    }
+    decision
+}
+
+/// Decides on a login as a user of the directory whom an administrator of the robot locked, about which
+/// the directory was not asked.
+pub fn log_in_locked(state: &State, caller: &Caller, known: UserId) -> Decision<LoginOutcome> {
+    match state.user(known).filter(|user| user.locked_by_admin) {
+        Some(user) => locked(state, &as_user(caller, user), user),
+        None => changed_meanwhile(caller),
+    }
+}
+
+/// Returns the refusal of a login that was begun in another state of the robot.
+fn changed_meanwhile(caller: &Caller) -> Decision<LoginOutcome> {
+    let message = "the directory's configuration or the account was changed meanwhile";
+    Decision {
+        reply: LoginOutcome::MustWait { seconds: 1 },
+        ..refused(caller, message)
+    }
 }
 
 /// Returns the refusal of a login because of the directory.
