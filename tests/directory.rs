@@ -327,6 +327,11 @@ impl Robot {
         self.wait(self.service.look_up(user.id))
     }
 
+    fn log_out(&self, name: &str) {
+        let user = self.user(name).unwrap().id;
+        self.apply(vec![Change::EndSessionsOf { user, except: None }]);
+    }
+
     /// Returns the messages of the audit log.
     fn events(&self) -> Vec<String> {
         let mut found = Vec::new();
@@ -988,11 +993,9 @@ fn users_with_sessions_are_looked_up_from_time_to_time() {
     for name in ["bea", "carl"] {
         robot.login(name);
     }
-    let carl = robot.user("carl").unwrap().id;
-    robot.apply(vec![Change::EndSessionsOf {
-        user: carl,
-        except: None,
-    }]);
+    // Who has neither a session nor a password to log in with is not looked up.
+    robot.log_out("carl");
+    robot.change("carl", |user| *user = user.without_verifier());
     for (name, minutes) in [("ada", 14), ("bea", 12), ("carl", 14)] {
         robot.age(name, minutes * MINUTE);
     }
@@ -1007,6 +1010,32 @@ fn users_with_sessions_are_looked_up_from_time_to_time() {
     // It ends with the directory, and begins anew.
     robot.apply(vec![Change::PutDirectory(None)]);
     robot.wait(async { robot.service.look_up_always() });
+}
+
+#[test]
+fn confirmed_password_is_forgotten_when_nobody_may_log_in_with_it() {
+    let robot = Robot::new();
+    for (number, name) in [(2, "bea"), (3, "carl"), (4, "dora")] {
+        robot.put(number, name, "P", Some(AccountType::User));
+        robot.login(name);
+        robot.log_out(name);
+    }
+    // One was disabled after logging out, the password of another is too old.
+    robot.bar(2, Some(Barred::Disabled));
+    robot.age("bea", 14 * MINUTE);
+    robot.age("carl", 5 * DAY);
+    robot.change("carl", |user| {
+        user.directory.as_mut().unwrap().looked_up.0 += 5 * DAY;
+    });
+    robot.configure(|directory| directory.offline_days = 4);
+    robot.wait(async { robot.service.look_up_always() });
+    let has = |name: &str| robot.user(name).unwrap().has_verifier();
+    robot.until("the end of two passwords", || !has("bea") && !has("carl"));
+    assert!(has("dora"));
+    robot.away(true);
+    robot.refused("bea", PASSWORD);
+    robot.refused("carl", PASSWORD);
+    robot.login("dora");
 }
 
 // Rules for users of the directory.
@@ -1347,13 +1376,18 @@ mod meanwhile {
         let (mut state, attempt) = begun(Verdict::Found(person("ada")));
         let age = Duration::from_secs(60);
         let later = |seconds: i64| Moment(NOW.0 + seconds * 1000);
+        state.apply(Change::PutUser(user().without_verifier()));
         assert_eq!(due(&state, age, later(60)), BTreeSet::new());
         for change in decide(&state, &attempt).changes {
             state.apply(change);
         }
-        assert_eq!(due(&state, age, later(59)), BTreeSet::new());
-        assert_eq!(due(&state, age, later(60)), BTreeSet::from([UserId(1)]));
+        // So is somebody who may log in without the directory.
+        let later_due = |state: &State, seconds| due(state, age, later(seconds));
+        assert_eq!(later_due(&state, 181), BTreeSet::from([UserId(1)]));
+        state.apply(Change::PutUser(user().without_verifier()));
+        assert_eq!(later_due(&state, 59), BTreeSet::new());
+        assert_eq!(later_due(&state, 60), BTreeSet::from([UserId(1)]));
         // The session has expired.
-        assert_eq!(due(&state, age, later(181)), BTreeSet::new());
+        assert_eq!(later_due(&state, 181), BTreeSet::new());
     }
 }

@@ -11,20 +11,22 @@ use crate::directory::client::Client;
 use crate::directory::protocol::{Answer, Operation};
 use crate::domain::audit::Origin;
 use crate::domain::authority::{Caller, Request};
+use crate::domain::decision::Context;
 use crate::domain::directory::{Directory, DirectoryId, Verdict};
 use crate::domain::passed_on::{Passed, PassedOn};
 use crate::domain::passwords::{Password, PasswordHash};
 use crate::domain::scopes::Scopes;
 use crate::domain::sessions::by_directory::{self, DirectoryAttempt};
 use crate::domain::sessions::LoginOutcome;
+use crate::domain::state::State;
 use crate::domain::time::Moment;
 use crate::domain::users::{fold, UserId};
 use crate::logging;
 
-/// Interval between checks whether a user with a session is to be looked up again.
+/// Interval between checks whether a user is to be looked up again.
 const TICK: Duration = Duration::from_secs(5);
-/// Age of the last look-up from which on a user with a session is looked up again, even if their client
-/// does not refresh: so much less than 15 minutes that several users take their turns in time.
+/// Age of the last look-up from which on a user who has a session, or may be able to log in without the
+/// directory, is looked up again, even if their client does not refresh: so much less than 15 minutes that several users take their turns in time.
 const LOOK_UP_AT: Duration = Duration::from_secs(13 * 60);
 
 /// What is kept in memory to ask the lab's directory.
@@ -310,7 +312,7 @@ impl Service {
         true
     }
 
-    /// Starts to look up users with sessions from time to time, if a directory is configured and that
+    /// Starts to look up users from time to time, and to forget old passwords of theirs, if a directory is configured and that
     /// is not done already. It ends when no directory is configured any more.
     pub fn look_up_always(&self) {
         if self.directory.client.is_none() {
@@ -325,7 +327,21 @@ impl Service {
         }
     }
 
-    /// Looks up users with sessions from time to time, until no directory is configured any more.
+    /// Forgets the passwords of users of the directory that were confirmed too long ago.
+    async fn forget_old(&self) {
+        let is_any = |state: &State, now| !by_directory::forget_old(state, now).changes.is_empty();
+        if !self.store.read(is_any) {
+            return;
+        }
+        let forget = |state: &State, context: &mut Context| {
+            Ok::<_, std::convert::Infallible>(by_directory::forget_old(state, context.now))
+        };
+        if let Err(error) = self.store.write(forget).await {
+            log::error!("{}", logging::chain(&error));
+        }
+    }
+
+    /// Looks up users from time to time, until no directory is configured any more.
     async fn sweep(&self) {
         loop {
             tokio::time::sleep(TICK).await;
@@ -336,6 +352,7 @@ impl Service {
                     return;
                 }
             }
+            self.forget_old().await;
             let due = self
                 .store
                 .read(|state, now| by_directory::due(state, LOOK_UP_AT, now));

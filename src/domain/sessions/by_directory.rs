@@ -235,9 +235,8 @@ fn offline(
     let confirmed = known
         .and_then(|user| user.directory.as_ref())
         .and_then(|of| of.confirmed);
-    let is_recent = |confirmed: Moment| context.now.since(confirmed) <= DAY * days && days > 0;
     let reason = match (known, confirmed) {
-        (Some(user), Some(confirmed)) if is_recent(confirmed) => {
+        (Some(user), Some(confirmed)) if is_recent(confirmed, days, context.now) => {
             if attempt.right && user.password == attempt.checked {
                 let message = format!(
                     "{user} logged in without the lab's directory, which cannot be asked, with the \
@@ -253,6 +252,11 @@ fn offline(
     };
     let reason = format!("the directory cannot be asked, and {reason}: {why}");
     refused(caller, &reason)
+}
+
+/// Returns whether a password that the directory confirmed at `confirmed` is taken without it.
+fn is_recent(confirmed: Moment, days: u32, now: Moment) -> bool {
+    now.since(confirmed) <= DAY * days && days > 0
 }
 
 /// Begins a session of a user, after the changes and events `before`.
@@ -499,13 +503,35 @@ pub fn is_due(user: &User, age: Duration, now: Moment) -> bool {
         .is_some_and(|of| now.since(of.looked_up) >= age)
 }
 
-/// Returns the users with sessions whose last look-up is at least `age` ago.
+/// Returns the users with sessions, or who may be able to log in without the directory, whose last
+/// look-up is at least `age` ago.
 pub fn due(state: &State, age: Duration, now: Moment) -> BTreeSet<UserId> {
-    let users = state
+    let with_sessions = state
         .sessions(now)
         .filter_map(|session| state.user(session.user));
-    users
+    let with_verifiers = state.users().filter(|user| user.has_verifier());
+    with_sessions
+        .chain(with_verifiers)
         .filter(|user| is_due(user, age, now))
         .map(|user| user.id)
         .collect()
+}
+
+/// Forgets the passwords that the directory confirmed so long ago that nobody may log in with them any
+/// more.
+pub fn forget_old(state: &State, now: Moment) -> Decision<()> {
+    let days = state.directory().map_or(0, |now| now.offline_days);
+    let is_old = |user: &&User| {
+        let of = user.directory.as_ref();
+        let confirmed = of.and_then(|of| of.confirmed);
+        confirmed.is_some_and(|confirmed| !is_recent(confirmed, days, now))
+    };
+    Decision {
+        changes: state
+            .users()
+            .filter(is_old)
+            .map(|user| Change::PutUser(user.without_verifier()))
+            .collect(),
+        ..Decision::reply(())
+    }
 }
