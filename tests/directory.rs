@@ -18,7 +18,7 @@ use auth_server::domain::decision::Decision;
 use auth_server::domain::directory::{Barred, Directory, DirectoryId, Groups, Kind, Names, Person};
 use auth_server::domain::error::RuleError;
 use auth_server::domain::issue::Issued;
-use auth_server::domain::passwords::Password;
+use auth_server::domain::passwords::{Password, PasswordHash};
 use auth_server::domain::scopes::{Scope, Scopes};
 use auth_server::domain::sessions::{LoginOutcome, RefreshOutcome};
 use auth_server::domain::settings::{Setting, SettingsPatch, Value};
@@ -27,7 +27,7 @@ use auth_server::domain::time::Moment;
 use auth_server::domain::tokens::{Presented, TokenDigest};
 use auth_server::domain::users::rules::UserPatch;
 use auth_server::domain::users::{AccountType, ResetPasswordReason, User};
-use auth_server::service::hashing::Hasher;
+use auth_server::service::hashing::{Account, HashError, Hasher, Share};
 use auth_server::service::{Service, ServiceError};
 use auth_server::store::{AuditLog, Store};
 use tempfile::TempDir;
@@ -136,6 +136,7 @@ fn directory() -> Directory {
 /// A robot with the local administrator `root`, and a directory.
 struct Robot {
     service: Service,
+    hasher: Arc<Hasher>,
     known: Arc<Mutex<Known>>,
     folder: TempDir,
     runtime: tokio::runtime::Runtime,
@@ -158,7 +159,9 @@ impl Robot {
         let store = Store::open(folder.path(), |_, _| {}).unwrap();
         let hasher = Arc::new(Hasher::start().unwrap());
         let robot = Self {
-            service: Service::new(Arc::new(store), hasher).with_directory(Client::new(socket)),
+            service: Service::new(Arc::new(store), Arc::clone(&hasher))
+                .with_directory(Client::new(socket)),
+            hasher,
             known,
             folder,
             runtime: tokio::runtime::Builder::new_current_thread()
@@ -699,6 +702,73 @@ fn user_locked_here_is_not_asked_about() {
     assert!(robot.user("countess").is_none());
 }
 
+#[test]
+fn busy_robot_counts_no_right_password_as_wrong() {
+    let robot = Robot::new();
+    robot.configure(|directory| directory.max_wrong_passwords = 1);
+    // A first login compares the password with no other.
+    let waiting = robot.make_busy(Account::Nobody);
+    robot.login("ada");
+    assert!(
+        !robot.user("ada").unwrap().has_verifier(),
+        "it was not busy"
+    );
+    robot.calm(waiting);
+    let waiting = robot.make_busy(Account::User(robot.user("ada").unwrap().id));
+    let password = Password::new(PASSWORD.into());
+    let request = Request::open(None, None);
+    let outcome = robot.wait(robot.service.log_in(request, "ada", password, None));
+    assert!(matches!(outcome, Err(ServiceError::Hash(HashError::Busy))));
+    robot.calm(waiting);
+    robot.login("ada");
+}
+
+impl Robot {
+    /// Drops what keeps the robot busy, and waits until it verifies passwords again.
+    fn calm(&self, waiting: tokio::task::JoinSet<()>) {
+        drop(waiting);
+        let share = Share {
+            source: None,
+            account: Account::Anonymous,
+        };
+        let verify = || {
+            let password = Password::new(PASSWORD.into());
+            let hash = PasswordHash::of_no_password();
+            self.hasher.verify(share, password, hash)
+        };
+        self.wait(async {
+            while verify().await.is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+    }
+
+    /// Fills the queue of passwords to verify with some of `account`, until what is returned is dropped.
+    fn make_busy(&self, account: Account) -> tokio::task::JoinSet<()> {
+        let slow = "$argon2id$v=19$m=65536,t=16,p=1$b3BlbnRyb25zLWF1dGgtLQ$\
+                    AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        let share = Share {
+            source: None,
+            account,
+        };
+        let mut waiting = tokio::task::JoinSet::new();
+        // A thread begins with one between the rounds. Those that end at once were rejected.
+        for _ in 0..3 {
+            for _ in 0..40 {
+                let hasher = Arc::clone(&self.hasher);
+                let password = Password::new(PASSWORD.into());
+                let hash = PasswordHash::from_phc(slow.into());
+                let verify = async move { drop(hasher.verify(share, password, hash).await) };
+                waiting.spawn_on(verify, self.runtime.handle());
+            }
+            while waiting.len() > 33 {
+                self.wait(waiting.join_next());
+            }
+        }
+        waiting
+    }
+}
+
 // While the directory is away.
 
 #[test]
@@ -727,6 +797,29 @@ fn password_that_was_confirmed_last_is_taken_while_the_directory_is_away() {
     assert!(matches!(outcome, LoginOutcome::MustWait { .. }));
     let said = robot.refused("bea", PASSWORD);
     assert!(said.contains("it has confirmed no password here"), "{said}");
+}
+
+#[test]
+fn made_up_names_keep_nobody_out_while_the_directory_is_away() {
+    let robot = Robot::new();
+    robot.put(2, "bea", "Bea", Some(AccountType::User));
+    robot.login("ada");
+    robot.away(true);
+    let service = &robot.service;
+    robot.runtime.block_on(async {
+        for number in 0..1100 {
+            let (request, name) = (Request::open(None, None), format!("madeup{number}"));
+            let password = Password::new("wrong".into());
+            let outcome = service.log_in(request, &name, password, None).await;
+            assert!(
+                matches!(outcome, Ok(LoginOutcome::Refused { .. })),
+                "{name}"
+            );
+        }
+    });
+    robot.login("ada");
+    robot.away(false);
+    robot.login("bea");
 }
 
 #[test]
@@ -1187,7 +1280,6 @@ fn view_says_where_a_user_comes_from() {
 mod meanwhile {
     use auth_server::domain::decision::Context;
     use auth_server::domain::directory::Verdict;
-    use auth_server::domain::passwords::PasswordHash;
     use auth_server::domain::random::Random;
     use auth_server::domain::sessions::by_directory::{
         due, log_in, log_in_locked, look_up, DirectoryAttempt,

@@ -8,7 +8,7 @@ use super::time::{whole_seconds, Moment};
 
 /// Period in which the wrong passwords of a name are counted.
 pub const PERIOD: Duration = Duration::from_secs(30 * 60);
-/// Maximum number of names. A new name replaces one that nobody in the directory has.
+/// Maximum number of names, besides those of users. A new name replaces one that nobody is known to have.
 const MAX_NAMES: usize = 1024;
 
 /// What became of a password that was passed on.
@@ -18,7 +18,7 @@ pub enum Passed {
     Right,
     /// The directory did not accept it, or may not have.
     Wrong,
-    /// Nobody in the directory has the name.
+    /// Nobody in the directory has the name, or it did not say whether somebody has.
     Nobody,
     /// The directory did not answer, but the password is the one that it confirmed last.
     Unanswered,
@@ -31,7 +31,7 @@ struct Name {
     wrong: Vec<Moment>,
     /// Number of those that the directory has not yet answered.
     asking: u32,
-    /// Whether somebody in the directory may have the name.
+    /// Whether somebody has the name.
     somebody: bool,
 }
 
@@ -42,14 +42,17 @@ pub struct PassedOn(HashMap<String, Name>);
 impl PassedOn {
     /// Begins to pass on a password for a name. Call [`PassedOn::end`] when the directory has answered.
     /// `most`: maximum number of wrong passwords of a name in [`PERIOD`]; each that is not yet answered
-    /// counts as one.
+    /// counts as one. `is_user`: whether a user of the robot has the name.
     ///
     /// # Errors
     /// The number of seconds, rounded up, after which the next password may be passed on, if it would be
-    /// one too many. Also if there are too many names.
-    pub fn begin(&mut self, name: &str, most: u32, now: Moment) -> Result<(), u64> {
+    /// one too many. Also if there are too many names, and this is not a user's.
+    pub fn begin(&mut self, name: &str, is_user: bool, most: u32, now: Moment) -> Result<(), u64> {
         if self.0.len() >= MAX_NAMES && !self.0.contains_key(name) {
-            self.make_room(now)?;
+            let made = self.make_room(now);
+            if !is_user {
+                made?; // there are only so many users
+            }
         }
         let most = most as usize;
         let entry = self.0.entry(name.to_owned()).or_default();
@@ -63,6 +66,7 @@ impl PassedOn {
             return Err(1);
         }
         entry.asking += 1;
+        entry.somebody |= is_user;
         Ok(())
     }
 
@@ -74,7 +78,10 @@ impl PassedOn {
         entry.asking = entry.asking.saturating_sub(1);
         match passed {
             // The directory, too, forgets the wrong passwords before a right one.
-            Passed::Right => entry.wrong.clear(),
+            Passed::Right => {
+                entry.wrong.clear();
+                entry.somebody = true;
+            }
             Passed::Wrong => {
                 entry.wrong.push(now);
                 entry.somebody = true;
@@ -87,7 +94,7 @@ impl PassedOn {
         }
     }
 
-    /// Removes names whose period is over, or else one that nobody in the directory has.
+    /// Removes names whose period is over, or else one that nobody is known to have.
     ///
     /// # Errors
     /// The number of seconds to wait, if none can be removed: the wrong passwords of a person must not be
@@ -124,7 +131,7 @@ mod tests {
     const MINUTE: i64 = 60_000;
 
     fn wrong(passed: &mut PassedOn, name: &str, most: u32, now: i64) -> Result<(), u64> {
-        passed.begin(name, most, Moment(now))?;
+        passed.begin(name, false, most, Moment(now))?;
         passed.end(name, Passed::Wrong, Moment(now));
         Ok(())
     }
@@ -136,7 +143,7 @@ mod tests {
             for number in 0..i64::from(most) {
                 assert_eq!(wrong(&mut passed, "ada", most, number * MINUTE), Ok(()));
             }
-            let wait = |passed: &mut PassedOn, now| passed.begin("ada", most, Moment(now));
+            let wait = |passed: &mut PassedOn, now| passed.begin("ada", false, most, Moment(now));
             assert_eq!(wait(&mut passed, 10 * MINUTE), Err(20 * 60));
             assert_eq!(wait(&mut passed, 30 * MINUTE - 1), Err(1));
             assert_eq!(wrong(&mut passed, "bea", most, 10 * MINUTE), Ok(()));
@@ -153,8 +160,8 @@ mod tests {
             assert_eq!(wrong(&mut passed, "ada", 3, number * MINUTE), Ok(()));
         }
         let now = Moment(10 * MINUTE);
-        assert_eq!(passed.begin("ada", 1, now), Err(22 * 60));
-        assert_eq!(passed.begin("ada", 2, now), Err(21 * 60));
+        assert_eq!(passed.begin("ada", false, 1, now), Err(22 * 60));
+        assert_eq!(passed.begin("ada", false, 2, now), Err(21 * 60));
     }
 
     #[test]
@@ -162,22 +169,37 @@ mod tests {
         let mut passed = PassedOn::default();
         assert_eq!(wrong(&mut passed, "ada", 3, 0), Ok(()));
         for _ in 0..2 {
-            assert_eq!(passed.begin("ada", 3, Moment(1)), Ok(()));
+            assert_eq!(passed.begin("ada", false, 3, Moment(1)), Ok(()));
         }
-        assert_eq!(passed.begin("ada", 3, Moment(1)), Err(1));
+        assert_eq!(passed.begin("ada", false, 3, Moment(1)), Err(1));
         passed.end("ada", Passed::Right, Moment(2));
         passed.end("ada", Passed::Right, Moment(2));
         assert!(passed.0.is_empty());
         for _ in 0..9 {
-            assert_eq!(passed.begin("ada", 1, Moment(2)), Ok(()));
+            assert_eq!(passed.begin("ada", false, 1, Moment(2)), Ok(()));
             passed.end("ada", Passed::Unanswered, Moment(2));
         }
         for _ in 0..3 {
             assert_eq!(wrong(&mut passed, "ada", 3, 3), Ok(()));
-            assert_eq!(passed.begin("bea", 1, Moment(3)), Ok(()));
+            assert_eq!(passed.begin("bea", false, 1, Moment(3)), Ok(()));
             passed.end("bea", Passed::Unanswered, Moment(3));
         }
         assert!(wrong(&mut passed, "ada", 3, 3).is_err());
+    }
+
+    #[test]
+    fn names_of_users_are_never_refused_nor_forgotten_for_others() {
+        let mut passed = PassedOn::default();
+        for number in 0..MAX_NAMES {
+            assert_eq!(wrong(&mut passed, &format!("person{number}"), 1, 0), Ok(()));
+        }
+        assert_eq!(wrong(&mut passed, "eve", 1, 1), Err(60));
+        for (name, told) in [("ada", Passed::Wrong), ("bea", Passed::Nobody)] {
+            assert_eq!(passed.begin(name, true, 1, Moment(1)), Ok(()));
+            passed.end(name, told, Moment(1));
+            assert!(passed.begin(name, true, 1, Moment(2)).is_err());
+        }
+        assert_eq!(passed.begin("eve", false, 1, Moment(2)), Err(60));
     }
 
     #[test]
@@ -186,17 +208,17 @@ mod tests {
         assert_eq!(wrong(&mut passed, "ada", 1, 0), Ok(()));
         for number in 0..3000 {
             let name = format!("nobody{number}");
-            assert_eq!(passed.begin(&name, 1, Moment(1)), Ok(()));
+            assert_eq!(passed.begin(&name, false, 1, Moment(1)), Ok(()));
             passed.end(&name, Passed::Nobody, Moment(1));
-            assert!(passed.begin(&name, 1, Moment(1)).is_err());
+            assert!(passed.begin(&name, false, 1, Moment(1)).is_err());
             assert!(passed.0.len() <= MAX_NAMES);
         }
-        assert!(passed.begin("ada", 1, Moment(2)).is_err());
+        assert!(passed.begin("ada", false, 1, Moment(2)).is_err());
         for number in 0..1023 {
             assert_eq!(wrong(&mut passed, &format!("person{number}"), 1, 3), Ok(()));
         }
         assert_eq!(wrong(&mut passed, "eve", 1, 4), Err(60));
-        assert!(passed.begin("ada", 1, Moment(4)).is_err());
+        assert!(passed.begin("ada", false, 1, Moment(4)).is_err());
         let later = 3 + 30 * MINUTE;
         assert_eq!(wrong(&mut passed, "eve", 1, later), Ok(()));
         assert_eq!(passed.0.len(), 1);

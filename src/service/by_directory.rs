@@ -190,7 +190,7 @@ impl Service {
         let name = fold(username);
         let begun = {
             let mut passed_on = lock(&self.directory.passed_on);
-            passed_on.begin(&name, directory.max_wrong_passwords, now)
+            passed_on.begin(&name, known.is_some(), directory.max_wrong_passwords, now)
         };
         if let Err(seconds) = begun {
             verify.await?;
@@ -204,21 +204,27 @@ impl Service {
         let mut passing_on = PassingOn {
             service: self,
             name,
-            passed: Passed::Wrong,
+            passed: Passed::Nobody, // until it says something else
         };
         let operation = Operation::Verify {
             name: username.into(),
             password: password.clone(),
         };
         let (right, verdict) = tokio::join!(verify, self.directory.verdict(&directory, operation));
-        let right = right?;
         passing_on.passed = match &verdict {
             Verdict::Found(_) => Passed::Right,
-            Verdict::Nobody => Passed::Nobody,
-            Verdict::Away(_) if right => Passed::Unanswered,
-            _ => Passed::Wrong,
+            Verdict::Away(_) if matches!(right, Ok(true)) => Passed::Unanswered,
+            Verdict::Nobody | Verdict::Away(_) => Passed::Nobody,
+            Verdict::WrongPassword | Verdict::Several | Verdict::Barred(_) => Passed::Wrong,
         };
         drop(passing_on);
+        let right = match right {
+            // There is no password of theirs to compare with.
+            Err(HashError::Busy) if known.is_none() && matches!(verdict, Verdict::Found(_)) => {
+                false
+            }
+            right => right?,
+        };
         let mut verifier = None;
         if let Verdict::Found(person) = &verdict {
             self.look_up_namesake(&person.username, &person.id).await;
