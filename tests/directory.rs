@@ -56,6 +56,8 @@ struct Known {
     asked: Vec<String>,
     /// Bytes to answer with, in place of what is known.
     garbage: Option<Vec<u8>>,
+    /// Person who cannot be looked up.
+    failing: Option<DirectoryId>,
 }
 
 impl Known {
@@ -65,6 +67,9 @@ impl Known {
                 let is_named = |entry: &&Entry| entry.person.username.eq_ignore_ascii_case(name);
                 let found: Vec<_> = self.entries.iter().filter(is_named).collect();
                 (found, Some(password.expose()))
+            }
+            Operation::LookUp { id } if self.failing.as_ref() == Some(id) => {
+                return Answer::Unavailable("the entry cannot be read".into());
             }
             Operation::LookUp { id } => {
                 let is_it = |entry: &&Entry| entry.person.id == *id;
@@ -1106,6 +1111,22 @@ fn users_with_sessions_are_looked_up_from_time_to_time() {
 }
 
 #[test]
+fn failed_look_up_of_somebody_does_not_keep_it_from_others() {
+    let robot = Robot::new();
+    robot.login("ada");
+    robot.put(2, "bea", "Bea", Some(AccountType::User));
+    let issued = robot.login("bea");
+    for name in ["ada", "bea"] {
+        robot.age(name, 14 * MINUTE);
+    }
+    robot.bar(2, Some(Barred::Disabled));
+    robot.known().failing = Some(id(1));
+    robot.wait(async { robot.service.look_up_always() });
+    robot.until("the end of the session", || !robot.is_active(&issued));
+    assert!(robot.user("ada").unwrap().has_verifier());
+}
+
+#[test]
 fn confirmed_password_is_forgotten_when_nobody_may_log_in_with_it() {
     let robot = Robot::new();
     for (number, name) in [(2, "bea"), (3, "carl"), (4, "dora")] {
@@ -1282,7 +1303,7 @@ mod meanwhile {
     use auth_server::domain::directory::Verdict;
     use auth_server::domain::random::Random;
     use auth_server::domain::sessions::by_directory::{
-        due, log_in, log_in_locked, look_up, DirectoryAttempt,
+        due, log_in, log_in_locked, look_up, DirectoryAttempt, Turns,
     };
     use auth_server::domain::users::source::OfDirectory;
     use auth_server::domain::users::UserId;
@@ -1461,6 +1482,31 @@ mod meanwhile {
         let directory = &attempt.directory;
         let decision = look_up(&state, NOW, &caller, directory, UserId(1), &attempt.verdict);
         assert!(decision.changes.is_empty());
+    }
+
+    #[test]
+    fn users_take_turns_and_failures_in_a_row_end_the_round() {
+        let mut turns = Turns::default();
+        let due = BTreeSet::from([1, 2, 3, 4].map(UserId));
+        let order = |turns: &Turns| -> Vec<i64> {
+            let users = turns.order(due.clone());
+            users.map(|user| user.0).collect()
+        };
+        assert_eq!(order(&turns), [1, 2, 3, 4]);
+        for (user, is_answered, gives_up) in [
+            (1, false, false),
+            (2, true, false),
+            (3, false, false),
+            (4, false, true),
+            // Also when they fail in different rounds.
+            (1, false, false),
+            (2, false, true),
+        ] {
+            assert_eq!(turns.gives_up_after(UserId(user), is_answered), gives_up);
+        }
+        assert_eq!(order(&turns), [3, 4, 1, 2]);
+        turns.gives_up_after(UserId(9), true);
+        assert_eq!(order(&turns), [1, 2, 3, 4]);
     }
 
     #[test]

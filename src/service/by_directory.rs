@@ -16,7 +16,7 @@ use crate::domain::directory::{Directory, DirectoryId, Verdict};
 use crate::domain::passed_on::{Passed, PassedOn};
 use crate::domain::passwords::{Password, PasswordHash};
 use crate::domain::scopes::Scopes;
-use crate::domain::sessions::by_directory::{self, DirectoryAttempt};
+use crate::domain::sessions::by_directory::{self, DirectoryAttempt, Turns};
 use crate::domain::sessions::LoginOutcome;
 use crate::domain::state::State;
 use crate::domain::time::Moment;
@@ -25,6 +25,9 @@ use crate::logging;
 
 /// Interval between checks whether a user is to be looked up again.
 const TICK: Duration = Duration::from_secs(5);
+/// Interval instead of [`TICK`] after look-ups in a row that failed. With a bind password that is not
+/// valid any more, each counts as a wrong one of the bind account, which the directory may lock.
+const PAUSE: Duration = Duration::from_secs(60);
 /// Age of the last look-up from which on a user who has a session, or may be able to log in without the
 /// directory, is looked up again, even if their client does not refresh: so much less than 15 minutes that several users take their turns in time.
 const LOOK_UP_AT: Duration = Duration::from_secs(13 * 60);
@@ -282,7 +285,7 @@ impl Service {
     }
 
     /// Looks up a user of the directory, and acts on what it says. Does nothing if the user is being
-    /// looked up already. Returns whether the directory could be asked.
+    /// looked up already. Returns whether the directory could be asked, and what it said was recorded.
     pub async fn look_up(&self, user: UserId) -> bool {
         if !lock(&self.directory.looking).insert(user) {
             return true;
@@ -312,10 +315,10 @@ impl Service {
                 ))
             })
             .await;
-        if let Err(error) = done {
-            log::error!("{}", logging::chain(&error));
+        if let Err(error) = &done {
+            log::error!("{}", logging::chain(error));
         }
-        true
+        done.is_ok()
     }
 
     /// Starts to look up users from time to time, and to forget old passwords of theirs, if a directory is configured and that
@@ -349,8 +352,11 @@ impl Service {
 
     /// Looks up users from time to time, until no directory is configured any more.
     async fn sweep(&self) {
+        let mut turns = Turns::default();
+        let mut pause = TICK;
         loop {
-            tokio::time::sleep(TICK).await;
+            tokio::time::sleep(pause).await;
+            pause = TICK;
             {
                 let mut sweeping = lock(&self.directory.sweeping);
                 if self.store.read(|state, _| state.directory().is_none()) {
@@ -362,9 +368,11 @@ impl Service {
             let due = self
                 .store
                 .read(|state, now| by_directory::due(state, LOOK_UP_AT, now));
-            for user in due {
-                if !self.look_up(user).await {
-                    break; // nor are the others known: until the next tick
+            for user in turns.order(due) {
+                let is_answered = self.look_up(user).await;
+                if turns.gives_up_after(user, is_answered) {
+                    pause = PAUSE;
+                    break;
                 }
             }
         }

@@ -535,3 +535,38 @@ pub fn forget_old(state: &State, now: Moment) -> Decision<()> {
         ..Decision::reply(())
     }
 }
+
+/// Number of failed look-ups in a row after which no more are tried for a while.
+const MAX_FAILURES: u32 = 2;
+
+/// Order in which users are looked up. One for whom that fails does not keep it from the others.
+#[derive(Debug, Default)]
+pub struct Turns {
+    /// User who was looked up last.
+    last: Option<UserId>,
+    /// Number of look-ups that failed in a row.
+    failures: u32,
+}
+
+impl Turns {
+    /// Returns the users in the order of their turns: first those after the one who was looked up last.
+    pub fn order(&self, mut due: BTreeSet<UserId>) -> impl Iterator<Item = UserId> {
+        let after = match self.last {
+            Some(last) => due.split_off(&UserId(last.0.saturating_add(1))),
+            None => BTreeSet::new(),
+        };
+        after.into_iter().chain(due)
+    }
+
+    /// Takes note of a look-up, and returns whether no more are to be tried for a while, because it
+    /// failed as did the one before.
+    pub fn gives_up_after(&mut self, user: UserId, is_answered: bool) -> bool {
+        self.last = Some(user);
+        self.failures = if is_answered { 0 } else { self.failures + 1 };
+        let gives_up = self.failures >= MAX_FAILURES;
+        if gives_up {
+            self.failures = 0;
+        }
+        gives_up
+    }
+}
