@@ -594,6 +594,14 @@ fn scopes_are_those_of_the_type() {
     let outcome = robot.try_login_with("ada", PASSWORD, Some(excessive));
     assert!(matches!(outcome, LoginOutcome::ExcessiveScope));
     assert!(robot.user("ada").is_none());
+    // What the directory says of a user is taken over even so.
+    robot.put(2, "bea", "Bea", Some(Admin));
+    let issued = robot.login("bea");
+    robot.put(2, "bea", "Bea", Some(AccountType::User));
+    let outcome = robot.try_login_with("bea", PASSWORD, Some(excessive));
+    assert!(matches!(outcome, LoginOutcome::ExcessiveScope));
+    assert_eq!(robot.user("bea").unwrap().account_type, AccountType::User);
+    assert!(!robot.is_active(&issued));
     let asked = Scopes::of(&[Scope::RobotControlWrite]);
     let LoginOutcome::Granted(issued) = robot.try_login_with("ada", PASSWORD, Some(asked)) else {
         panic!("refused");

@@ -274,11 +274,16 @@ fn begin(
     if asked.is_some_and(|asked| !asked.is_subset(requestable)) {
         let message =
             "A login was refused: it requested scopes that the account may not have.".into();
+        if state.user(user.id).is_none() {
+            // A refused login makes no user.
+            changes.clear();
+            events.clear();
+        }
+        let refused = caller.event(LOGIN_FAILED, message);
+        events.push(refused.refused(RefusalKind::ExcessiveScope));
         return Decision {
-            changes: Vec::new(),
-            events: vec![caller
-                .event(LOGIN_FAILED, message)
-                .refused(RefusalKind::ExcessiveScope)],
+            changes,
+            events,
             reply: LoginOutcome::ExcessiveScope,
         };
     }
