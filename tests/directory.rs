@@ -15,6 +15,7 @@ use auth_server::domain::audit::Origin;
 use auth_server::domain::authority::{Caller, Request};
 use auth_server::domain::change::Change;
 use auth_server::domain::decision::Decision;
+use auth_server::domain::directory::rules;
 use auth_server::domain::directory::{Barred, Directory, DirectoryId, Groups, Kind, Names, Person};
 use auth_server::domain::error::RuleError;
 use auth_server::domain::issue::Issued;
@@ -37,6 +38,7 @@ use AccountType::{Admin, Auditor};
 /// Timeout of each event that a test waits for; only a broken service exceeds it.
 const PATIENCE: Duration = Duration::from_secs(20);
 const PASSWORD: &str = "correct horse";
+const OTHER_CA: &str = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
 const DAY: i64 = 86_400_000;
 const MINUTE: i64 = 60_000;
 
@@ -1158,6 +1160,53 @@ fn confirmed_password_is_forgotten_when_nobody_may_log_in_with_it() {
     robot.refused("bea", PASSWORD);
     robot.refused("carl", PASSWORD);
     robot.login("dora");
+}
+
+// Another configuration.
+
+#[test]
+fn confirmed_passwords_are_those_of_the_same_people_and_directory() {
+    type Act = fn(&mut Directory);
+    let rows: [(Act, bool); 8] = [
+        (
+            |directory| directory.groups.users = vec!["cn=few".into()],
+            false,
+        ),
+        (
+            |directory| directory.groups.admins = vec!["cn=few".into()],
+            false,
+        ),
+        (
+            |directory| directory.names = Names::Filter("(cn={name})".into()),
+            false,
+        ),
+        (|directory| directory.ca = OTHER_CA.into(), false),
+        (|directory| directory.base = "dc=example".into(), false),
+        (
+            |directory| directory.servers = vec!["ldaps://other".into()],
+            false,
+        ),
+        (
+            |directory| directory.servers.push("ldaps://other".into()),
+            true,
+        ),
+        (|directory| directory.offline_days = 3, true),
+    ];
+    let robot = Robot::new();
+    for (number, (act, is_kept)) in rows.into_iter().enumerate() {
+        robot.configure(|_| {});
+        robot.login("ada");
+        let mut other = directory();
+        act(&mut other);
+        let other = Arc::new(other);
+        let put = robot.service.store().write(move |state, _| {
+            let caller = Caller::anonymous(Origin::Console, None);
+            Ok::<_, Infallible>(rules::put(state, &caller, other, true))
+        });
+        robot.wait(put).unwrap().unwrap();
+        let has_verifier = robot.user("ada").unwrap().has_verifier();
+        assert_eq!(has_verifier, is_kept, "{number}");
+    }
 }
 
 // Rules for users of the directory.

@@ -22,8 +22,8 @@ pub fn configured(state: &State) -> Result<&Arc<Directory>, RuleError> {
 
 /// Configures the directory, in place of any other. `tested`: it was tried before. Sessions go on, and
 /// end when a look-up finds that a person may not use the robot: all people are due for one at once. What
-/// the old configuration confirmed is forgotten if it may be of another directory, or if nobody may log
-/// in offline any more.
+/// the old configuration confirmed is forgotten if it may be of another directory or of people who may not
+/// use the robot any more, or if nobody may log in offline any more.
 pub fn put(
     state: &State,
     caller: &Caller,
@@ -40,6 +40,9 @@ pub fn put(
         let mut servers = directory.servers.iter();
         old.kind == directory.kind
             && old.base == directory.base
+            && old.names == directory.names
+            && old.groups == directory.groups
+            && old.ca == directory.ca
             && servers.any(|server| old.servers.contains(server))
     });
     let forgets = !is_same || directory.offline_days == 0;
