@@ -15,6 +15,7 @@ use auth_server::domain::audit::Origin;
 use auth_server::domain::authority::{Caller, Request};
 use auth_server::domain::change::Change;
 use auth_server::domain::decision::Decision;
+use auth_server::domain::directory::draft::Draft;
 use auth_server::domain::directory::rules;
 use auth_server::domain::directory::{Barred, Directory, DirectoryId, Groups, Kind, Names, Person};
 use auth_server::domain::error::RuleError;
@@ -1207,6 +1208,48 @@ fn confirmed_passwords_are_those_of_the_same_people_and_directory() {
         let has_verifier = robot.user("ada").unwrap().has_verifier();
         assert_eq!(has_verifier, is_kept, "{number}");
     }
+}
+
+#[test]
+fn bind_password_that_was_replaced_meanwhile_is_the_one_that_is_kept() {
+    let robot = Robot::new();
+    let mut groups = directory();
+    groups.groups.admins = vec!["cn=admins".into()];
+    let service = robot.service.clone();
+    // Without a bind password.
+    let draft = Draft::from(&groups);
+    // The stand-in answers as soon as it is let go.
+    let known = robot.known();
+    let putting = async move { service.put_directory(console(), draft, true).await };
+    let putting = robot.runtime.spawn(putting);
+    robot.wait(tokio::task::yield_now());
+    robot.configure(|directory| directory.bind_password = Password::new("new secret".into()));
+    drop(known);
+    let (put, _) = robot.wait(putting).unwrap().unwrap();
+    assert_eq!(put.bind_password.expose(), "new secret");
+    let stored = robot.state(|state| state.directory().cloned()).unwrap();
+    assert_eq!(stored.bind_password.expose(), "new secret");
+    assert_eq!(stored.groups, groups.groups);
+    assert_eq!(robot.asked(), ["test", "test"]);
+}
+
+#[test]
+fn failed_test_of_a_new_configuration_is_audited() {
+    let robot = Robot::new();
+    robot.known().garbage = Some(framed(&Answer::Misconfigured("wrong base".into())));
+    let mut other = directory();
+    other.base = "dc=other".into();
+    let put = robot
+        .service
+        .put_directory(console(), Draft::from(&other), true);
+    let expected = RuleError::DirectoryTestFailed("wrong base".into());
+    assert_eq!(broken(robot.wait(put)), Some(expected));
+    assert_eq!(
+        robot.events().pop().unwrap(),
+        "Tested the directory at ldaps://ldap.lab.example: it failed: wrong base"
+    );
+    let stored = robot.state(|state| state.directory().cloned()).unwrap();
+    assert_eq!(stored.base, directory().base);
 }
 
 // Rules for users of the directory.

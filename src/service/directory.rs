@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Done, Service};
 use crate::directory::protocol::{Answer, Operation};
 use crate::domain::authority::Request;
+use crate::domain::decision::Decision;
 use crate::domain::directory::draft::Draft;
 use crate::domain::directory::rules::{self, configured};
 use crate::domain::directory::Directory;
@@ -34,20 +35,36 @@ impl Service {
         draft: Draft,
         test: bool,
     ) -> Done<(Arc<Directory>, Vec<String>)> {
-        let directory = self.checked(&request, draft)?;
-        let found = if test {
-            let tried = self.try_directory(&directory).await;
-            tried.map_err(RuleError::DirectoryTestFailed)?
-        } else {
-            Vec::new()
-        };
-        let directory = self
-            .write(request, move |state, _, caller| {
-                Ok(rules::put(state, caller, directory, test))
-            })
-            .await?;
-        self.look_up_always();
-        Ok((directory, found))
+        loop {
+            let (directory, stored) = self.checked(&request, draft.clone())?;
+            let found = if test {
+                match self.try_directory(&directory).await {
+                    Ok(found) => found,
+                    failed => {
+                        let directory = Arc::clone(&directory);
+                        self.record_test(request.clone(), directory, failed).await?
+                    }
+                }
+            } else {
+                Vec::new()
+            };
+            let put = self.write(request.clone(), move |state, _, caller| {
+                if !is_same(state.directory(), stored.as_ref()) {
+                    return Ok(Decision::reply(None));
+                }
+                let decision = rules::put(state, caller, directory, test);
+                Ok(Decision {
+                    changes: decision.changes,
+                    events: decision.events,
+                    reply: Some(decision.reply),
+                })
+            });
+            // If it was replaced meanwhile, the password that this one keeps may be another.
+            if let Some(directory) = put.await? {
+                self.look_up_always();
+                return Ok((directory, found));
+            }
+        }
     }
 
     /// Tries out a configuration, or the present one if `draft` is `None`; returns what was found, in a
@@ -65,10 +82,20 @@ impl Service {
         draft: Option<Draft>,
     ) -> Done<Vec<String>> {
         let directory = match draft {
-            Some(draft) => self.checked(&request, draft)?,
+            Some(draft) => self.checked(&request, draft)?.0,
             None => self.directory(&request)?,
         };
         let result = self.try_directory(&directory).await;
+        self.record_test(request, directory, result).await
+    }
+
+    /// Records a test of a configuration, and how it ended, in the audit log. Returns what was found.
+    async fn record_test(
+        &self,
+        request: Request,
+        directory: Arc<Directory>,
+        result: Result<Vec<String>, String>,
+    ) -> Done<Vec<String>> {
         let result = self
             .write(request, move |_, _, caller| {
                 Ok(rules::tested(caller, &directory, result))
@@ -88,11 +115,16 @@ impl Service {
             .await
     }
 
-    /// Checks a configuration; its password may be that of the present one.
-    fn checked(&self, request: &Request, draft: Draft) -> Result<Arc<Directory>, RuleError> {
+    /// Checks a configuration; its password may be that of the present one. Returns both.
+    fn checked(
+        &self,
+        request: &Request,
+        draft: Draft,
+    ) -> Result<(Arc<Directory>, Option<Arc<Directory>>), RuleError> {
         self.read(request, |state, _, _| {
-            let stored = state.directory().map(Arc::as_ref);
-            draft.check(stored).map(Arc::new)
+            let stored = state.directory();
+            let directory = draft.check(stored.map(Arc::as_ref))?;
+            Ok((Arc::new(directory), stored.cloned()))
         })
     }
 
@@ -103,5 +135,14 @@ impl Service {
             Answer::Misconfigured(why) | Answer::Unavailable(why) => Err(why),
             _ => Err("The answer is not one to a test.".into()),
         }
+    }
+}
+
+/// Returns whether two configurations are the same one, or both none.
+fn is_same(one: Option<&Arc<Directory>>, other: Option<&Arc<Directory>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (None, None) => true,
+        _ => false,
     }
 }
