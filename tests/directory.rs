@@ -31,7 +31,7 @@ use auth_server::domain::users::rules::UserPatch;
 use auth_server::domain::users::{AccountType, ResetPasswordReason, User};
 use auth_server::service::hashing::{Account, HashError, Hasher, Share};
 use auth_server::service::{Service, ServiceError};
-use auth_server::store::{AuditLog, Store};
+use auth_server::store::{backup, AuditLog, Store};
 use tempfile::TempDir;
 
 use AccountType::{Admin, Auditor};
@@ -955,6 +955,26 @@ fn answers_that_do_not_fit_are_none() {
     let without = Client::new(robot.folder.path().join("nothing"));
     let answer = robot.wait(without.ask(&directory(), Operation::Test));
     assert!(matches!(answer, Answer::Unavailable(_)), "{answer:?}");
+}
+
+#[test]
+fn backup_brings_no_confirmed_password_back() {
+    let robot = Robot::new();
+    robot.login("ada");
+    let target = robot.folder.path().join("backup");
+    backup(robot.folder.path(), &target).unwrap();
+    robot.forget(1);
+    assert!(robot.look_up("ada"));
+    let caller = Caller::anonymous(Origin::Console, None);
+    robot
+        .wait(robot.service.store().restore(target, caller))
+        .unwrap();
+    let user = robot.user("ada").unwrap();
+    assert_eq!(user.directory.as_ref().unwrap().id, id(1));
+    assert!(!user.has_verifier());
+    robot.away(true);
+    robot.refused("ada", PASSWORD);
+    robot.login("root");
 }
 
 // Looking up again.

@@ -1,7 +1,8 @@
 //! Restoring accounts and settings from a backup.
 //!
 //! The current audit log is never replaced. Only if it is empty, as on a new robot, the backup's
-//! audit log is restored too, including its queue of undelivered events. All sessions end.
+//! audit log is restored too, including its queue of undelivered events. All sessions end. The passwords
+//! that the lab's directory confirmed are not restored.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use super::{audit, clock, load, write_lock, Writer};
 use crate::domain::audit::hex;
 use crate::domain::authority::Caller;
 use crate::domain::decision::Priority;
+use crate::domain::passwords::PasswordHash;
 use crate::os::files::{copy_to_new, open_regular};
 
 /// Summary of a completed restore.
@@ -258,9 +260,14 @@ fn copy(
     transaction.execute(
         "UPDATE main.user SET password_set_at = password_set_at + ?1,
              last_failed_login = last_failed_login + ?1,
-             directory_looked_up = directory_looked_up + ?1,
-             directory_confirmed = directory_confirmed + ?1",
+             directory_looked_up = directory_looked_up + ?1",
         params![ahead],
+    )?;
+    // Somebody may not use the robot any more whom the directory still confirmed in the backup.
+    transaction.execute(
+        "UPDATE main.user SET directory_confirmed = NULL, password_hash = ?1
+             WHERE directory_id IS NOT NULL",
+        params![PasswordHash::of_no_password().as_phc()],
     )?;
     let (our_seq, _) = audit::head(&transaction)?;
     let with_audit_log = our_seq == 0 && log_seq > 0;
