@@ -157,7 +157,8 @@ impl Service {
     }
 
     /// Logs somebody in who is not a local user. The password is verified here while the directory is
-    /// being asked, so that local usernames cannot be told by the time that a login takes.
+    /// being asked, so that a login takes at least as long as that of a local user. It takes longer while
+    /// the directory is slow, or away: local usernames can then be told by the time.
     ///
     /// # Errors
     /// As [`Service::log_in`].

@@ -114,8 +114,9 @@ impl Service {
     }
 
     /// Logs a user in with a password, a local one or one of the lab's directory. `asked` is the ceiling
-    /// of the session's scopes; `None` sets no ceiling. An unknown username takes as long as a wrong password, so that response times do
-    /// not reveal which users exist. A refused login is not an error, but a [`LoginOutcome`].
+    /// of the session's scopes; `None` sets no ceiling. An unknown username takes as long as a wrong
+    /// password, so that response times do not reveal which users exist; while a directory is configured
+    /// and slow, they reveal which are local. A refused login is not an error, but a [`LoginOutcome`].
     ///
     /// # Errors
     /// - [`HashError`] if the password cannot be verified: the queue is full or Argon2 failed.
