@@ -29,7 +29,8 @@ const TICK: Duration = Duration::from_secs(5);
 /// valid any more, each counts as a wrong one of the bind account, which the directory may lock.
 const PAUSE: Duration = Duration::from_secs(60);
 /// Age of the last look-up from which on a user who has a session, or may be able to log in without the
-/// directory, is looked up again, even if their client does not refresh: so much less than 15 minutes that several users take their turns in time.
+/// directory, is looked up again, even if their client does not refresh: so much less than 15 minutes
+/// that several users take their turns in time.
 const LOOK_UP_AT: Duration = Duration::from_secs(13 * 60);
 
 /// What is kept in memory to ask the lab's directory.
@@ -322,8 +323,8 @@ impl Service {
         done.is_ok()
     }
 
-    /// Starts to look up users from time to time, and to forget old passwords of theirs, if a directory is configured and that
-    /// is not done already. It ends when no directory is configured any more.
+    /// Starts to look up users from time to time, and to forget old passwords of theirs, if a directory
+    /// is configured and that is not done already. It ends when no directory is configured any more.
     pub fn look_up_always(&self) {
         if self.directory.client.is_none() {
             return;
