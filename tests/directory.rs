@@ -759,28 +759,34 @@ impl Robot {
         });
     }
 
-    /// Fills the queue of passwords to verify with some of `account`, until what is returned is dropped.
+    /// Keeps the queue of passwords to verify full with some of `account`, until what is returned is
+    /// dropped.
     fn make_busy(&self, account: Account) -> tokio::task::JoinSet<()> {
-        let slow = "$argon2id$v=19$m=65536,t=16,p=1$b3BlbnRyb25zLWF1dGgtLQ$\
+        // As slow as is allowed: each runs alone, so that hardly ever a place is free.
+        let slow = "$argon2id$v=19$m=262144,t=16,p=1$b3BlbnRyb25zLWF1dGgtLQ$\
                     AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
         let share = Share {
             source: None,
             account,
         };
+        let rejected = Arc::new(tokio::sync::Semaphore::new(0));
         let mut waiting = tokio::task::JoinSet::new();
-        // A thread begins with one between the rounds. Those that end at once were rejected.
-        for _ in 0..3 {
-            for _ in 0..40 {
-                let hasher = Arc::clone(&self.hasher);
-                let password = Password::new(PASSWORD.into());
-                let hash = PasswordHash::from_phc(slow.into());
-                let verify = async move { drop(hasher.verify(share, password, hash).await) };
-                waiting.spawn_on(verify, self.runtime.handle());
-            }
-            while waiting.len() > 33 {
-                self.wait(waiting.join_next());
-            }
+        for _ in 0..40 {
+            let (hasher, rejected) = (Arc::clone(&self.hasher), Arc::clone(&rejected));
+            let verify = async move {
+                loop {
+                    let password = Password::new(PASSWORD.into());
+                    let hash = PasswordHash::from_phc(slow.into());
+                    if hasher.verify(share, password, hash).await.is_err() {
+                        rejected.add_permits(1);
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                    }
+                }
+            };
+            waiting.spawn_on(verify, self.runtime.handle());
         }
+        // Some are rejected again and again: there is no place left.
+        drop(self.wait(rejected.acquire_many(40)));
         waiting
     }
 }
