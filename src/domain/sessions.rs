@@ -13,7 +13,7 @@ use super::scopes::Scopes;
 use super::state::State;
 use super::time::Moment;
 use super::tokens::{Handle, Presented, RefreshToken, Session};
-use super::users::{Failed, User, UserId};
+use super::users::{Failed, LockPolicy, User, UserId};
 
 /// Login attempt with a password, together with the result of the password check.
 #[derive(Clone, Debug)]
@@ -76,82 +76,52 @@ pub fn log_in(
 ) -> Decision<LoginOutcome> {
     let Some((user, right)) = attempt.outcome(state) else {
         // The username is not logged, because people type passwords into the wrong field.
-        let message = "A login was refused: there is no such user.".into();
-        return Decision {
-            changes: Vec::new(),
-            events: vec![caller
-                .event(LOGIN_FAILED, message)
-                .refused(RefusalKind::UnknownUser)],
-            reply: LoginOutcome::Refused {
+        return refused(
+            caller,
+            RefusalKind::UnknownUser,
+            "there is no such user",
+            LoginOutcome::Refused {
                 attempts_remaining: None,
                 locked: false,
             },
-        };
+        );
     };
     let caller = &as_user(caller, user);
     let policy = state.lock_policy();
-    let refused = |kind, changes, message: String, reply| Decision {
-        changes,
-        events: vec![caller.event(LOGIN_FAILED, message).refused(kind)],
-        reply,
-    };
     if let Some(seconds) = policy.must_wait(user, failed, context.now) {
-        let message = "A login was refused: too many wrong passwords in a row.".into();
-        let reply = LoginOutcome::MustWait { seconds };
-        return refused(RefusalKind::SlowedAccount, Vec::new(), message, reply);
+        return must_wait(caller, seconds);
     }
     if policy.is_locked(user) {
         // A right and a wrong password get the same response, and neither is counted.
-        let message = "A login was refused: the account is locked.".into();
-        let reply = LoginOutcome::Refused {
-            attempts_remaining: policy.attempts_remaining(user),
-            locked: true,
-        };
-        return refused(RefusalKind::LockedAccount, Vec::new(), message, reply);
+        return refused_as_locked(&policy, caller, user);
     }
     if !right {
         let counted = with_failed_login(user, context.now);
         let policy = state.lock_policy_after(&counted);
         let attempts_remaining = policy.attempts_remaining(&counted);
         let locked = policy.is_locked(&counted);
-        let message = match attempts_remaining {
-            _ if locked => "A login was refused: wrong password; the account is now locked.".into(),
-            Some(left) => format!("A login was refused: wrong password; attempts left: {left}."),
-            None => "A login was refused: wrong password.".into(),
+        let reason = match attempts_remaining {
+            _ if locked => "wrong password; the account is now locked".into(),
+            Some(left) => format!("wrong password; attempts left: {left}"),
+            None => "wrong password".to_owned(),
         };
         let reply = LoginOutcome::Refused {
             attempts_remaining,
             locked,
         };
-        let changes = vec![Change::PutUser(counted)];
+        let mut decision = refused(caller, RefusalKind::WrongPassword, &reason, reply);
+        decision.changes.push(Change::PutUser(counted));
         if locked {
             // Locking is a change, so its event must not be dropped by the limit on refusals.
-            return Decision {
-                changes,
-                events: vec![caller.event(LOGIN_FAILED, message)],
-                reply,
-            };
+            decision.events[0].refusal = None;
         }
-        return refused(RefusalKind::WrongPassword, changes, message, reply);
+        return decision;
     }
-    let requestable = requestable_scopes(state, user, context.now);
-    if asked.is_some_and(|asked| !asked.is_subset(requestable)) {
-        let message =
-            "A login was refused: it requested scopes that the account may not have.".into();
-        let reply = LoginOutcome::ExcessiveScope;
-        return refused(RefusalKind::ExcessiveScope, Vec::new(), message, reply);
-    }
-    let grant = asked.unwrap_or(Scopes::UNBOUNDED);
-    let session = Session {
-        id: state.next_session(),
-        user: user.id,
-        grant,
-        expires: context.now,
-    };
-    let handle = Handle::generate(context.random);
-    let (mut changes, issued) = issue(state, context, user, session, grant, &handle);
-    if user.failed_logins > 0 || attempt.rehashed.is_some() {
-        changes.push(Change::PutUser(User {
+    let message = format!("{user} logged in.");
+    let mut decision = begin(state, context, caller, user, asked, message);
+    let is_granted = matches!(decision.reply, LoginOutcome::Granted(_));
+    if is_granted && (user.failed_logins > 0 || attempt.rehashed.is_some()) {
+        decision.changes.push(Change::PutUser(User {
             failed_logins: 0,
             last_failed_login: None,
             password: attempt
@@ -161,11 +131,74 @@ pub fn log_in(
             ..user.clone()
         }));
     }
+    decision
+}
+
+/// Begins a session of a user, unless it asks for scopes that the account may not have. `message`: of the
+/// event that records the login.
+fn begin(
+    state: &State,
+    context: &mut Context,
+    caller: &Caller,
+    user: &User,
+    asked: Option<Scopes>,
+    message: String,
+) -> Decision<LoginOutcome> {
+    let requestable = requestable_scopes(state, user, context.now);
+    if asked.is_some_and(|asked| !asked.is_subset(requestable)) {
+        return refused(
+            caller,
+            RefusalKind::ExcessiveScope,
+            "it requested scopes that the account may not have",
+            LoginOutcome::ExcessiveScope,
+        );
+    }
+    let grant = asked.unwrap_or(Scopes::UNBOUNDED);
+    let session = Session {
+        id: state.next_session(),
+        user: user.id,
+        grant,
+        expires: context.now,
+    };
+    let handle = Handle::generate(context.random);
+    let (changes, issued) = issue(state, context, user, session, grant, &handle);
     Decision {
         changes,
-        events: vec![caller.event(LOGIN_SUCCEEDED, format!("{user} logged in."))],
+        events: vec![caller.event(LOGIN_SUCCEEDED, message)],
         reply: LoginOutcome::Granted(issued),
     }
+}
+
+/// Returns the refusal of a login for a reason, which is a clause.
+fn refused(
+    caller: &Caller,
+    kind: RefusalKind,
+    reason: &str,
+    reply: LoginOutcome,
+) -> Decision<LoginOutcome> {
+    let message = format!("A login was refused: {reason}.");
+    Decision {
+        changes: Vec::new(),
+        events: vec![caller.event(LOGIN_FAILED, message).refused(kind)],
+        reply,
+    }
+}
+
+/// Returns the refusal of a login to an account that must wait after wrong passwords.
+fn must_wait(caller: &Caller, seconds: u64) -> Decision<LoginOutcome> {
+    let reason = "too many wrong passwords in a row";
+    let reply = LoginOutcome::MustWait { seconds };
+    refused(caller, RefusalKind::SlowedAccount, reason, reply)
+}
+
+/// Returns the refusal of a login to a locked account.
+fn refused_as_locked(policy: &LockPolicy, caller: &Caller, user: &User) -> Decision<LoginOutcome> {
+    let reply = LoginOutcome::Refused {
+        attempts_remaining: policy.attempts_remaining(user),
+        locked: true,
+    };
+    let reason = "the account is locked";
+    refused(caller, RefusalKind::LockedAccount, reason, reply)
 }
 
 /// Returns the scopes that a user may request: all scopes of the account type, even if the user

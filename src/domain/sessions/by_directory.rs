@@ -11,19 +11,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{as_user, LoginOutcome};
-use crate::domain::audit::{Event, RefusalKind, LOGIN_FAILED, LOGIN_SUCCEEDED};
+use super::{as_user, refused_as_locked, LoginOutcome};
+use crate::domain::audit::{Event, RefusalKind};
 use crate::domain::authority::Caller;
 use crate::domain::change::Change;
 use crate::domain::decision::{Context, Decision};
 use crate::domain::directory::{Directory, Person, Verdict};
 use crate::domain::error::RuleError;
-use crate::domain::issue::issue;
 use crate::domain::passwords::{Password, PasswordHash};
 use crate::domain::scopes::Scopes;
 use crate::domain::state::State;
 use crate::domain::time::Moment;
-use crate::domain::tokens::{Handle, Session};
 use crate::domain::users::history::{CREATED, UPDATED};
 use crate::domain::users::rules::check_is_free;
 use crate::domain::users::source::OfDirectory;
@@ -124,7 +122,7 @@ pub fn log_in(
 /// the directory was not asked.
 pub fn log_in_locked(state: &State, caller: &Caller, known: UserId) -> Decision<LoginOutcome> {
     match state.user(known).filter(|user| user.locked_by_admin) {
-        Some(user) => locked(state, &as_user(caller, user), user),
+        Some(user) => locked(state, caller, user),
         None => changed_meanwhile(caller),
     }
 }
@@ -140,46 +138,23 @@ fn changed_meanwhile(caller: &Caller) -> Decision<LoginOutcome> {
 
 /// Returns the refusal of a login because of the directory.
 fn refused(caller: &Caller, reason: &str) -> Decision<LoginOutcome> {
-    let message = format!("A login was refused: {reason}.");
-    Decision {
-        changes: Vec::new(),
-        events: vec![caller
-            .event(LOGIN_FAILED, message)
-            .refused(RefusalKind::Directory)],
-        reply: LoginOutcome::Refused {
-            attempts_remaining: None,
-            locked: false,
-        },
-    }
+    let reply = LoginOutcome::Refused {
+        attempts_remaining: None,
+        locked: false,
+    };
+    super::refused(caller, RefusalKind::Directory, reason, reply)
 }
 
 /// Refuses a login, because too many wrong passwords were passed on to the directory for the name, or too
 /// many are on their way. `known`: user of the directory who has the name.
 pub fn must_wait(caller: &Caller, known: Option<&User>, seconds: u64) -> Decision<LoginOutcome> {
     let caller = known.map_or_else(|| caller.clone(), |user| as_user(caller, user));
-    let message = "A login was refused: too many wrong passwords in a row.".into();
-    Decision {
-        changes: Vec::new(),
-        events: vec![caller
-            .event(LOGIN_FAILED, message)
-            .refused(RefusalKind::SlowedAccount)],
-        reply: LoginOutcome::MustWait { seconds },
-    }
+    super::must_wait(&caller, seconds)
 }
 
 /// Returns the refusal of a login to an account that an administrator of the robot locked.
 fn locked(state: &State, caller: &Caller, user: &User) -> Decision<LoginOutcome> {
-    let message = "A login was refused: the account is locked.".into();
-    Decision {
-        changes: Vec::new(),
-        events: vec![caller
-            .event(LOGIN_FAILED, message)
-            .refused(RefusalKind::LockedAccount)],
-        reply: LoginOutcome::Refused {
-            attempts_remaining: state.lock_policy().attempts_remaining(user),
-            locked: true,
-        },
-    }
+    refused_as_locked(&state.lock_policy(), &as_user(caller, user), user)
 }
 
 /// Logs in a person whose password the directory confirms.
@@ -193,7 +168,7 @@ fn found(
 ) -> Decision<LoginOutcome> {
     let old = state.user_of_directory(&person.id);
     if let Some(user) = old.filter(|user| user.locked_by_admin) {
-        return locked(state, &as_user(caller, user), user);
+        return locked(state, caller, user);
     }
     let mut user = match user_of(state, context.now, person, old) {
         Ok(user) => user,
@@ -269,39 +244,18 @@ fn begin(
     message: String,
     (mut changes, mut events): (Vec<Change>, Vec<Event>),
 ) -> Decision<LoginOutcome> {
-    let caller = as_user(caller, user);
-    let requestable = user.account_type.scopes(state.settings());
-    if asked.is_some_and(|asked| !asked.is_subset(requestable)) {
-        let message =
-            "A login was refused: it requested scopes that the account may not have.".into();
-        if state.user(user.id).is_none() {
-            // A refused login makes no user.
-            changes.clear();
-            events.clear();
-        }
-        let refused = caller.event(LOGIN_FAILED, message);
-        events.push(refused.refused(RefusalKind::ExcessiveScope));
-        return Decision {
-            changes,
-            events,
-            reply: LoginOutcome::ExcessiveScope,
-        };
+    let session = super::begin(state, context, &as_user(caller, user), user, asked, message);
+    let is_granted = matches!(session.reply, LoginOutcome::Granted(_));
+    if !is_granted && state.user(user.id).is_none() {
+        // A refused login makes no user.
+        return session;
     }
-    let grant = asked.unwrap_or(Scopes::UNBOUNDED);
-    let session = Session {
-        id: state.next_session(),
-        user: user.id,
-        grant,
-        expires: context.now,
-    };
-    let handle = Handle::generate(context.random);
-    let (issuing, issued) = issue(state, context, user, session, grant, &handle);
-    changes.extend(issuing);
-    events.push(caller.event(LOGIN_SUCCEEDED, message));
+    changes.extend(session.changes);
+    events.extend(session.events);
     Decision {
         changes,
         events,
-        reply: LoginOutcome::Granted(issued),
+        reply: session.reply,
     }
 }
 
