@@ -36,7 +36,7 @@ def domain(tmp_path_factory, authority):
     domain = samba_ad.Domain(tmp_path_factory.mktemp("ad"), certificate, authority.file)
     domain.create().start()
     yield domain
-    domain.stop()
+    domain.kill()
 
 
 _numbers = itertools.count()
@@ -61,10 +61,7 @@ def process(tmp_path, domain):
     """The process, which has logged no secret at the end."""
     process = DirectoryProcess(tmp_path, prefix=domain.inside)
     yield process
-    assert process.process.poll() is None, f"the process has ended: {process.log}"
-    process.close()
-    for secret in SECRETS:
-        assert secret not in process.log
+    process.end(SECRETS)
 
 
 @pytest.fixture

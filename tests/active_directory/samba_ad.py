@@ -7,6 +7,7 @@ import subprocess
 from base64 import b64decode, b64encode
 
 from api import PASSWORD
+from ldap_server import LdapServer
 from support import PATIENCE, wait_for
 
 SAMBA = shutil.which("samba", path=f"{os.environ['PATH']}:/usr/sbin")
@@ -92,7 +93,7 @@ SAMPLE = [
 ]
 
 
-class Domain:
+class Domain(LdapServer):
     """A domain with one domain controller."""
 
     def __init__(self, folder, certificate, ca):
@@ -164,58 +165,15 @@ class Domain:
         """Command that runs a command in the domain's network namespace."""
         return ("nsenter", f"--net=/proc/{self.process.pid}/ns/net", "--")
 
-    def run(self, name, *arguments, ldif=None):
+    def command(self, name):
         # In place of "localhost", libldap would compare the machine's name with the certificate.
         url = URL.replace("localhost", "127.0.0.1")
-        return subprocess.run(
-            [*self.inside, name, "-x", "-H", url, "-D", f"administrator@{REALM}"]
-            + ["-w", ADMINISTRATOR_PASSWORD, *arguments],
-            env={**os.environ, "LDAPTLS_CACERT": str(self.ca)},
-            input=ldif,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        tool = ["env", f"LDAPTLS_CACERT={self.ca}", name, "-x", "-H", url]
+        return [*self.inside, *tool, "-D", f"administrator@{REALM}", "-w", ADMINISTRATOR_PASSWORD]
 
     def answers(self):
         assert self.process.poll() is None, self.log_path.read_text(errors="replace")
         return self.run("ldapsearch", "-s", "base", "-b", SUFFIX, "dn").returncode == 0
-
-    def tool(self, name, *arguments, ldif=None):
-        """Runs one of OpenLDAP's tools as the administrator."""
-        done = self.run(name, *arguments, ldif=ldif)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def add(self, *entries):
-        self.tool("ldapadd", ldif="\n".join(entries))
-
-    def delete(self, *dns):
-        self.tool("ldapdelete", *dns)
-
-    def rename(self, dn, rdn, below=None):
-        """Renames an entry; `below`: the DN of the entry to move it to."""
-        self.tool("ldapmodrdn", "-r", *(("-s", below) if below else ()), dn, rdn)
-
-    def modify(self, dn, *changes):
-        """Changes an entry. Each change is of the form ("add", attribute, value), and so on; the
-        attribute ends with a colon if the value is in Base64."""
-        lines = [f"dn: {dn}", "changetype: modify"]
-        for how, attribute, *values in changes:
-            lines.append(f"{how}: {attribute.removesuffix(':')}")
-            lines += [*(f"{attribute}: {value}" for value in values), "-"]
-        self.tool("ldapmodify", ldif="\n".join([*lines, ""]))
-
-    def set(self, dn, attribute, *values):
-        """Replaces an attribute's values; without values, removes it."""
-        self.modify(dn, ("replace", attribute, *values))
-
-    def join(self, group_dn, *members):
-        self.modify(group_dn, ("add", "member", *members))
-
-    def leave(self, group_dn, *members):
-        self.modify(group_dn, ("delete", "member", *members))
 
     def search(self, dn, attribute):
         """Returns an entry's values of an attribute, as bytes."""
@@ -231,8 +189,3 @@ class Domain:
         """Returns a person's identifier as the process returns it."""
         [guid] = self.search(dn_of(name), "objectGUID")
         return guid.hex()
-
-    def stop(self):
-        if self.process and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait(PATIENCE)

@@ -98,10 +98,7 @@ def process(tmp_path):
     """The process, which has logged no secret at the end."""
     process = DirectoryProcess(tmp_path)
     yield process
-    assert process.process.poll() is None, f"the process has ended: {process.log}"
-    process.close()
-    for secret in SECRETS:
-        assert secret not in process.log
+    process.end(SECRETS)
 
 
 @pytest.fixture

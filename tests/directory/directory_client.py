@@ -104,6 +104,13 @@ class DirectoryProcess:
         """Returns how many files it has open."""
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
+    def end(self, secrets):
+        """Ends it. It has not ended by itself, and has logged none of the secrets."""
+        assert self.process.poll() is None, f"the process has ended: {self.log}"
+        self.close()
+        for secret in secrets:
+            assert secret not in self.log
+
     def close(self):
         self.process.kill()
         self.process.wait(PATIENCE)

@@ -10,6 +10,7 @@ import subprocess
 from base64 import b64encode
 
 from api import PASSWORD
+from ldap_server import LdapServer
 from support import PATIENCE, free_port, wait_for
 
 SLAPD = shutil.which("slapd", path=f"{os.environ['PATH']}:/usr/sbin")
@@ -190,7 +191,7 @@ SAMPLE = [
 ]
 
 
-class Slapd:
+class Slapd(LdapServer):
     """A slapd. It has data if there is `data`, which may contain operational attributes."""
 
     def __init__(self, folder, certificate=None, data=None, number=1):
@@ -278,11 +279,6 @@ class Slapd:
             return False
         return True
 
-    def kill(self):
-        if self.process and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait(PATIENCE)
-
     def freeze(self):
         """Stops it like a machine that hangs: the kernel goes on accepting connections."""
         self.process.send_signal(signal.SIGSTOP)
@@ -298,23 +294,9 @@ class Slapd:
     def starttls(self):
         return f"ldap://localhost:{self.port}"
 
-    @property
-    def log(self):
-        return self.log_path.read_text(errors="replace")
-
-    def tool(self, name, *arguments, ldif=None):
-        """Runs one of OpenLDAP's tools as the manager."""
-        done = subprocess.run(
-            [name, "-x", "-H", f"ldap://127.0.0.1:{self.port}"]
-            + ["-D", MANAGER, "-w", MANAGER_PASSWORD, *arguments],
-            input=ldif,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+    def command(self, name):
+        url = f"ldap://127.0.0.1:{self.port}"
+        return [name, "-x", "-H", url, "-D", MANAGER, "-w", MANAGER_PASSWORD]
 
     def search(self, dn, *attributes):
         """Returns an entry's values of each attribute."""
@@ -337,33 +319,6 @@ class Slapd:
     def identifier(self, name):
         """Returns a person's identifier as the process returns it."""
         return self.search(dn_of(name), "entryUUID")["entryUUID"][0].replace("-", "")
-
-    def add(self, *entries):
-        self.tool("ldapadd", ldif="\n".join(entries))
-
-    def delete(self, *dns):
-        self.tool("ldapdelete", *dns)
-
-    def rename(self, dn, rdn, below=None):
-        """Renames an entry; `below`: the DN of the entry to move it to."""
-        self.tool("ldapmodrdn", "-r", *(("-s", below) if below else ()), dn, rdn)
-
-    def modify(self, dn, *changes):
-        """Changes an entry. Each change is of the form ("add", attribute, value), and so on."""
-        lines = [f"dn: {dn}", "changetype: modify"]
-        for how, attribute, *values in changes:
-            lines += [f"{how}: {attribute}", *(f"{attribute}: {value}" for value in values), "-"]
-        self.tool("ldapmodify", ldif="\n".join([*lines, ""]))
-
-    def set(self, dn, attribute, *values):
-        """Replaces an attribute's values; without values, removes it."""
-        self.modify(dn, ("replace", attribute, *values))
-
-    def join(self, group_dn, *members):
-        self.modify(group_dn, ("add", "member", *members))
-
-    def leave(self, group_dn, *members):
-        self.modify(group_dn, ("delete", "member", *members))
 
     def binds(self, dn):
         """Returns how many binds with this name it got."""
