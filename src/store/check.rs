@@ -11,7 +11,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension};
 
-use super::database::{beside, make_schema, pragma, APPLICATION_ID, VERSION};
+use super::database::{beside, in_memory, pragma, schema_of, APPLICATION_ID, VERSION};
 use super::error::StoreError;
 
 /// Maximum size of a database file, in bytes: decades of audit events.
@@ -157,7 +157,7 @@ pub fn version(connection: &Connection, named: &Path) -> Result<u32, StoreError>
 pub fn schema(connection: &Connection, named: &Path) -> Result<(), StoreError> {
     let failed = |source| StoreError::of(named, "read", source);
     let version = version(connection, named)?;
-    let expected = make_schema(version)
+    let expected = in_memory(schema_of(version))
         .and_then(|model| objects(&model))
         .map_err(failed)?;
     let found = objects(connection).map_err(failed)?;
@@ -183,7 +183,7 @@ pub fn schema(connection: &Connection, named: &Path) -> Result<(), StoreError> {
 }
 
 /// Entry of a schema.
-#[derive(PartialEq)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Object {
     kind: String,
     name: String,
@@ -267,5 +267,21 @@ pub fn damaged(named: &Path, what: String) -> StoreError {
     StoreError::Damaged {
         path: named.to_owned(),
         source: what.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::database::MIGRATIONS;
+
+    #[test]
+    fn schema_is_what_the_migrations_make() {
+        let schema = |statements| {
+            let mut objects = objects(&in_memory(statements).unwrap()).unwrap();
+            objects.sort();
+            objects
+        };
+        assert_eq!(schema(schema_of(VERSION)), schema(&MIGRATIONS));
     }
 }

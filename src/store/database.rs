@@ -23,12 +23,14 @@ const MODE: u32 = 0o600;
 pub const APPLICATION_ID: u32 = 0x4f54_4153;
 /// All migrations, in order. The schema version (`PRAGMA user_version`) is the number of migrations
 /// applied. A released migration must never be changed.
-const MIGRATIONS: [&str; 4] = [
+pub const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/001-accounts.sql"),
     include_str!("migrations/002-second-edition.sql"),
     include_str!("migrations/003-session-handles.sql"),
     include_str!("migrations/004-directory.sql"),
 ];
+/// The schema that all migrations together make. SQLite reads it in a fraction of their time.
+const SCHEMA: &str = include_str!("schema.sql");
 /// How long to wait for a lock held by another process, such as the console reading the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Current schema version.
@@ -228,14 +230,22 @@ fn use_log(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch("PRAGMA journal_mode = WAL")
 }
 
-/// Returns an empty database in memory with the schema of this version.
+/// Returns the statements that make the schema of a version.
+pub fn schema_of(version: u32) -> &'static [&'static str] {
+    match version {
+        VERSION => &[SCHEMA],
+        earlier => &MIGRATIONS[..earlier as usize],
+    }
+}
+
+/// Returns a database in memory in which these statements were executed.
 ///
 /// # Errors
-/// The SQLite error if the schema cannot be made.
-pub fn make_schema(version: u32) -> rusqlite::Result<Connection> {
+/// The SQLite error if a statement fails.
+pub fn in_memory(statements: &[&str]) -> rusqlite::Result<Connection> {
     let connection = Connection::open_in_memory()?;
-    for migration in MIGRATIONS.iter().take(version as usize) {
-        connection.execute_batch(migration)?;
+    for statement in statements {
+        connection.execute_batch(statement)?;
     }
     Ok(connection)
 }
