@@ -81,11 +81,16 @@ test-layer: $(VENV)/.stamp ## test the layer with BitBake: OE_CORE=DIR BITBAKE=D
 	OE_CORE="$(OE_CORE)" BITBAKE="$(BITBAKE)" META_OE="$(META_OE)" \
 	    $(VENV)/bin/pytest -c tests/pytest.ini -m bitbake $(PYTEST_ARGS)
 
+# Directories run in a network namespace. Those who are not root can have one in a user namespace, which must
+# own the namespace from which it is entered, too.
+AS_ROOT = unshare --map-root-user --net
+IN_USER_NAMESPACE = $(shell [ "$$(id -u)" = 0 ] || ! $(AS_ROOT) true 2>/dev/null || echo $(AS_ROOT))
+
 .PHONY: test-directory
 test-directory: $(VENV)/.stamp ## test opentrons-auth-directory, and logins through it, with OpenLDAP's slapd
-	@$(NEED) cargo cc ldapmodify libssl.so pkg-config slapd
+	@$(NEED) cargo cc ip ldapmodify libssl.so pkg-config slapd
 	$(BUILD_WITH_DIRECTORY)
-	$(VENV)/bin/pytest -c tests/pytest.ini -m directory -n auto --dist loadfile $(PYTEST_ARGS)
+	$(IN_USER_NAMESPACE) $(VENV)/bin/pytest -c tests/pytest.ini -m directory -n auto --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: test-directory-ad
 test-directory-ad: $(VENV)/.stamp ## test opentrons-auth-directory with Samba's Active Directory; needs root

@@ -324,23 +324,3 @@ class Injecting(Upgrading):
 
     def bind(self, connection, number, _):
         connection.send(result(number, BOUND, INVALID_CREDENTIALS))
-
-
-class Dropping:
-    """A host that drops packets: a port whose queue for connections is full, so that Linux answers no
-    further one (tcp(7), tcp_abort_on_overflow)."""
-
-    def __init__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=0)
-        self.port = self.listener.getsockname()[1]
-        self.ldaps = f"ldaps://localhost:{self.port}"
-        self.waiting = []
-        for _ in range(4):
-            sock = socket.socket()
-            sock.setblocking(False)
-            sock.connect_ex(("127.0.0.1", self.port))
-            self.waiting.append(sock)
-
-    def close(self):
-        for sock in (*self.waiting, self.listener):
-            sock.close()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import network
 import slapd
 from api import PASSWORD
 from broken_servers import Silent
@@ -24,12 +25,17 @@ def missing():
         return "slapd is not installed"
     if not shutil.which("ldapmodify"):
         return "ldap-utils is not installed"
-    return None if BINARY.exists() else "there is no opentrons-auth-directory: make test-directory"
+    if not BINARY.exists():
+        return "there is no opentrons-auth-directory: make test-directory"
+    return network.missing("test-directory")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     mark_tests(items, HERE, "directory", missing())
+
+
+pytest_runtest_protocol = network.tests_run_inside(HERE)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 import pytest
 
 import broken_servers as broken
+import network
 import slapd
 from api import PASSWORD
 from certificates import Authority, key_pem
@@ -47,13 +48,6 @@ def serve_broken(certificate):
 def closed():
     """URL of a port that refuses connections."""
     return f"ldaps://localhost:{free_port()}"
-
-
-@pytest.fixture
-def dropping():
-    host = broken.Dropping()
-    yield host
-    host.close()
 
 
 @contextmanager
@@ -243,11 +237,14 @@ def test_address_that_refuses(ask, lab, closed):
     assert type_of(ask(verify("ada"), servers=[closed, lab.ldaps])) == "admin"
 
 
-def test_host_that_drops_packets(ask, lab, dropping):
+@pytest.mark.parametrize("host", [network.DROPPING, network.UNREACHABLE])
+@pytest.mark.parametrize("scheme", ["ldaps", "ldap"])
+def test_host_that_drops_packets_or_cannot_be_reached(ask, lab, scheme, host):
+    url = f"{scheme}://{host}"
     with in_time():
-        unavailable(ask(verify("ada"), servers=[dropping.ldaps]))
+        assert host in unavailable(ask(verify("ada"), servers=[url]))
     with in_time(seconds=FIRST_SERVER_DOWN):
-        assert type_of(ask(verify("ada"), servers=[dropping.ldaps, lab.ldaps])) == "admin"
+        assert type_of(ask(verify("ada"), servers=[url, lab.ldaps])) == "admin"
 
 
 def test_host_without_an_address(ask, lab):
