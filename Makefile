@@ -93,7 +93,7 @@ test-directory: $(VENV)/.stamp ## test opentrons-auth-directory, and logins thro
 	$(IN_USER_NAMESPACE) $(VENV)/bin/pytest -c tests/pytest.ini -m directory -n auto --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: test-directory-ad
-test-directory-ad: $(VENV)/.stamp ## test opentrons-auth-directory with Samba's Active Directory; needs root
+test-directory-ad: $(VENV)/.stamp ## test opentrons-auth-directory, and logins through it, with Samba's Active Directory; needs root
 	@$(NEED) cargo cc ip ldapmodify libssl.so pkg-config samba samba-ad-provision
 	$(BUILD_WITH_DIRECTORY)
 	$(VENV)/bin/pytest -c tests/pytest.ini -m directory_ad $(PYTEST_ARGS)

@@ -1,9 +1,10 @@
-"""A lab's Active Directory: Samba's domain controller, in a folder and a network namespace of its own,
-because its ports are fixed. Needs root."""
+"""A lab's Active Directory: Samba's domain controller, in a folder of its own. It has fixed ports on the
+loopback interface, so it runs in a network namespace (network.py). Needs root."""
 
 import os
 import shutil
 import subprocess
+import time
 from base64 import b64decode, b64encode
 
 from api import PASSWORD
@@ -24,9 +25,48 @@ ROBOT_PASSWORD = "robot-horse"
 ADMINS, USERS, AUDITORS = (f"CN=robot-{name},{GROUPS}" for name in ("admins", "users", "auditors"))
 # Wrong passwords in a row after which the domain locks an account.
 MAX_FAILURES = 5
+# Policy of some people's passwords ([MS-ADTS] section 3.1.1.4.5.36), which are too old after MAX_AGE days.
+# Samba takes none that is a day or less.
+AGING = f"CN=aging,CN=Password Settings Container,CN=System,{SUFFIX}"
+MAX_AGE = 42
 URL = "ldaps://localhost"
+# Its configuration at a robot, but for the server and the authority.
+SETTINGS = {
+    "kind": "activeDirectory",
+    "base": SUFFIX,
+    "upnSuffix": REALM,
+    "bindName": ROBOT,
+    "bindPassword": ROBOT_PASSWORD,
+    "adminGroups": [ADMINS],
+    "userGroups": [USERS],
+    "auditorGroups": [AUDITORS],
+}
 # Flags of userAccountControl ([MS-ADTS] section 2.2.16).
 NORMAL, DISABLED, PASSWORD_NEVER_EXPIRES = 0x200, 0x2, 0x10000
+# Times are in 100 ns since 1601 ([MS-ADTS] section 3.1.1.2.2.2).
+DAY = 24 * 3600 * 10_000_000
+FROM_1601_TO_1970 = 134_774 * DAY
+# Value of accountExpires: a time long ago.
+LONG_AGO = 130_000_000_000_000_000
+# Value of logonHours, in Base64: none of a week's.
+NEVER = b64encode(bytes(21)).decode()
+
+
+# Sets when a password was set, which is forbidden over LDAP: Samba's own Python, and a control that lets
+# Samba's module for passwords take any value.
+SET_PWD_LAST_SET = """\
+import sys
+import ldb
+from samba.auth import system_session
+from samba.dsdb import DSDB_CONTROL_BYPASS_PASSWORD_HASH_OID
+from samba.param import LoadParm
+from samba.samdb import SamDB
+configuration, database, dn, value = sys.argv[1:]
+sam = SamDB(database, session_info=system_session(), lp=LoadParm(configuration))
+message = ldb.Message(ldb.Dn(sam, dn))
+message["pwdLastSet"] = ldb.MessageElement(value, ldb.FLAG_MOD_REPLACE, "pwdLastSet")
+sam.modify(message, controls=[f"local_oid:{DSDB_CONTROL_BYPASS_PASSWORD_HASH_OID}:0"])
+"""
 
 
 def missing():
@@ -90,6 +130,19 @@ SAMPLE = [
     group(ADMINS, dn_of("ada")),
     group(USERS, dn_of("grace"), f"CN=chemistry,{GROUPS}"),
     group(AUDITORS, dn_of("alan")),
+    f"""dn: {AGING}
+objectClass: msDS-PasswordSettings
+msDS-PasswordSettingsPrecedence: 1
+msDS-PasswordReversibleEncryptionEnabled: FALSE
+msDS-PasswordHistoryLength: 0
+msDS-PasswordComplexityEnabled: FALSE
+msDS-MinimumPasswordLength: 1
+msDS-MinimumPasswordAge: 0
+msDS-MaximumPasswordAge: -{MAX_AGE * DAY}
+msDS-LockoutThreshold: {MAX_FAILURES}
+msDS-LockoutObservationWindow: -{DAY}
+msDS-LockoutDuration: -{DAY}
+""",
 ]
 
 
@@ -135,8 +188,12 @@ class Domain(LdapServer):
         return self
 
     def samba_tool(self, *arguments):
+        self.locally("samba-tool", *arguments)
+
+    def locally(self, *command):
+        """Runs a command that opens the domain's database itself."""
         done = subprocess.run(
-            ["samba-tool", *arguments],
+            command,
             capture_output=True,
             text=True,
             timeout=LONG,
@@ -148,28 +205,20 @@ class Domain(LdapServer):
     def start(self):
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                # The namespace lives as long as the process.
-                ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
-                + [SAMBA, "--foreground", "--no-process-group", "--debug-stdout"]
+                [SAMBA, "--foreground", "--no-process-group", "--debug-stdout"]
                 + ["--model=single", f"--configfile={self.configuration}"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
         wait_for(self.answers, "the domain controller answers", LONG)
-        self.add(*SAMPLE)
         return self
 
-    @property
-    def inside(self):
-        """Command that runs a command in the domain's network namespace."""
-        return ("nsenter", f"--net=/proc/{self.process.pid}/ns/net", "--")
-
-    def command(self, name):
+    def command(self, name, who=f"administrator@{REALM}", password=ADMINISTRATOR_PASSWORD):
         # In place of "localhost", libldap would compare the machine's name with the certificate.
         url = URL.replace("localhost", "127.0.0.1")
         tool = ["env", f"LDAPTLS_CACERT={self.ca}", name, "-x", "-H", url]
-        return [*self.inside, *tool, "-D", f"administrator@{REALM}", "-w", ADMINISTRATOR_PASSWORD]
+        return [*tool, "-D", who, "-w", password]
 
     def answers(self):
         assert self.process.poll() is None, self.log_path.read_text(errors="replace")
@@ -184,6 +233,37 @@ class Domain(LdapServer):
             if name == attribute:
                 found.append(b64decode(value[1:]) if value.startswith(":") else value[1:].encode())
         return found
+
+    def bind(self, name, password=PASSWORD):
+        """Tries to log in to the domain itself, and returns what it says."""
+        done = subprocess.run(
+            [*self.command("ldapsearch", f"{name}@{REALM}", password), "-s", "base", "-b", ""],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        return done.stdout + done.stderr
+
+    def set_password(self, name, password):
+        """Sets a password as an administrator does."""
+        self.modify(dn_of(name), ("replace", "unicodePwd:", quoted(password)))
+
+    def age_password(self, name, days):
+        """Makes a person's password as old as so many days; the policy applies to the person from now on."""
+        if dn_of(name).encode() not in self.search(AGING, "msDS-PSOAppliesTo"):
+            self.modify(AGING, ("add", "msDS-PSOAppliesTo", dn_of(name)))
+        value = int(time.time() * 10_000_000) + FROM_1601_TO_1970 - days * DAY
+        self.locally(
+            *("/usr/bin/python3", "-c", SET_PWD_LAST_SET, self.configuration),
+            *(self.folder / "private/sam.ldb", dn_of(name), str(value)),
+        )
+
+    def lock(self, name):
+        """Locks an account by wrong passwords, from elsewhere than a robot."""
+        for _ in range(MAX_FAILURES):
+            self.bind(name, "wrong")
+        assert self.search(dn_of(name), "lockoutTime") not in ([], [b"0"])
 
     def identifier(self, name):
         """Returns a person's identifier as the process returns it."""

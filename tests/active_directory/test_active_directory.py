@@ -1,7 +1,5 @@
 """People of an Active Directory, whose reasons are told apart."""
 
-from base64 import b64encode
-
 import pytest
 
 from api import PASSWORD
@@ -11,7 +9,10 @@ from samba_ad import (
     AUDITORS,
     DISABLED,
     GROUPS,
+    LONG_AGO,
+    MAX_AGE,
     MAX_FAILURES,
+    NEVER,
     NORMAL,
     PEOPLE,
     REALM,
@@ -24,9 +25,6 @@ from samba_ad import (
 )
 
 FILTER = "(&(objectCategory=person)(objectClass=user)(sAMAccountName={name}))"
-# A time long ago, in 100 ns since 1601 ([MS-ADTS] section 3.1.1.2.2.2).
-LONG_AGO = 130_000_000_000_000_000
-NEVER = b64encode(bytes(21)).decode()
 STATES = [
     (("userAccountControl", NORMAL | DISABLED), ("userAccountControl", NORMAL), "disabled"),
     (("accountExpires", LONG_AGO), ("accountExpires", 0), "accountExpired"),
@@ -151,6 +149,24 @@ def test_lock_by_wrong_passwords(ask, domain, newcomer):
     assert type_of(ask(verify(name))) == "user"
 
 
+def test_password_that_is_too_old(ask, domain, newcomer):
+    """The domain tells it apart from one that an administrator wants to be changed: sub-code 532, not
+    773."""
+    name = newcomer()
+    who = domain.identifier(name)
+    domain.age_password(name, MAX_AGE - 1)
+    assert type_of(ask(verify(name))) == "user"
+    domain.age_password(name, MAX_AGE + 1)
+    assert "data 532," in domain.bind(name)
+    assert ask(verify(name)) == ("barred", "passwordExpired")
+    assert ask(verify(name, "wrong")) == ("wrongPassword", None)
+    assert type_of(ask(look_up(who))) == "user"
+    domain.leave(USERS, dn_of(name))
+    assert type_of(ask(look_up(who))) is None
+    domain.set_password(name, "another-horse")
+    assert type_of(ask(verify(name, "another-horse"))) is None
+
+
 def test_each_question_counts_one_wrong_password(ask, domain, newcomer):
     name = newcomer()
     for times in (1, 2, 3):
@@ -210,8 +226,7 @@ def test_deletion_and_another_person_with_the_name(ask, domain, newcomer):
 def test_password_that_was_changed(ask, domain, newcomer):
     """Whether AD takes the one before for a time depends on its policy; the new one is right at once."""
     name = newcomer()
-    new = b64encode('"another-horse"'.encode("utf-16-le")).decode()
-    domain.modify(dn_of(name), ("replace", "unicodePwd:", new))
+    domain.set_password(name, "another-horse")
     assert type_of(ask(verify(name, "another-horse"))) == "user"
     assert ask(verify(name, PASSWORD))[0] == "wrongPassword"
 

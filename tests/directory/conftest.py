@@ -12,6 +12,7 @@ from api import PASSWORD
 from broken_servers import Silent
 from certificates import Authority
 from directory_client import BINARY, DirectoryProcess, configuration
+from robots import clocks, later, make_robot, robot  # noqa: F401 - fixtures
 from support import mark_tests, wait_for
 
 HERE = Path(__file__).parent
@@ -110,9 +111,16 @@ def process(tmp_path):
 @pytest.fixture
 def settings(authority, lab):
     """Returns a function that returns the configuration of the directory, with changes."""
-    return lambda **changes: configuration(
-        **{"ca": authority.pem, "servers": [lab.ldaps]} | changes
-    )
+
+    def settings(ca=authority.pem, servers=(lab.ldaps,), **changes):
+        return configuration(slapd.SETTINGS, ca, servers, **changes)
+
+    return settings
+
+
+@pytest.fixture
+def robot_settings(authority, lab):
+    return slapd.SETTINGS | {"ca": authority.pem, "servers": [lab.ldaps]}
 
 
 @pytest.fixture

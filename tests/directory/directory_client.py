@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 
 from api import PASSWORD
-from slapd import ADMINS, AUDITORS, PEOPLE, ROBOT, ROBOT_PASSWORD, USERS
 from support import ENVIRONMENT, PATIENCE, ROOT
 
 BINARY = Path(
@@ -17,25 +16,19 @@ BINARY = Path(
 VERSION = 1
 # Maximum length of a request, in bytes.
 MAX_REQUEST = 512 * 1024
-FILTER = "(&(objectClass=inetOrgPerson)(uid={name}))"
 
 
-def configuration(ca, servers, **changes):
-    """Returns the configuration of a directory like that of slapd.py."""
+def configuration(settings, ca, servers, **changes):
+    """Returns a configuration as the auth server sends it. `settings`: as an administrator gives it."""
+    of_names = {"userFilter": "filter", "upnSuffix": "upnSuffix"}
     return {
-        "kind": "ldap",
         "servers": servers,
         "ca": ca,
-        "base": PEOPLE,
-        "names": {"filter": FILTER},
-        "bindName": ROBOT,
-        "bindPassword": ROBOT_PASSWORD,
-        "fullNameAttribute": "cn",
-        "adminGroups": [ADMINS],
-        "userGroups": [USERS],
-        "auditorGroups": [AUDITORS],
+        "names": {key: settings[name] for name, key in of_names.items() if name in settings},
+        "fullNameAttribute": "cn" if settings["kind"] == "ldap" else "displayName",
         "offlineDays": 7,
         "maxWrongPasswords": 3,
+        **{name: value for name, value in settings.items() if name not in of_names},
     } | changes
 
 

@@ -1,5 +1,6 @@
 """What the tests do to a directory, with OpenLDAP's tools."""
 
+import signal
 import subprocess
 
 from support import PATIENCE
@@ -58,6 +59,13 @@ class LdapServer:
     @property
     def log(self):
         return self.log_path.read_text(errors="replace")
+
+    def freeze(self):
+        """Stops it like a machine that hangs: the kernel goes on accepting connections."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self.process.send_signal(signal.SIGCONT)
 
     def kill(self):
         if self.process and self.process.poll() is None:

@@ -4,7 +4,6 @@ current user, in a folder and on ports of its own."""
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 from base64 import b64encode
@@ -24,6 +23,17 @@ MANAGER_PASSWORD = "manager-horse"
 ROBOT = f"cn=robot,ou=accounts,{SUFFIX}"
 ROBOT_PASSWORD = "robot-horse"
 ADMINS, USERS, AUDITORS = (f"cn=robot-{name},{GROUPS}" for name in ("admins", "users", "auditors"))
+# Its configuration at a robot, but for the servers and the authority.
+SETTINGS = {
+    "kind": "ldap",
+    "base": PEOPLE,
+    "userFilter": "(&(objectClass=inetOrgPerson)(uid={name}))",
+    "bindName": ROBOT,
+    "bindPassword": ROBOT_PASSWORD,
+    "adminGroups": [ADMINS],
+    "userGroups": [USERS],
+    "auditorGroups": [AUDITORS],
+}
 # Wrong passwords in a row after which the policy locks an account.
 MAX_FAILURES = 5
 
@@ -278,13 +288,6 @@ class Slapd(LdapServer):
         except ConnectionRefusedError:
             return False
         return True
-
-    def freeze(self):
-        """Stops it like a machine that hangs: the kernel goes on accepting connections."""
-        self.process.send_signal(signal.SIGSTOP)
-
-    def thaw(self):
-        self.process.send_signal(signal.SIGCONT)
 
     @property
     def ldaps(self):

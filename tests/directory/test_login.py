@@ -5,84 +5,25 @@ import itertools
 import pytest
 
 import slapd
-from api import PASSWORD, SELF, by_name, error_of
-from audit_log import rows
-from clocks import Clocks
-from robots import DAY, DIRECTORY, MINUTE, Robot
+from api import SELF, by_name, error_of
+from robots import DAY, DIRECTORY, LOOK_UP_AFTER, MINUTE, OFFLINE_DAYS
 from slapd import ADMINS, AUDITORS, USERS, dn_of, person
-from support import free_port, run, wait_for
+from support import free_port, wait_for
 
 # Values of pwdAccountLockedTime: by an administrator, and by the policy after wrong passwords.
 DISABLED, LOCKED = "000001010000Z", "20260101000000Z"
-# Age of a look-up after which a refresh looks the person up again, and in which somebody who is out in
-# the directory is out at the robot.
-LOOK_UP_AFTER = 15 * MINUTE
-# Days for which the password that the directory confirmed last is good while it is away.
-OFFLINE_DAYS = 7
 # Robots of a lab.
 ROBOTS = 20
 
 
-@pytest.fixture(scope="module")
-def clocks(tmp_path_factory):
-    return Clocks(tmp_path_factory.mktemp("clocks"))
-
-
 @pytest.fixture
-def later(clocks):
-    """Returns a function that sets the clocks of all robots forward."""
-    passed = 0
-
-    def later(seconds):
-        nonlocal passed
-        passed += seconds
-        clocks.set(wall=passed, monotonic=passed, uptime=passed)
-
-    yield later
-    clocks.set()
-
-
-@pytest.fixture
-def make_robot(tmp_path, clocks, later):
-    """Returns a function that makes a robot; at the end, none has logged or stored a password."""
-    robots = []
-
-    def make():
-        robots.append(Robot(tmp_path / f"robot{len(robots)}", clocks))
-        return robots[-1]
-
-    yield make
-    for robot in robots:
-        robot.close()
-        for secret in (PASSWORD, slapd.ROBOT_PASSWORD):
-            assert secret not in robot.server.log
-            assert secret not in robot.process.log
-
-
-@pytest.fixture
-def robot(make_robot, authority, lab):
-    robot = make_robot()
-    answer = robot.configure(authority.pem, lab.ldaps)
-    assert answer.status == 200, answer.body
-    return robot
-
-
-@pytest.fixture
-def away(make_robot, authority, certificate, tmp_path):
+def away(make_robot, certificate, tmp_path):
     """A robot whose directory is its own, so that the test may stop it."""
     folder = tmp_path / "slapd"
     folder.mkdir()
     server = slapd.Slapd(folder, certificate, slapd.SAMPLE).create().start()
-    robot = make_robot()
-    answer = robot.configure(authority.pem, server.ldaps)
-    assert answer.status == 200, answer.body
-    yield robot, server
+    yield make_robot().is_told(servers=[server.ldaps]), server
     server.kill()
-
-
-def messages(robot):
-    """Returns the messages of the audit log."""
-    return [row["message"] for row in rows(robot.folder)]
 
 
 # --- Logging in.
@@ -104,7 +45,7 @@ def test_first_login_makes_the_user(robot, name, account_type):
     assert user["resetPassword"] is False
     assert user["locked"] is False
     assert robot.user("boss")["source"] == "local"
-    assert any(name in each and "directory" in each for each in messages(robot))
+    assert any(name in each and "directory" in each for each in robot.messages())
 
 
 def test_later_login_is_of_the_same_user(robot):
@@ -129,7 +70,7 @@ def test_wrong_password_and_nobody_get_the_same_answer(robot):
 def test_person_in_no_group_is_refused(robot):
     assert robot.login_is_refused("margaret")
     assert robot.users() == ["boss"]
-    assert any("no group" in each for each in messages(robot))
+    assert any("no group" in each for each in robot.messages())
 
 
 def test_group_in_a_group(robot):
@@ -151,7 +92,7 @@ def test_barred_account_is_refused(robot, lab, newcomer, attribute, value, reaso
     lab.set(dn_of(name), attribute, value)
     assert robot.login_is_refused(name)
     assert robot.users() == ["boss"]
-    assert any("A login was refused" in each and reason in each for each in messages(robot))
+    assert any("A login was refused" in each and reason in each for each in robot.messages())
 
 
 # --- Local accounts come first.
@@ -297,7 +238,7 @@ def test_login_with_the_password_that_was_confirmed_last(away):
     server.kill()
     assert robot.login_is_refused("grace", "wrong-password")
     robot.api.login("grace")
-    assert any("cannot be asked" in each for each in messages(robot))
+    assert any("cannot be asked" in each for each in robot.messages())
     # Somebody who has never logged in here.
     assert robot.login_is_refused("alan")
     assert robot.users() == ["boss", "grace"]
@@ -342,9 +283,9 @@ def test_password_confirmed_last_survives_a_restart(away):
     robot.api.login("grace")
 
 
-def test_without_days_offline_nothing_is_kept(away, authority):
+def test_without_days_offline_nothing_is_kept(away):
     robot, server = away
-    robot.configure(authority.pem, server.ldaps, offlineDays=0)
+    robot.is_told(servers=[server.ldaps], offlineDays=0)
     robot.api.login("grace")
     server.kill()
     assert robot.login_is_refused("grace")
@@ -428,8 +369,8 @@ def test_wrong_passwords_are_forgotten_after_half_an_hour(robot, lab, newcomer, 
     robot.api.login(name)
 
 
-def test_setting_of_wrong_passwords(robot, lab, newcomer, authority):
-    robot.configure(authority.pem, lab.ldaps, maxWrongPasswords=1)
+def test_setting_of_wrong_passwords(robot, lab, newcomer):
+    robot.is_told(maxWrongPasswords=1)
     name = newcomer()
     assert robot.login_is_refused(name, "wrong-password")
     assert robot.api.try_login(name).status == 429
@@ -439,11 +380,11 @@ def test_setting_of_wrong_passwords(robot, lab, newcomer, authority):
 # --- The configuration.
 
 
-def test_configuration_is_tried_before_it_is_taken(make_robot, authority, lab):
+def test_configuration_is_tried_before_it_is_taken(make_robot):
     robot = make_robot()
     closed = f"ldaps://localhost:{free_port()}"
     for changes in {"bindPassword": "wrong"}, {"servers": [closed]}, {"base": "ou=nowhere"}:
-        answer = robot.configure(authority.pem, lab.ldaps, **changes)
+        answer = robot.configure(**changes)
         assert error_of(answer) == (400, "directoryTestFailed")
         assert slapd.ROBOT_PASSWORD not in answer.body.decode()
     assert robot.api.get(DIRECTORY, robot.token).status == 404
@@ -476,8 +417,7 @@ def test_robot_without_a_directory_asks_nobody(make_robot):
 
 
 def test_console_shows_the_directory(robot):
-    state = robot.folder / "state"
-    done = run("directory", "show", "--persistence-directory", state)
+    done = robot.console("directory", "show")
     assert done.returncode == 0, done.stderr
     assert "ldaps://localhost" in done.stdout
     assert slapd.ROBOT_PASSWORD not in done.stdout
@@ -487,7 +427,7 @@ def test_console_shows_the_directory(robot):
 
 
 def test_somebody_disabled_is_out_at_every_robot_with_one_provider_down(
-    make_robot, authority, providers, later
+    make_robot, providers, later
 ):
     one, two = providers
     for name in "nora", "omar":
@@ -497,7 +437,7 @@ def test_somebody_disabled_is_out_at_every_robot_with_one_provider_down(
     robots = [make_robot() for _ in range(ROBOTS)]
     tokens = []
     for robot in robots:
-        assert robot.configure(authority.pem, one.ldaps, two.ldaps).status == 200
+        robot.is_told(servers=[one.ldaps, two.ldaps])
         tokens.append([robot.api.login(name)["access_token"] for name in ("nora", "omar")])
     one.kill()
     try:

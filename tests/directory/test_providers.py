@@ -3,16 +3,16 @@
 import pytest
 
 import slapd
-from directory_client import configuration, found, look_up, type_of, verify
+from directory_client import found, look_up, type_of, verify
 from slapd import dn_of, person
 from support import wait_for
 
 
 @pytest.fixture
-def ask(process, authority, providers):
+def ask(process, settings, providers):
     def ask(operation, *servers):
         urls = [each.ldaps for each in servers or providers]
-        return process.ask(configuration(authority.pem, urls), operation)
+        return process.ask(settings(servers=urls), operation)
 
     return ask
 

@@ -14,7 +14,6 @@ from certificates import Authority, key_pem
 from directory_client import (
     TEST,
     DirectoryProcess,
-    configuration,
     look_up,
     request,
     type_of,
@@ -78,12 +77,12 @@ def test_certificate_of_another_authority(ask, serve_broken, tmp_path):
     assert not server.received
 
 
-def test_authority_of_the_system_is_not_trusted(tmp_path, authority, serve_broken):
+def test_authority_of_the_system_is_not_trusted(tmp_path, settings, serve_broken):
     """Only the configured one is."""
     other = Authority(tmp_path, "Other CA")
     server = serve_broken(broken.Fake, broken.tls(other.issue("localhost")))
     with closing(DirectoryProcess(tmp_path, env={"SSL_CERT_FILE": str(other.file)})) as process:
-        unavailable(process.ask(configuration(authority.pem, [server.ldaps]), verify("ada")))
+        unavailable(process.ask(settings(servers=[server.ldaps]), verify("ada")))
     assert not server.received
 
 
