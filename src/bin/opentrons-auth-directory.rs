@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use auth_server::cli;
 use auth_server::config::LogLevel;
 use auth_server::directory::process;
 use auth_server::logging;
@@ -19,7 +20,7 @@ static ALLOCATOR: WipingAllocator = WipingAllocator;
 #[derive(Parser)]
 #[command(
     name = "opentrons-auth-directory",
-    version,
+    version = cli::LONG_VERSION,
     after_help = "RUST_LOG sets the minimum severity of the messages to log, for example RUST_LOG=debug."
 )]
 struct Arguments {

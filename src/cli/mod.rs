@@ -24,8 +24,8 @@ use crate::config::{Address, AuditServer, Config, LogLevel};
 /// Upper limit of the default for `--workers`: the robot has four cores.
 const MAX_DEFAULT_WORKERS: usize = 4;
 
-/// Version, commit and target, as `--version` prints them.
-const LONG_VERSION: &str = concat!(
+/// Version, commit and target, as `--version` of both programs prints them.
+pub const LONG_VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     " (git ",
     env!("AUTH_SERVER_GIT_SHA"),
