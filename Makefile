@@ -78,7 +78,8 @@ endef
 test-layer: $(VENV)/.stamp ## test the layer with BitBake: OE_CORE=DIR BITBAKE=DIR META_OE=DIR
 	@$(NEED) $(BITBAKE_TOOLS)
 	cargo fetch --locked
-	OE_CORE="$(OE_CORE)" BITBAKE="$(BITBAKE)" META_OE="$(META_OE)" \
+	openssl=$$(.ci/openssl-aarch64); \
+	OE_CORE="$(OE_CORE)" BITBAKE="$(BITBAKE)" META_OE="$(META_OE)" AARCH64_UNKNOWN_LINUX_GNU_OPENSSL_DIR="$$openssl" \
 	    $(VENV)/bin/pytest -c tests/pytest.ini -m bitbake $(PYTEST_ARGS)
 
 # Directories run in a network namespace. Those who are not root can have one in a user namespace, which must

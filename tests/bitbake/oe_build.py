@@ -16,19 +16,21 @@ TOOLS = (
     *("pseudo", "zstd"),
 )
 CROSS = "aarch64-linux-gnu-gcc"
+# Directory of Debian's OpenSSL for the target, which .ci/openssl-aarch64 prints.
+OPENSSL = "AARCH64_UNKNOWN_LINUX_GNU_OPENSSL_DIR"
 # Not needed for these tests, and parsing them takes minutes.
 MASK = "/meta/recipes- /meta-oe/recipes- /meta-webserver/recipes-"
 
 
 def source(name):
-    """Returns the checkout that an environment variable names, or None."""
+    """Returns the directory that an environment variable names, or None."""
     value = os.environ.get(name)
     return Path(value).resolve() if value else None
 
 
 def missing():
     """Returns why no build is possible on this machine, or None."""
-    for name in ("OE_CORE", "BITBAKE", "META_OE"):
+    for name in ("OE_CORE", "BITBAKE", "META_OE", OPENSSL):
         if not source(name):
             return f"no {name}"
     tools = [tool for tool in (*TOOLS, CROSS) if not shutil.which(tool)]
@@ -59,7 +61,7 @@ def unprivileged():
 
 
 class Bench:
-    """Shared by all builds: a copy of the checkout, tools, crates and Rust."""
+    """Shared by all builds: tools, crates, Rust and OpenSSL; makes copies of the checkout."""
 
     def __init__(self, folder):
         self.folder = Path(folder)
@@ -77,6 +79,10 @@ class Bench:
             shutil.copytree(sysroot / part, rust / part, symlinks=True)
         for tool in ("cargo", "rustc"):
             (self.tools / tool).symlink_to(rust / "bin" / tool)
+        # Nor to the checkout, which has OpenSSL.
+        self.openssl = self.folder / "openssl"
+        for part in ("lib", "include"):
+            shutil.copytree(source(OPENSSL) / part, self.openssl / part, symlinks=True)
         # do_fetch has only cargo's cache: these builds have no network access.
         self.downloads.mkdir()
         home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
@@ -121,14 +127,16 @@ class Build:
         nginx = source("META_OE") / "meta-webserver/recipes-httpd/nginx"
         (self.folder / "conf/local.conf").write_text(
             f'{toolchain}MACHINE = "qemuarm64"\nCONNECTIVITY_CHECK_URIS = ""\n'
-            f'DL_DIR = "{self.folder}/downloads"\nWEBSERVER_NGINX = "{nginx}"\n{conf}\n'
+            f'DL_DIR = "{self.folder}/downloads"\nWEBSERVER_NGINX = "{nginx}"\n'
+            f'OPENSSL_AARCH64 = "{bench.openssl}"\n{conf}\n'
         )
 
     @property
     def recipe(self):
-        (path,) = self.checkout.glob(
-            "meta-auth-server/recipes-connectivity/opentrons-auth-server/*.bb"
-        )
+        return self.recipe_of("opentrons-auth-server")
+
+    def recipe_of(self, name):
+        (path,) = self.checkout.glob(f"meta-auth-server/recipes-connectivity/{name}/*.bb")
         return path
 
     @property

@@ -4,15 +4,22 @@ configurations."""
 import json
 import re
 import shutil
+import stat
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from broken_servers import Fake, tls
+from certificates import Authority
+from directory_client import DirectoryProcess, configuration, verify
 from oe_build import MASK, Build, call
-from support import LAYER, as_in_readme, installed, request, wait_for
+from support import LAYER, as_in_readme, installed, installed_directory, request, wait_for
 
 NAME = "opentrons-auth-server"
+DIRECTORY = "opentrons-auth-directory"
+each_recipe = pytest.mark.parametrize("name", [NAME, DIRECTORY])
 PV = next(LAYER.glob(f"recipes-connectivity/{NAME}/*.bb")).stem.partition("_")[2]
 GLIBC = (2, 39)  # the robot's
 TOOLCHAIN = ("meta-toolchain",)
@@ -21,19 +28,20 @@ WITH_DISTRO = ("meta-toolchain", "meta-distro")
 
 @pytest.fixture(scope="module")
 def built(bench):
-    """Builds the recipe from do_fetch to do_package_write_ipk."""
+    """Builds both recipes from do_fetch to do_package_write_ipk."""
     build = Build(bench, "whole", TOOLCHAIN)
     build.run(*as_in_readme("bitbake opentrons-auth-server"))
+    build.bitbake(DIRECTORY)
     return build
 
 
 @pytest.fixture(scope="module")
 def packages(built, tmp_path_factory):
-    """Returns, for each package, its files, as (mode, owner) by path, and the directory in which it
-    is unpacked."""
+    """Returns, for each package of both recipes, its files and directories, as (mode, owner) by path,
+    and the directory in which it is unpacked."""
     found = {}
     for ipk in built.tmp.glob("deploy/ipk/*/*.ipk"):
-        if not ipk.name.startswith(NAME):
+        if not ipk.name.startswith((NAME, DIRECTORY)):
             continue
         folder = tmp_path_factory.mktemp("ipk")
         for part in ("data", "control"):
@@ -50,10 +58,24 @@ def packages(built, tmp_path_factory):
         files = {}
         for line in listing.splitlines():
             mode, owner, _, _, _, path = line.split(maxsplit=5)
-            if mode[0] != "d":
-                files[path.removeprefix(".")] = (mode, owner)
-        found[ipk.name.split("_")[0].removeprefix(NAME)] = (files, folder)
+            if path != "./":
+                files[path.removeprefix(".").removesuffix("/")] = (mode, owner)
+        found[ipk.name.split("_")[0]] = (files, folder)
     return found
+
+
+def program(packages, name):
+    """Returns the file of a recipe's packaged program."""
+    return packages[name][1] / "data/usr/bin" / name
+
+
+def emulated(built, binary):
+    """Returns the command that runs a program with the libraries that it is linked with."""
+    if not shutil.which("qemu-aarch64"):
+        pytest.skip("qemu-aarch64 is not installed")
+    folders = built.tmp.glob("sysroots-components/*/*/usr/lib")
+    path = ":".join(str(each) for each in folders if each.parts[-3] in ("sqlite3", "openssl"))
+    return ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", "-E", f"LD_LIBRARY_PATH={path}", binary]
 
 
 def variable(build, name, recipe=NAME):
@@ -181,72 +203,129 @@ def test_line_of_the_readme_adds_the_layer_to_the_robots_build(bench):
     assert Path(variable(build, "FILE")).resolve() == recipe
 
 
-def test_licences_of_all_that_is_linked_are_deployed(built):
+def test_image_without_the_directory_builds_no_openssl(bench):
+    build = Build(bench, "graph", TOOLCHAIN)
+    lists = {}
+    for name in NAME, DIRECTORY:
+        build.bitbake("-g", name)
+        lists[name] = set((build.folder / "pn-buildlist").read_text().split())
+    assert not lists[NAME] & {"openssl", DIRECTORY}
+    assert lists[DIRECTORY] == lists[NAME] | {"openssl", DIRECTORY}
+
+
+@each_recipe
+def test_licences_of_all_that_is_linked_are_deployed(built, name):
     """Each licence is among the common licences of the release, or in the layer."""
-    deployed = built.tmp.glob(f"deploy/licenses/**/{NAME}/generic_*")
+    deployed = built.tmp.glob(f"deploy/licenses/**/{name}/generic_*")
     names = {path.name.removeprefix("generic_") for path in deployed}
-    assert names == set(variable(built, "LICENSE").split(" & "))
+    assert names == set(variable(built, "LICENSE", name).split(" & "))
 
 
-def test_packages_hold_what_make_install_does(packages, tmp_path):
+@pytest.mark.parametrize(("name", "install"), [(NAME, installed), (DIRECTORY, installed_directory)])
+def test_packages_hold_what_make_install_does(packages, tmp_path, name, install):
+    """Directories included: those that are empty are mount points of the second process."""
     binary = tmp_path / "binary"
     binary.touch()
-    tree = installed(tmp_path / "tree", binary)
+    tree = install(tmp_path / "tree", binary)
     expected = {
-        f"/{path.relative_to(tree)}": "-rwxr-xr-x" if path.stat().st_mode & 0o111 else "-rw-r--r--"
+        f"/{path.relative_to(tree)}": stat.filemode(path.lstat().st_mode)
         for path in tree.rglob("*")
-        if path.is_file()
     }
     packaged = {}
-    for name, (files, _) in packages.items():
-        if name not in ("-dbg", "-dev"):
+    for package, (files, _) in packages.items():
+        if package.startswith(name) and not package.endswith(("-dbg", "-dev")):
             packaged.update(files)
     assert {owner for _, owner in packaged.values()} == {"root/root"}
-    preset = f"/usr/lib/systemd/system-preset/98-{NAME}.preset"
-    assert {path: mode for path, (mode, _) in packaged.items() if path != preset} == expected
-    assert set(packages["-doc"][0]) == {f"/usr/share/man/man8/{NAME}.8"}
-    completions = {path for path in expected if re.search("/(bash-completion|fish|zsh)/", path)}
-    assert len(completions) == 3 and set(packages["-completions"][0]) == completions
+    # systemd.bbclass adds them.
+    presets = "/usr/lib/systemd/system-preset"
+    assert f"{presets}/98-{name}.preset" in packaged
+    modes = {path: mode for path, (mode, _) in packaged.items() if not path.startswith(presets)}
+    assert modes == expected
+
+
+def test_manual_page_and_completions_are_in_packages_of_their_own(packages):
+    def files(package):
+        return {path for path, (mode, _) in packages[package][0].items() if mode[0] != "d"}
+
+    assert files(f"{NAME}-doc") == {f"/usr/share/man/man8/{NAME}.8"}
+    completions = files(f"{NAME}-completions")
+    assert len(completions) == 3
+    assert all(re.search("/(bash-completion|fish|zsh)/", path) for path in completions)
 
 
 def test_version_file_is_in_the_sysroot_and_not_in_the_image(built, packages):
     path = f"opentrons_versions/{NAME}-version.json"
     (file,) = built.tmp.glob(f"sysroots-components/*/{NAME}/{path}")
     assert json.loads(file.read_text())["auth_server_sha"] == source_version(built)
-    assert set(packages["-dev"][0]) == {f"/{path}"}
+    assert set(packages[f"{NAME}-dev"][0]) == {"/opentrons_versions", f"/{path}"}
 
 
-def test_postinst_enables_the_units_and_preinst_adds_the_user(packages):
-    control = packages[""][1] / "control"
-    assert (
-        f"{NAME}.socket {NAME}.service opentrons-remote-access-allowed.service"
-        in (control / "postinst").read_text()
+@pytest.mark.parametrize(
+    ("name", "units", "home"),
+    [
+        (
+            NAME,
+            [f"{NAME}.socket", f"{NAME}.service", "opentrons-remote-access-allowed.service"],
+            f"/var/lib/{NAME}",
+        ),
+        (DIRECTORY, [f"{DIRECTORY}.socket"], "/"),
+    ],
+    ids=[NAME, DIRECTORY],
+)
+def test_postinst_enables_the_units_and_preinst_adds_the_user(packages, name, units, home):
+    control = packages[name][1] / "control"
+    enabled = re.findall(r"for service in (.*); do", (control / "postinst").read_text())
+    assert {unit for each in enabled for unit in each.split()} == set(units)
+    preset = packages[name][1] / f"data/usr/lib/systemd/system-preset/98-{name}.preset"
+    assert sorted(preset.read_text().splitlines()) == sorted(f"enable {unit}" for unit in units)
+    (parameters,) = re.findall(
+        r'^\s*USERADD_PARAM="(.+)"$', (control / "preinst").read_text(), re.MULTILINE
     )
-    assert re.search(rf"--system .*--no-create-home.* {NAME}", (control / "preinst").read_text())
+    *options, added = parameters.split()
+    assert added == name and {"--system", "--no-create-home"} <= set(options)
+    assert options[options.index("--home-dir") + 1] == home
+    assert options[options.index("--shell") + 1].endswith("/nologin")
 
 
-def test_sqlite_is_the_distributions(packages):
-    """The distribution provides security updates for its SQLite, so the binary must not contain its
-    own."""
-    _, folder = packages[""]
-    dynamic = call("aarch64-linux-gnu-objdump", "-p", folder / "data/usr/bin" / NAME).stdout
-    assert re.search(r"NEEDED +libsqlite3\.so\.0", dynamic)
-    control = (folder / "control/control").read_text()
-    assert re.search(r"^Depends: .*sqlite3", control, re.MULTILINE)
+@pytest.mark.parametrize(
+    ("name", "libraries", "depended"),
+    [
+        (NAME, {"libsqlite3.so.0"}, {"libsqlite3-0"}),
+        (DIRECTORY, {"libssl.so.3", "libcrypto.so.3"}, {"libssl3", "libcrypto3", NAME}),
+    ],
+    ids=[NAME, DIRECTORY],
+)
+def test_libraries_are_the_distributions(packages, name, libraries, depended):
+    """The distribution provides security updates for its SQLite and OpenSSL, so the binaries must not
+    contain their own."""
+    dynamic = call("aarch64-linux-gnu-objdump", "-p", program(packages, name)).stdout
+    toolchains = re.compile(r"(libc|libm|libgcc_s|ld-linux-aarch64)\.so\.\d")
+    needed = set(re.findall(r"NEEDED +(\S+)", dynamic))
+    assert {each for each in needed if not toolchains.fullmatch(each)} == libraries
+    control = (packages[name][1] / "control/control").read_text()
+    (line,) = re.findall(r"^Depends: (.*)$", control, re.MULTILINE)
+    # For the C library, and for adding the user.
+    always = {"glibc", "base-files", "base-passwd", "shadow"}
+    assert {each.split()[0] for each in line.split(", ")} - always == depended
 
 
-def test_binary_runs_and_needs_no_newer_glibc(built, packages, tmp_path):
-    if not shutil.which("qemu-aarch64"):
-        pytest.skip("qemu-aarch64 is not installed")
-    binary = packages[""][1] / "data/usr/bin" / NAME
-    symbols = call("aarch64-linux-gnu-objdump", "-T", binary).stdout
+@each_recipe
+def test_binary_needs_no_newer_glibc(packages, name):
+    symbols = call("aarch64-linux-gnu-objdump", "-T", program(packages, name)).stdout
     versions = {tuple(map(int, v.split("."))) for v in re.findall(r"GLIBC_([0-9.]+)", symbols)}
     assert versions and max(versions) <= GLIBC
+
+
+@each_recipe
+def test_binary_says_its_version(built, packages, name):
+    said = call(*emulated(built, program(packages, name)), "--version").stdout
+    assert PV in said and source_version(built) in said
+
+
+def test_binary_runs(built, packages, tmp_path):
     socket = tmp_path / "auth.sock"
-    (sqlite,) = built.tmp.glob("sysroots-components/*/sqlite3/usr/lib")
-    emulator = ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", "-E", f"LD_LIBRARY_PATH={sqlite}"]
     server = subprocess.Popen(
-        [*emulator, binary, "--uds", socket],
+        [*emulated(built, program(packages, NAME)), "--uds", socket],
         stderr=subprocess.DEVNULL,
     )
     try:
@@ -255,6 +334,19 @@ def test_binary_runs_and_needs_no_newer_glibc(built, packages, tmp_path):
     finally:
         server.terminate()
         assert server.wait() == 0
+
+
+def test_binary_of_the_directory_runs_and_verifies_certificates(built, packages, tmp_path):
+    authority, other = Authority(tmp_path), Authority(tmp_path, "Another CA")
+    command = emulated(built, program(packages, DIRECTORY))
+    with (
+        closing(Fake(tls(authority.issue("localhost")))) as server,
+        closing(DirectoryProcess(tmp_path, command=command)) as process,
+    ):
+        answer = process.ask(configuration(authority.pem, [server.ldaps]), verify("ada"))
+        assert answer == ("nobodyFound", None), process.log
+        kind, said = process.ask(configuration(other.pem, [server.ldaps]), verify("ada"))
+        assert kind == "unavailable" and "certificate" in said, process.log
 
 
 def edit(path, pattern, replacement):
@@ -283,14 +375,15 @@ def source_version(build):
 
 
 def compile_nothing(build):
-    """Replaces the binary by another program, for tests in which its behaviour does not matter."""
-    edit(build.recipe, r'DEPENDS \+= "sqlite3"\n', "")
+    """Replaces the binaries by another program, for tests in which their behaviour does not matter."""
+    for name in NAME, DIRECTORY:
+        edit(build.recipe_of(name), r'\nDEPENDS \+= ".*"\n', "\n")
     (source,) = build.recipe.parent.glob("*-source.inc")
     edit(
         source,
         r"(?s)do_compile:prepend\(\) \{\n.*?\n\}",
         "do_compile() {\n    mkdir -p ${B}/target/${CARGO_TARGET_SUBDIR}\n"
-        "    cp /usr/aarch64-linux-gnu/lib/libm.so.6 ${B}/target/${CARGO_TARGET_SUBDIR}/opentrons-auth-server\n}",
+        "    cp /usr/aarch64-linux-gnu/lib/libm.so.6 ${B}/target/${CARGO_TARGET_SUBDIR}/${BPN}\n}",
     )
 
 
@@ -300,11 +393,22 @@ def installed_version(build):
     return json.loads(file.read_text())
 
 
-def signatures(build):
-    """Returns the signatures of the recipe's tasks."""
-    build.bitbake("-S", "lockedsigs", NAME)
+def compiled_version(build):
+    """Returns the same of the second recipe, which installs no such file: what its program is told."""
+    build.bitbake("-c", "install", DIRECTORY)
+    (folder,) = build.tmp.glob(f"work/*/{DIRECTORY}/{PV}*/build")
+    return {
+        "auth_server_version": PV,
+        "auth_server_sha": (folder / "commit").read_text(),
+        "auth_server_branch": (folder / "branch").read_text(),
+    }
+
+
+def signatures(build, name=NAME):
+    """Returns the signatures of a recipe's tasks."""
+    build.bitbake("-S", "lockedsigs", name)
     text = (build.folder / "locked-sigs.inc").read_text()
-    return dict(re.findall(rf"^ +{NAME}:(\S+?):(\S+)", text, re.MULTILINE))
+    return dict(re.findall(rf"^ +{name}:(\S+?):(\S+)", text, re.MULTILINE))
 
 
 def test_commit_changes_the_signatures_and_an_edit_is_said(bench):
@@ -328,7 +432,7 @@ def test_commit_changes_the_signatures_and_an_edit_is_said(bench):
     assert installed_version(build)["auth_server_sha"] == git(build, "rev-parse", "HEAD") + "-dirty"
 
 
-def release(bench, name, conf=""):
+def release(bench, name, conf="", recipe=NAME):
     """Builds a tag of a repository beside the build; yields the build, the repository and the
     commit of the tag."""
     build = Build(bench, name, TOOLCHAIN)
@@ -340,22 +444,27 @@ def release(bench, name, conf=""):
     commit = git(build, "rev-parse", "HEAD")
     with (build.folder / "conf/local.conf").open("a") as file:
         file.write(
-            f'AUTH_SERVER_TAG = "v{PV}"\nSRCREV:pn-{NAME} = "{commit}"\n'
+            f'AUTH_SERVER_TAG = "v{PV}"\nSRCREV:pn-{recipe} = "{commit}"\n'
             f'AUTH_SERVER_GIT = "git://{remote};protocol=file"\n{conf}\n'
         )
     return build, remote, commit
 
 
-def test_release_is_fetched_in_do_fetch_alone(bench):
-    build, remote, commit = release(bench, "release")
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [(NAME, installed_version), (DIRECTORY, compiled_version)],
+    ids=[NAME, DIRECTORY],
+)
+def test_release_is_fetched_in_do_fetch_alone(bench, name, version):
+    build, remote, commit = release(bench, f"release-{name}", recipe=name)
     away = remote.rename(f"{remote}.away")
     assert "0 errors" in build.bitbake("-p")
-    assert signatures(build)["do_compile"]
-    assert str(remote) in build.bitbake("-c", "fetch", NAME, check=False)
+    assert signatures(build, name)["do_compile"]
+    assert str(remote) in build.bitbake("-c", "fetch", name, check=False)
     away.rename(remote)
     # The recipe builds the tag, not the checkout.
     (build.checkout / "src/main.rs").unlink()
-    assert installed_version(build) == {
+    assert version(build) == {
         "auth_server_version": PV,
         "auth_server_sha": commit,
         "auth_server_branch": f"v{PV}",
@@ -378,8 +487,9 @@ def test_release_that_does_not_fit_together_is_refused(bench, request, conf, sai
     assert re.search(said, build.bitbake("-c", "unpack", NAME, check=False))
 
 
-def test_layer_without_the_server_says_what_to_set(bench):
-    build = Build(bench, "vendored", TOOLCHAIN)
+@each_recipe
+def test_layer_without_the_server_says_what_to_set(bench, name):
+    build = Build(bench, f"vendored-{name}", TOOLCHAIN)
     vendored = build.folder / "layers/vendored/meta-auth-server"
     vendored.parent.mkdir(parents=True)
     call("cp", "-a", build.checkout / "meta-auth-server", vendored)
@@ -389,25 +499,26 @@ def test_layer_without_the_server_says_what_to_set(bench):
         str(vendored),
     )
     assert "0 errors" in build.bitbake("-p")
-    said = build.bitbake("-c", "unpack", NAME, check=False)
-    assert f"set EXTERNALSRC:pn-{NAME} to one, or AUTH_SERVER_TAG" in said
+    said = build.bitbake("-c", "unpack", name, check=False)
+    assert f"set EXTERNALSRC:pn-{name} to one, or AUTH_SERVER_TAG" in said
     with (build.folder / "conf/local.conf").open("a") as file:
-        file.write(f'EXTERNALSRC:pn-{NAME} = "{build.folder}/layers"\n')
-    said = build.bitbake("-c", "unpack", NAME, check=False)
+        file.write(f'EXTERNALSRC:pn-{name} = "{build.folder}/layers"\n')
+    said = build.bitbake("-c", "unpack", name, check=False)
     assert f"{build.folder}/layers is not a checkout of the auth server" in said
     with (build.folder / "conf/local.conf").open("a") as file:
-        file.write(f'EXTERNALSRC:pn-{NAME} = "{build.checkout}"\n')
-    build.bitbake("-c", "unpack", NAME)
+        file.write(f'EXTERNALSRC:pn-{name} = "{build.checkout}"\n')
+    build.bitbake("-c", "unpack", name)
 
 
-def test_units_name_the_binary_where_the_distribution_has_it(bench):
-    build = Build(bench, "folders", TOOLCHAIN, f'bindir:pn-{NAME} = "/usr/robot/bin"')
+@each_recipe
+def test_units_name_the_binary_where_the_distribution_has_it(bench, name):
+    build = Build(bench, f"folders-{name}", TOOLCHAIN, f'bindir:pn-{name} = "/usr/robot/bin"')
     compile_nothing(build)
-    build.bitbake("-c", "install", NAME)
-    (image,) = build.tmp.glob(f"work/*/{NAME}/*/image")
-    assert (image / f"usr/robot/bin/{NAME}").exists()
+    build.bitbake("-c", "install", name)
+    (image,) = build.tmp.glob(f"work/*/{name}/*/image")
+    assert (image / f"usr/robot/bin/{name}").exists()
     units = "".join(path.read_text() for path in image.rglob("*.service"))
-    assert f"ExecStart=/usr/robot/bin/{NAME}" in units and "/usr/bin/" not in units
+    assert f"ExecStart=/usr/robot/bin/{name}" in units and "/usr/bin/" not in units
 
 
 def test_missing_crate_fails_the_build(bench):

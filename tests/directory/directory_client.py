@@ -46,8 +46,8 @@ TEST = "test"
 class DirectoryProcess:
     """The process. It is handed a listening socket, as systemd does."""
 
-    def __init__(self, folder, env=None, prefix=()):
-        """`prefix`: a command that runs the process's command."""
+    def __init__(self, folder, env=None, prefix=(), command=(BINARY,)):
+        """`prefix`: a command that runs the process's command, `command`."""
         self.path = folder / "d.sock"
         self.log_path = folder / "directory.log"
         self.listener = socket.socket(socket.AF_UNIX)
@@ -58,7 +58,7 @@ class DirectoryProcess:
         with open(self.log_path, "ab") as log:
             # LISTEN_PID must be the process's pid: a shell sets it, then execs the binary.
             self.process = subprocess.Popen(
-                [*prefix, "sh", "-c", 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"', "sh", BINARY],
+                [*prefix, "sh", "-c", 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"', "sh", *command],
                 env={**ENVIRONMENT, **(env or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
