@@ -33,6 +33,9 @@ def missing():
     for name in ("OE_CORE", "BITBAKE", "META_OE", OPENSSL):
         if not source(name):
             return f"no {name}"
+    # Its copy would share the branch, to which tests commit.
+    if (ROOT / ".git").is_file():
+        return "the checkout is a worktree of git: clone it"
     tools = [tool for tool in (*TOOLS, CROSS) if not shutil.which(tool)]
     return f"not installed: {', '.join(tools)}" if tools else None
 
