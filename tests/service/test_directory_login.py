@@ -1,112 +1,32 @@
 """Logging in through the lab's directory, as clients see it. A stand-in for opentrons-auth-directory
 answers at its socket."""
 
-import json
-import socket
-import sqlite3
-import struct
-import threading
-from contextlib import suppress
-
 import pytest
 
 from api import PASSWORD, SELF, error_of
 from audit_log import rows
-from support import DATABASE, PATIENCE, wait_for
-
-CONFIGURATION = {
-    "kind": "ldap",
-    "servers": ["ldaps://ldap.lab.example"],
-    "ca": "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n",
-    "base": "dc=lab,dc=example",
-    "names": {"filter": "(uid={name})"},
-    "bindName": "cn=robot,dc=lab,dc=example",
-    "bindPassword": "bind-secret-3141",
-    "fullNameAttribute": "cn",
-    "adminGroups": [],
-    "userGroups": ["cn=users,dc=lab,dc=example"],
-    "auditorGroups": [],
-    "offlineDays": 7,
-    "maxWrongPasswords": 3,
-}
-
-
-class Directory:
-    """Stand-in for the process that asks the directory, with people by their identifiers."""
-
-    def __init__(self, path):
-        self.people = {}
-        self.asked = []
-        self.path = path
-        self.socket = None
-        self.start()
-
-    def start(self):
-        self.path.unlink(missing_ok=True)
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.bind(str(self.path))
-        self.socket.listen()
-        threading.Thread(target=self.serve, args=(self.socket,), daemon=True).start()
-
-    def stop(self):
-        self.socket.shutdown(socket.SHUT_RDWR)
-        self.socket.close()
-
-    def serve(self, listener):
-        with suppress(OSError):
-            while True:
-                client, _ = listener.accept()
-                client.settimeout(PATIENCE)
-                with client, client.makefile("rb") as file:
-                    (length,) = struct.unpack(">I", file.read(4))
-                    request = json.loads(file.read(length))
-                    answer = json.dumps(self.answer(request)).encode()
-                    client.sendall(struct.pack(">I", len(answer)) + answer)
-
-    def answer(self, request):
-        assert (request["version"], request["configuration"]) == (1, CONFIGURATION)
-        self.asked.append(request["operation"])
-        ((operation, asked),) = request["operation"].items()
-        if operation == "lookUp":
-            person = self.people.get(asked["id"])
-        else:
-            named = (each for each in self.people.values() if each["username"] == asked["name"])
-            person = next(named, None)
-        if person is None:
-            return "nobodyFound"
-        if operation == "verify" and asked["password"] != PASSWORD:
-            return "wrongPassword"
-        return {"found": person}
-
-    def put(self, number, username, full_name="Ada L", account_type="user"):
-        person = {"id": f"{number:032x}", "username": username, "fullName": full_name}
-        self.people[person["id"]] = person | {"accountType": account_type}
+from examples import DIRECTORY
+from support import wait_for
 
 
 @pytest.fixture
-def directory(tmp_path):
-    directory = Directory(tmp_path / "directory.sock")
-    yield directory
-    with suppress(OSError):
-        directory.stop()
-
-
-@pytest.fixture
-def robot(start, directory, tmp_path):
+def robot(start, directory_process):
     """Server with the local administrator `root` and a directory that has `ada`; and its API."""
-    server, api = start()
+    server, api = start("--directory-uds", directory_process.path)
     api.create("root", "admin")
-    server.stop()
-    with sqlite3.connect(tmp_path / "state" / DATABASE) as database:
-        database.execute("INSERT INTO directory VALUES (1, ?)", (json.dumps(CONFIGURATION),))
-    database.close()
-    directory.put(1, "ada")
-    return start("--directory-uds", directory.path)
+    assert api.request("PUT", "/auth/directory?test=false", DIRECTORY).status == 200
+    directory_process.put("ada", fullName="Ada L")
+    return server, api
 
 
-def test_person_of_the_directory_becomes_a_user_at_the_first_login(robot, directory, tmp_path):
+def test_person_of_the_directory_becomes_a_user_at_the_first_login(
+    robot, directory_process, tmp_path
+):
     server, api = robot
     token = api.login("ada")["access_token"]
+    (asked,) = directory_process.requests
+    assert asked["version"] == 1
+    assert asked["operation"] == {"verify": {"name": "ada", "password": PASSWORD}}
     assert api.introspect(token)["ot_fullname"] == "Ada L"
     user = api.get(SELF, token).json["data"]
     assert (user["username"], user["accountType"], user["source"]) == ("ada", "user", "directory")
@@ -115,22 +35,24 @@ def test_person_of_the_directory_becomes_a_user_at_the_first_login(robot, direct
         'Created the user "ada" ("Ada L"), who is a person of the lab\'s directory.',
         '"ada" ("Ada L") logged in through the lab\'s directory.',
     ]
-    for secret in (PASSWORD, CONFIGURATION["bindPassword"]):
+    for secret in (PASSWORD, DIRECTORY["bindPassword"]):
         assert secret not in server.log
 
 
-def test_user_stays_after_a_restart_and_local_users_are_not_asked_about(robot, start, directory):
+def test_user_stays_after_a_restart_and_local_users_are_not_asked_about(
+    robot, start, directory_process
+):
     server, api = robot
     token = api.login("ada")["access_token"]
     server.stop()
-    _, api = start("--directory-uds", directory.path)
+    _, api = start("--directory-uds", directory_process.path)
     assert api.active(token)
-    directory.asked.clear()
+    directory_process.requests.clear()
     api.login("root")
-    assert directory.asked == []
+    assert directory_process.requests == []
 
 
-def test_refusals_look_alike_and_few_passwords_are_passed_on(robot, directory):
+def test_refusals_look_alike_and_few_passwords_are_passed_on(robot, directory_process):
     _, api = robot
     answers = {}
     for name in ("ada", "nobody"):
@@ -145,31 +67,31 @@ def test_refusals_look_alike_and_few_passwords_are_passed_on(robot, directory):
         400,
         {"error": "invalid_grant", "error_description": "Invalid credentials given."},
     )
-    assert len(directory.asked) == 6
+    assert directory_process.operations == ["verify"] * 6
 
 
-def test_login_while_the_directory_is_away(robot, directory, tmp_path):
+def test_login_while_the_directory_is_away(robot, directory_process, tmp_path):
     server, api = robot
     api.login("ada")
-    directory.stop()
+    directory_process.close()
     api.login("ada")
     message = rows(tmp_path)[-1]["message"]
     assert message.startswith('"ada" ("Ada L") logged in without the lab\'s directory')
     assert api.try_login("ada", "wrong").status == 400
     assert api.try_login("bea").status == 400
     assert server.log.count("the lab's directory cannot be asked") == 1
-    directory.start()
+    directory_process.open()
     api.login("ada")
     server.wait_log("the lab's directory can be asked again")
 
 
-def test_person_who_left_is_out(robot, directory):
+def test_person_who_left_is_out(robot, directory_process):
     _, api = robot
     token = api.login("ada")["access_token"]
-    directory.people.clear()
+    directory_process.people.clear()
     assert api.try_login("ada").status == 400
     wait_for(lambda: not api.active(token), "the end of the session")
-    directory.stop()
+    directory_process.close()
     assert api.try_login("ada").status == 400
 
 
