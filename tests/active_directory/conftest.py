@@ -1,6 +1,5 @@
 """Samba's Active Directory, the process that asks it, and logins through it: `make test-directory-ad`."""
 
-import itertools
 from pathlib import Path
 
 import pytest
@@ -50,21 +49,10 @@ def domain(tmp_path_factory, authority):
     domain.kill()
 
 
-_numbers = itertools.count()
-
-
 @pytest.fixture
 def newcomer(domain):
     """Returns a function that adds a person, by default to the users, and returns the name."""
-
-    def add(*groups, **attributes):
-        name = f"person{next(_numbers)}"
-        domain.add(samba_ad.person(name, **attributes))
-        for group in groups or (samba_ad.USERS,):
-            domain.join(group, samba_ad.dn_of(name))
-        return name
-
-    return add
+    return domain.newcomer
 
 
 @pytest.fixture

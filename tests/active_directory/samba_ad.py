@@ -149,6 +149,8 @@ msDS-LockoutDuration: -{DAY}
 class Domain(LdapServer):
     """A domain with one domain controller."""
 
+    person, dn_of, users = staticmethod(person), staticmethod(dn_of), USERS
+
     def __init__(self, folder, certificate, ca):
         """`certificate`: the files of the certificate and of its key; `ca`: of the authority's."""
         self.folder = folder

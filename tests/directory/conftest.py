@@ -1,6 +1,5 @@
 """A directory, and the process that asks it: `make test-directory`."""
 
-import itertools
 import shutil
 from pathlib import Path
 
@@ -60,21 +59,10 @@ def lab(tmp_path_factory, certificate):
     server.kill()
 
 
-_numbers = itertools.count()
-
-
 @pytest.fixture
 def newcomer(lab):
     """Returns a function that adds a person, by default to the users, and returns the name."""
-
-    def add(*groups, **attributes):
-        uid = f"person{next(_numbers)}"
-        lab.add(slapd.person(uid, **attributes))
-        for group in groups or (slapd.USERS,):
-            lab.join(group, slapd.dn_of(uid))
-        return uid
-
-    return add
+    return lab.newcomer
 
 
 @pytest.fixture(scope="module")

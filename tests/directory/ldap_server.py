@@ -1,5 +1,6 @@
 """What the tests do to a directory, with OpenLDAP's tools."""
 
+import itertools
 import signal
 import subprocess
 
@@ -8,7 +9,11 @@ from support import PATIENCE
 
 class LdapServer:
     """A directory that runs in the process `process`, and logs to the file `log_path`. A subclass defines
-    `command`, which returns the beginning of a command: a tool that binds as the manager."""
+    `command`, which returns the beginning of a command: a tool that binds as the manager; `person` and
+    `dn_of`, which return the LDIF and the DN of a person with a name; and `users`, the DN of a group."""
+
+    # Numbers of newcomers: no two of them have the same name.
+    numbers = itertools.count()
 
     def run(self, name, *arguments, ldif=None):
         """Runs one of OpenLDAP's tools as the manager."""
@@ -55,6 +60,14 @@ class LdapServer:
 
     def leave(self, group_dn, *members):
         self.modify(group_dn, ("delete", "member", *members))
+
+    def newcomer(self, *groups, **attributes):
+        """Adds a person, by default to the users, and returns the name."""
+        name = f"person{next(self.numbers)}"
+        self.add(self.person(name, **attributes))
+        for group in groups or (self.users,):
+            self.join(group, self.dn_of(name))
+        return name
 
     @property
     def log(self):

@@ -204,6 +204,8 @@ SAMPLE = [
 class Slapd(LdapServer):
     """A slapd. It has data if there is `data`, which may contain operational attributes."""
 
+    person, dn_of, users = staticmethod(person), staticmethod(dn_of), USERS
+
     def __init__(self, folder, certificate=None, data=None, number=1):
         """`certificate`: the files of the certificate and of its key, without which there is no TLS."""
         self.folder = folder
