@@ -52,7 +52,7 @@ robot: $(VENV)/.stamp ## boot a virtual robot and keep it running until Ctrl-C
 
 .PHONY: test
 test: $(VENV)/.stamp $(VENV)/node/.stamp ## run all tests except those of the virtual robot, BitBake and directories
-	@$(NEED) cargo cc nginx systemd-analyze dropbear ssh ssh-keygen mandoc zsh fish
+	@$(NEED) cargo cc nginx systemd-analyze dropbear ssh ssh-keygen strace mandoc zsh fish
 	@echo "test: fetching the crates and building the server and its tests; the first time, this takes some minutes"
 	cargo fetch --locked
 	cargo build --locked

@@ -23,11 +23,12 @@ const MODE: u32 = 0o600;
 pub const APPLICATION_ID: u32 = 0x4f54_4153;
 /// All migrations, in order. The schema version (`PRAGMA user_version`) is the number of migrations
 /// applied. A released migration must never be changed.
-pub const MIGRATIONS: [&str; 4] = [
+pub const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/001-accounts.sql"),
     include_str!("migrations/002-second-edition.sql"),
     include_str!("migrations/003-session-handles.sql"),
     include_str!("migrations/004-directory.sql"),
+    include_str!("migrations/005-directory-index.sql"),
 ];
 /// The schema that all migrations together make. SQLite reads it in a fraction of their time.
 const SCHEMA: &str = include_str!("schema.sql");

@@ -581,10 +581,13 @@ fn write_lock(shared: &Shared) -> impl std::ops::DerefMut<Target = State> + '_ {
 /// Loads the state from the database: everything except the audit log.
 fn load(connection: &Connection) -> rusqlite::Result<State> {
     let mut state = State::default();
-    settings::load(connection, &mut state)?;
-    directory::load(connection, &mut state)?;
-    users::load(connection, &mut state)?;
-    sessions::load(connection, &mut state)?;
+    // SQLite locks the file, and looks whether it was changed, once for each transaction.
+    let transaction = connection.unchecked_transaction()?;
+    settings::load(&transaction, &mut state)?;
+    directory::load(&transaction, &mut state)?;
+    users::load(&transaction, &mut state)?;
+    sessions::load(&transaction, &mut state)?;
+    transaction.commit()?;
     Ok(state)
 }
 

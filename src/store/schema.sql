@@ -48,7 +48,7 @@ CREATE TABLE user (
     directory_looked_up INTEGER CHECK ((directory_looked_up IS NULL) = (directory_id IS NULL)),
     directory_confirmed INTEGER CHECK (directory_confirmed IS NULL OR directory_id IS NOT NULL)
 ) STRICT;
-CREATE UNIQUE INDEX user_directory ON user (directory_id);
+CREATE UNIQUE INDEX user_directory ON user (directory_id) WHERE directory_id IS NOT NULL;
 
 -- Who had the usernames that nobody has now; the key is the name in lower case.
 CREATE TABLE former_username (

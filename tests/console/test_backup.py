@@ -170,7 +170,7 @@ FILES_THAT_ARE_NO_BACKUP = [
     (lambda path: path.write_bytes(b"x" * 100_000), "it is not an SQLite database"),
     (of_another_application, "it is not a database of the auth server, but of another application"),
     (of_the_python_server, "it is the state of the Python server: import its state directory"),
-    (newer, "it has schema version 99, but this program supports only up to 4: install the newer"),
+    (newer, "it has schema version 99, but this program supports only up to 5: install the newer"),
     (cut_off, "it is damaged ("),
     (overwritten, "it is damaged ("),
     (edited, "it is damaged (its view"),

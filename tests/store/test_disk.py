@@ -205,7 +205,7 @@ def test_newer_database_is_refused(stopped):
         database.execute("PRAGMA user_version = 99")
     database.close()
     said = refusal(stopped)
-    assert str(stopped) in said and "has version 99, but this program supports only up to 4" in said
+    assert str(stopped) in said and "has version 99, but this program supports only up to 5" in said
 
 
 def test_leftovers_of_an_interrupted_start_are_no_harm(start, tmp_path):

@@ -127,7 +127,7 @@ def test_backup_of_an_earlier_version_is_restored(start, earlier, tmp_path):
     assert api.login("old", OLD_PASSWORD)["access_token"]
     assert not api.active(ACCESS) and api.refresh(REFRESH).status == 400
     [(version,)] = read_database(state, "PRAGMA user_version")
-    assert version == 4
+    assert version == 5
 
 
 @pytest.mark.parametrize("table", ["user", "login", "refresh_token"])
