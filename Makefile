@@ -101,7 +101,7 @@ test-directory-ad: $(VENV)/.stamp ## test opentrons-auth-directory, and logins t
 
 .PHONY: fuzz
 fuzz: $(VENV)/.stamp ## fuzz each target for SECONDS=60, or TARGETS="NAME..." alone
-	@$(NEED) cc c++ cargo-fuzz nginx
+	@$(NEED) cc c++ cargo-fuzz libssl.so nginx pkg-config
 	tests/fuzz/run $(or $(SECONDS),60) $(TARGETS)
 
 .PHONY: soak

@@ -71,6 +71,17 @@ impl<'a> Elements<'a> {
         self.0.is_empty()
     }
 
+    /// Returns whether all that are left are well-formed. Elements that are not known are ignored at the
+    /// end of a sequence (RFC 4511 §4), but not what is no element.
+    pub fn are_well_formed(mut self) -> bool {
+        while !self.is_empty() {
+            if self.any().is_none() {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Returns the tag and the content of the next element; `None` if there is none, or it is malformed.
     pub fn any(&mut self) -> Option<(u8, &'a [u8])> {
         let (&tag, rest) = self.0.split_first()?;
@@ -154,6 +165,9 @@ mod tests {
             &[4, 0x84, 0xff, 0xff, 0xff, 0xff],
         ] {
             assert_eq!(Elements::of(bytes).any(), None, "{bytes:?}");
+            let after = [&[5, 0], bytes].concat();
+            let are_well_formed = Elements::of(&after).are_well_formed();
+            assert_eq!(are_well_formed, bytes.is_empty(), "{bytes:?}");
         }
     }
 }

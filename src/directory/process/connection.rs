@@ -17,7 +17,7 @@ use openssl::ssl::{self, SslConnector, SslMethod, SslVersion};
 use openssl::x509::store::X509StoreBuilder;
 use openssl::x509::verify::X509VerifyFlags;
 use openssl::x509::{X509VerifyResult, X509};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -25,7 +25,7 @@ use tokio_openssl::SslStream;
 
 use super::ber::SEQUENCE;
 use super::fault::Fault;
-use super::message::{self, code, Entry, Outcome, Response, Search, MAX_ITEMS};
+use super::message::{self, code, Asked, Entry, Outcome, Response, Search, MAX_ITEMS};
 use super::server::Server;
 use super::MAX_THREADS;
 use crate::domain::passwords::Password;
@@ -92,9 +92,14 @@ impl Tls {
     }
 }
 
+/// What a server is at the other end of.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
 /// Connection to a server.
 pub struct Connection {
-    stream: BufReader<SslStream<TcpStream>>,
+    stream: BufReader<Box<dyn Stream>>,
     last_id: u32,
     /// Time by which everything must be done.
     deadline: Instant,
@@ -113,11 +118,17 @@ impl Connection {
             }
             encrypt(stream, &server.host, tls).await
         };
-        Ok(Self {
-            stream: BufReader::new(within("no connection", deadline, opened).await?),
+        let stream = within("no connection", deadline, opened).await?;
+        Ok(Self::over(stream, deadline))
+    }
+
+    /// Begins with a stream that is connected to a server already, with TLS.
+    pub fn over(stream: impl Stream + 'static, deadline: Instant) -> Self {
+        Self {
+            stream: BufReader::new(Box::new(stream)),
             last_id: 1,
             deadline,
-        })
+        }
     }
 
     /// Binds with a name and a password (RFC 4513 §5.1.3).
@@ -134,7 +145,7 @@ impl Connection {
         }
         let operation = message::bind(name, password);
         let controls = message::policy_controls();
-        Ok(self.ask(&operation, &controls, 0).await?.1)
+        Ok(self.ask(Asked::Bind, &operation, &controls, 0).await?.1)
     }
 
     /// Searches. Returns the entries that were found: at most one more than the size limit, for a server
@@ -149,12 +160,15 @@ impl Connection {
             Fault::Misconfigured(format!("{filter:?} is not a filter (RFC 4515)"))
         })?;
         let size_limit = search.size_limit as usize;
-        self.ask(&operation, &search.controls(), size_limit).await
+        let controls = search.controls();
+        self.ask(Asked::Search, &operation, &controls, size_limit)
+            .await
     }
 
     /// Sends a request, and returns the entries and the outcome that answer it.
     async fn ask(
         &mut self,
+        asked: Asked,
         operation: &[u8],
         controls: &[u8],
         size_limit: usize,
@@ -170,8 +184,8 @@ impl Connection {
             let mut items = MAX_ITEMS;
             let mut entries = Vec::new();
             loop {
-                match receive(stream, id, &mut left).await? {
-                    Response::Ended(outcome) => return Ok((entries, outcome)),
+                match receive(stream, id, asked, &mut left).await? {
+                    Response::Ended(_, outcome) => return Ok((entries, outcome)),
                     Response::Entry(entry) if entries.len() <= size_limit => {
                         items = items.checked_sub(entry.items()).ok_or_else(|| {
                             Fault::Unavailable(format!(
@@ -250,13 +264,16 @@ async fn connect(server: &Server) -> Result<TcpStream, Fault> {
 }
 
 /// Asks for TLS. What the server sends too early is left for TLS, which fails on it.
-async fn start_tls(stream: &mut TcpStream) -> Result<(), Fault> {
+///
+/// # Errors
+/// [`Fault::Unavailable`] without a proper answer, [`Fault::Untrusted`] if the server refuses.
+pub async fn start_tls(stream: &mut impl Stream) -> Result<(), Fault> {
     let id = 1;
     let request = message::message(id, &message::start_tls(), &[]);
     stream.write_all(&request).await.map_err(closed)?;
-    match receive(stream, id, &mut 4096).await? {
-        Response::Ended(outcome) if outcome.code == code::SUCCESS => Ok(()),
-        Response::Ended(outcome) => Err(Fault::Untrusted(format!(
+    match receive(stream, id, Asked::Extended, &mut 4096).await? {
+        Response::Ended(_, outcome) if outcome.code == code::SUCCESS => Ok(()),
+        Response::Ended(_, outcome) => Err(Fault::Untrusted(format!(
             "it does not take StartTLS: result code {}: {}",
             outcome.code, outcome.text
         ))),
@@ -319,10 +336,12 @@ fn reason(stack: &ErrorStack) -> String {
         .to_owned()
 }
 
-/// Receives the next message of an answer. `left`: the length that the answer may still have, in bytes.
+/// Receives the next message of an answer to the request `id`. `left`: the length that the answer may still
+/// have, in bytes.
 async fn receive<S: AsyncRead + Unpin>(
     stream: &mut S,
     id: u32,
+    asked: Asked,
     left: &mut usize,
 ) -> Result<Response, Fault> {
     let tag = stream.read_u8().await.map_err(closed)?;
@@ -347,9 +366,9 @@ async fn receive<S: AsyncRead + Unpin>(
     let mut content = vec![0; length];
     stream.read_exact(&mut content).await.map_err(closed)?;
     match message::read(&content) {
-        Some((found, response)) if found == id => Ok(response),
+        Some((found, response)) if found == id && response.answers(asked) => Ok(response),
         // Notice of disconnection (RFC 4511 §4.4.1).
-        Some((0, Response::Ended(notice))) => Err(Fault::Unavailable(format!(
+        Some((0, Response::Ended(Asked::Extended, notice))) => Err(Fault::Unavailable(format!(
             "it ended the connection: result code {}: {}",
             notice.code, notice.text
         ))),

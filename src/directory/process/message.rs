@@ -40,6 +40,17 @@ pub mod code {
     pub const OTHER: u32 = 80;
 }
 
+/// Operation that a server is asked for, by the tag of the message that ends the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Bind (RFC 4511 §4.2).
+    Bind = 0x61,
+    /// Search (RFC 4511 §4.5).
+    Search = 0x65,
+    /// Extended operation (RFC 4511 §4.12).
+    Extended = 0x78,
+}
+
 /// Part of the directory that a search covers (RFC 4511 §4.5.1.2).
 #[derive(Clone, Copy)]
 pub enum Scope {
@@ -238,8 +249,18 @@ pub enum Response {
     Entry(Entry),
     /// Reference to another server, which is not followed.
     Reference,
-    /// The operation ended.
-    Ended(Outcome),
+    /// An operation of this kind ended.
+    Ended(Asked, Outcome),
+}
+
+impl Response {
+    /// Returns whether it belongs to the answer to an operation of this kind.
+    pub fn answers(&self, asked: Asked) -> bool {
+        match self {
+            Self::Entry(_) | Self::Reference => asked == Asked::Search,
+            Self::Ended(ended, _) => *ended == asked,
+        }
+    }
 }
 
 /// Reads the content of a message: its identifier, and what it says. Returns `None` if it is malformed,
@@ -251,25 +272,32 @@ pub fn read(content: &[u8]) -> Option<(u32, Response)> {
     let response = match operation {
         0x64 => Response::Entry(read_entry(content)?),
         0x73 => Response::Reference,
-        // The end of a bind, a search and an extended operation.
         0x61 | 0x65 | 0x78 => {
+            let asked = match operation {
+                0x61 => Asked::Bind,
+                0x65 => Asked::Search,
+                _ => Asked::Extended,
+            };
             let mut result = Elements::of(content);
             let code = read_number(result.expect(ENUMERATED)?)?;
             let _matched = result.expect(OCTETS)?;
             let text = String::from_utf8_lossy(result.expect(OCTETS)?);
-            let controls = message.expect(0xa0);
-            Response::Ended(Outcome {
+            if !result.are_well_formed() {
+                return None;
+            }
+            let controls = message.expect(0xa0).unwrap_or_default();
+            let (policy, more) = read_controls(controls)?;
+            let outcome = Outcome {
                 code,
                 text: quoted(text.trim_end_matches('\0').trim()),
-                policy: controls.and_then(read_policy_error),
-                more: controls
-                    .and_then(read_cookie)
-                    .is_some_and(|cookie| !cookie.is_empty()),
-            })
+                policy,
+                more,
+            };
+            Response::Ended(asked, outcome)
         }
         _ => return None,
     };
-    Some((id, response))
+    message.are_well_formed().then_some((id, response))
 }
 
 /// Returns a server's text, shortened and made safe to show to a person.
@@ -293,6 +321,9 @@ fn read_entry(content: &[u8]) -> Option<Entry> {
         let mut attribute = Elements::of(list.expect(SEQUENCE)?);
         let name = text(attribute.expect(OCTETS)?)?;
         let mut set = Elements::of(attribute.expect(SET)?);
+        if !attribute.are_well_formed() {
+            return None;
+        }
         let mut values = Vec::new();
         items += 1;
         while !set.is_empty() && items <= MAX_ITEMS {
@@ -301,39 +332,50 @@ fn read_entry(content: &[u8]) -> Option<Entry> {
         }
         attributes.push((name, values));
     }
-    Some(Entry { dn, attributes })
+    entry.are_well_formed().then_some(Entry { dn, attributes })
 }
 
-/// Returns the elements of the sequence in a control; `None` if a message's controls do not have it.
-fn control<'a>(controls: &'a [u8], name: &[u8]) -> Option<Elements<'a>> {
-    let mut controls = Elements::of(controls);
-    loop {
+/// Reads a message's controls: the error of the password policy, and whether there are further pages.
+/// Returns `None` if they are malformed: an error that cannot be read must not pass for none.
+fn read_controls(content: &[u8]) -> Option<(Option<PolicyError>, bool)> {
+    let (mut policy, mut more) = (None, false);
+    let mut controls = Elements::of(content);
+    while !controls.is_empty() {
         let mut control = Elements::of(controls.expect(SEQUENCE)?);
-        if control.expect(OCTETS)? != name {
-            continue;
+        let name = control.expect(OCTETS)?;
+        control.expect(BOOLEAN); // whether it is critical
+        let value = control.expect(OCTETS);
+        if !control.are_well_formed() {
+            return None;
         }
-        control.expect(BOOLEAN);
-        return Some(Elements::of(
-            Elements::of(control.expect(OCTETS)?).expect(SEQUENCE)?,
-        ));
+        match name {
+            PASSWORD_POLICY => policy = read_policy_error(value?)?.or(policy),
+            PAGED_RESULTS => more |= !read_cookie(value?)?.is_empty(),
+            _ => {}
+        }
     }
+    Some((policy, more))
 }
 
-/// Reads the error from a message's controls; `None` if there is none.
-fn read_policy_error(controls: &[u8]) -> Option<PolicyError> {
-    let mut value = control(controls, PASSWORD_POLICY)?;
+/// Reads the error from the value of the control of password policies: `Some(None)` if there is none.
+fn read_policy_error(value: &[u8]) -> Option<Option<PolicyError>> {
+    let mut value = Elements::of(Elements::of(value).expect(SEQUENCE)?);
     value.expect(0xa0); // a warning: how long the password is still good
-    Some(match read_number(value.expect(0x81)?)? {
-        0 => PolicyError::PasswordExpired,
-        1 => PolicyError::AccountLocked,
-        2 => PolicyError::ChangeAfterReset,
-        _ => PolicyError::Other,
-    })
+    let error = match value.expect(0x81) {
+        None => None,
+        Some(number) => Some(match read_number(number)? {
+            0 => PolicyError::PasswordExpired,
+            1 => PolicyError::AccountLocked,
+            2 => PolicyError::ChangeAfterReset,
+            _ => PolicyError::Other,
+        }),
+    };
+    value.are_well_formed().then_some(error)
 }
 
-/// Reads the cookie of the next page from a message's controls; `None` if there is none.
-fn read_cookie(controls: &[u8]) -> Option<&[u8]> {
-    let mut value = control(controls, PAGED_RESULTS)?;
+/// Reads the cookie of the next page from the value of the control of paged results.
+fn read_cookie(value: &[u8]) -> Option<&[u8]> {
+    let mut value = Elements::of(Elements::of(value).expect(SEQUENCE)?);
     value.expect(INTEGER)?; // an estimate of the size
     value.expect(OCTETS)
 }
@@ -377,29 +419,33 @@ mod tests {
         }
     }
 
+    /// Returns the content of the answer to a bind, with controls.
+    fn bound(controls: &[&[u8]]) -> Vec<u8> {
+        let result = [
+            number(ENUMERATED, 49),
+            element(OCTETS, &[]),
+            element(OCTETS, &[b"no\0"]),
+        ];
+        let message = [
+            number(INTEGER, 5),
+            element(0x61, &[&result.concat()]),
+            element(0xa0, controls),
+        ];
+        message.concat()
+    }
+
+    fn control(name: &[u8], value: &[u8]) -> Vec<u8> {
+        let (name, value) = (element(OCTETS, &[name]), element(OCTETS, &[value]));
+        element(SEQUENCE, &[&name, &value])
+    }
+
     #[test]
     fn errors_of_a_password_policy_are_read() {
-        let answer = |control_value: &[u8]| {
-            let control = element(
-                SEQUENCE,
-                &[
-                    &element(OCTETS, &[PASSWORD_POLICY]),
-                    &element(OCTETS, &[control_value]),
-                ],
-            );
-            let other = element(SEQUENCE, &[&element(OCTETS, &[b"1.2.3"])]);
-            let result = [
-                number(ENUMERATED, 49),
-                element(OCTETS, &[]),
-                element(OCTETS, &[b"no\0"]),
-            ];
-            let message = [
-                number(INTEGER, 5),
-                element(0x61, &[&result.concat()]),
-                element(0xa0, &[&other, &control]),
-            ];
-            match read(&message.concat()) {
-                Some((5, Response::Ended(outcome))) => outcome,
+        let other = element(SEQUENCE, &[&element(OCTETS, &[b"1.2.3"])]);
+        let answer = |value: &[u8]| {
+            let policy = control(PASSWORD_POLICY, value);
+            match read(&bound(&[&other, &policy])) {
+                Some((5, Response::Ended(Asked::Bind, outcome))) => outcome,
                 other => panic!("{other:?}"),
             }
         };
@@ -411,5 +457,47 @@ mod tests {
         assert_eq!(answer(&reset).policy, Some(PolicyError::ChangeAfterReset));
         let none = element(SEQUENCE, &[]);
         assert_eq!(answer(&none).policy, None);
+    }
+
+    #[test]
+    fn malformed_controls_are_not_taken_for_none() {
+        for value in [
+            &[][..],
+            &[SEQUENCE, 3, 0x81, 1],
+            &[SEQUENCE, 2, 0x81, 0],
+            &[SEQUENCE, 3, 0x81, 1, 0xff],
+            &[SEQUENCE, 3, 0xa0, 9, 0],
+            &[SET, 3, 0x81, 1, 2],
+        ] {
+            let message = bound(&[&control(PASSWORD_POLICY, value)]);
+            assert_eq!(read(&message), None, "{value:?}");
+        }
+        for value in [&[][..], &[SEQUENCE, 3, INTEGER, 1, 0]] {
+            assert_eq!(read(&bound(&[&control(PAGED_RESULTS, value)])), None);
+        }
+        let nameless = element(SEQUENCE, &[&[0x04, 9, 1]]);
+        for controls in [&[SEQUENCE][..], &[SEQUENCE, 1, 4], &[SET, 0], &nameless] {
+            assert_eq!(read(&bound(&[controls])), None, "{controls:?}");
+        }
+    }
+
+    #[test]
+    fn what_follows_must_be_well_formed_and_is_ignored() {
+        let whole = bound(&[]);
+        assert!(read(&whole).is_some());
+        assert!(read(&[&whole[..], &[0xa1, 0]].concat()).is_some());
+        for rest in [&[0xa1][..], &[0xa1, 1], &[0]] {
+            assert_eq!(read(&[&whole[..], rest].concat()), None, "{rest:?}");
+        }
+        let entry = |inner: &[u8], outer: &[u8]| {
+            let name = element(OCTETS, &[b"uid"]);
+            let values = element(SET, &[&element(OCTETS, &[b"ada"])]);
+            let attributes = element(SEQUENCE, &[&element(SEQUENCE, &[&name, &values, inner])]);
+            let entry = element(0x64, &[&element(OCTETS, &[b"uid=ada"]), &attributes, outer]);
+            read(&[&number(INTEGER, 3)[..], &entry].concat())
+        };
+        assert!(entry(&[5, 0], &[5, 0]).is_some());
+        assert_eq!(entry(&[5], &[]), None);
+        assert_eq!(entry(&[], &[5]), None);
     }
 }

@@ -25,9 +25,13 @@ use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout, Instant};
 
+// The fuzz target `ldap` is the server at the other end.
+pub use self::connection::{start_tls, Connection};
+pub use self::fault::Fault;
+pub use self::person::{People, Question};
+pub use self::trial::over as try_over;
+
 use self::connection::Tls;
-use self::fault::Fault;
-use self::person::{People, Question};
 use self::server::{Server, Servers};
 use super::protocol::{Answer, Operation, Request, MAX_ANSWER, MAX_REQUEST, VERSION};
 use crate::domain::directory::{Directory, MAX_SERVERS, MAX_TEXT};

@@ -53,11 +53,20 @@ async fn at_server(
     deadline: Instant,
 ) -> Result<String, Fault> {
     let mut connection = Connection::open(server, tls, deadline).await?;
-    people.sign_in(&mut connection).await?;
-    find_a_person(people, &mut connection).await?;
-    let (count, mut warnings) = find_groups(people, &mut connection).await?;
-    warnings.extend(find_several_names(people, &mut connection).await?);
+    let found = over(people, &mut connection).await?;
     connection.close().await;
+    Ok(found)
+}
+
+/// Tries the configuration over a connection to a server, and returns in words what was found.
+///
+/// # Errors
+/// [`Fault`]: the server could not be asked, or the configuration is wrong.
+pub async fn over(people: &People<'_>, connection: &mut Connection) -> Result<String, Fault> {
+    people.sign_in(connection).await?;
+    find_a_person(people, connection).await?;
+    let (count, mut warnings) = find_groups(people, connection).await?;
+    warnings.extend(find_several_names(people, connection).await?);
     let mut found = format!("the certificate, the bind account, the base and the attributes are right; {count} groups exist");
     for warning in warnings {
         found = format!("{found}; warning: {warning}");
