@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use auth_server::directory::client::Client;
-use auth_server::directory::protocol::{Answer, Operation, Request as Question};
+use auth_server::directory::protocol::{Answer, Operation, Request as Question, MAX_REQUESTS};
 use auth_server::domain::audit::Origin;
 use auth_server::domain::authority::{Caller, Request};
 use auth_server::domain::change::Change;
@@ -233,7 +233,8 @@ impl Robot {
 
     /// Sets whether the directory is away.
     fn away(&self, away: bool) {
-        self.known().garbage = away.then(Vec::new);
+        let answer = Answer::Unavailable("all servers are down".into());
+        self.known().garbage = away.then(|| framed(&answer));
     }
 
     /// Returns the questions since the last call.
@@ -641,6 +642,83 @@ fn few_wrong_passwords_are_passed_on() {
     }
 }
 
+impl Robot {
+    /// Begins logins that leave before the directory has answered, and waits until it has.
+    fn leave(&self, names: &[String]) {
+        for name in names {
+            let (request, password) = (Request::open(None, None), Password::new("wrong".into()));
+            let login = self.service.log_in(request, name, password, None);
+            self.wait(async {
+                tokio::select! {
+                    biased;
+                    outcome = login => panic!("{name}: {outcome:?}"),
+                    () = std::future::ready(()) => {}
+                }
+            });
+        }
+        let is_asked = |name: &String| self.known().asked.contains(&format!("verify {name}"));
+        self.until("a question", || names.iter().all(is_asked));
+    }
+}
+
+#[test]
+fn passwords_that_may_have_been_passed_on_are_not_forgotten_for_made_up_names() {
+    let robot = Robot::new();
+    for (number, name) in [(2, "bea"), (3, "carl"), (4, "dora")] {
+        robot.put(number, name, name, Some(AccountType::User));
+    }
+    robot.leave(&["ada".into(), "ada".into(), "ada".into()]);
+    for (name, answer) in [
+        ("bea", framed(&Answer::Unanswered("frozen".into()))),
+        ("carl", Vec::new()),
+    ] {
+        robot.known().garbage = Some(answer);
+        for _ in 0..3 {
+            robot.refused(name, "wrong");
+        }
+    }
+    robot.known().garbage = None;
+    assert_eq!(robot.asked().len(), 9);
+    for hundred in 0..11 {
+        let made_up = |number| format!("madeup{hundred}x{number}");
+        robot.leave(&(0..100).map(made_up).collect::<Vec<_>>());
+    }
+    robot.asked();
+    robot.calm(tokio::task::JoinSet::new());
+    for name in ["ada", "bea", "carl"] {
+        let LoginOutcome::MustWait { seconds } = robot.try_login(name, PASSWORD) else {
+            panic!("{name}: passed on");
+        };
+        assert!(seconds > 1, "{name}: the answer was not counted");
+    }
+    assert!(robot.asked().is_empty());
+    robot.login("dora");
+}
+
+#[test]
+fn questions_beyond_what_the_process_answers_are_not_asked() {
+    let folder = TempDir::new().unwrap();
+    let socket = folder.path().join("directory.sock");
+    // Connections are made, and nobody answers.
+    let _listener = UnixListener::bind(&socket).unwrap();
+    let client = Client::new(socket);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut asking = tokio::task::JoinSet::new();
+        for _ in 0..=MAX_REQUESTS {
+            let client = client.clone();
+            asking.spawn(async move { client.ask(&directory(), Operation::Test).await });
+        }
+        let first = asking.join_next().await.unwrap().unwrap();
+        assert!(matches!(first, Answer::Unavailable(_)), "{first:?}");
+        let next = asking.join_next().await.unwrap().unwrap();
+        assert!(matches!(next, Answer::Unanswered(_)), "{next:?}");
+    });
+}
+
 #[test]
 fn right_password_clears_the_count() {
     let robot = Robot::new();
@@ -745,7 +823,7 @@ impl Robot {
         drop(waiting);
         let share = Share {
             source: None,
-            account: Account::Anonymous,
+            account: Account::Nobody,
         };
         let verify = || {
             let password = Password::new(PASSWORD.into());
@@ -940,6 +1018,7 @@ fn answers_that_do_not_fit_are_none() {
         [&b"\0\x01\0\x01"[..], &[b' '; 65_537]].concat(),
         framed(&Answer::Tested(Vec::new())),
         framed(&Answer::Unavailable("all down".into())),
+        framed(&Answer::Unanswered("frozen".into())),
         framed(&Answer::Misconfigured("wrong base".into())),
     ];
     for bytes in garbage {

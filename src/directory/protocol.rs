@@ -12,6 +12,9 @@ pub const VERSION: u32 = 1;
 /// Maximum length of a request, in bytes: all CA certificates, names and groups of a configuration at
 /// their maximum, twice for JSON's escape sequences.
 pub const MAX_REQUEST: u32 = 512 * 1024;
+/// Maximum number of requests that the process answers at the same time. A client must not send more:
+/// those that wait would be carried out, too, when nobody waits for the answer any more.
+pub const MAX_REQUESTS: usize = 64;
 /// Maximum length of an answer, in bytes.
 pub const MAX_ANSWER: u32 = 64 * 1024;
 
@@ -64,8 +67,10 @@ pub enum Answer {
     SeveralFound,
     /// The person may not log in.
     Barred(#[serde(with = "BarredText")] Barred),
-    /// No server could be asked: for each server, what happened.
+    /// No server could be asked: for each server, what happened. No password of a person was passed on.
     Unavailable(String),
+    /// A server may have been given the password, and did not say whether it is right: what happened.
+    Unanswered(String),
     /// The directory was asked, but the configuration is wrong: what, in words.
     Misconfigured(String),
     /// The configuration works: for each server, what was found.

@@ -8,7 +8,8 @@ use super::time::{whole_seconds, Moment};
 
 /// Period in which the wrong passwords of a name are counted.
 pub const PERIOD: Duration = Duration::from_secs(30 * 60);
-/// Maximum number of names, besides those of users. A new name replaces one that nobody is known to have.
+/// Maximum number of names, besides those of users. A new name replaces one that nobody has in the
+/// directory, or whose passwords were not passed on: those of others are never forgotten.
 const MAX_NAMES: usize = 1024;
 
 /// What became of a password that was passed on.
@@ -18,7 +19,7 @@ pub enum Passed {
     Right,
     /// The directory did not accept it, or may not have.
     Wrong,
-    /// Nobody in the directory has the name, or it did not say whether somebody has.
+    /// Nobody in the directory has the name, or it was not given the password.
     Nobody,
     /// The directory did not answer, but the password is the one that it confirmed last.
     Unanswered,
@@ -31,7 +32,7 @@ struct Name {
     wrong: Vec<Moment>,
     /// Number of those that the directory has not yet answered.
     asking: u32,
-    /// Whether somebody has the name.
+    /// Whether somebody has the name, or may have.
     somebody: bool,
 }
 
@@ -94,7 +95,7 @@ impl PassedOn {
         }
     }
 
-    /// Removes names whose period is over, or else one that nobody is known to have.
+    /// Removes names whose period is over, or else one that nobody has.
     ///
     /// # Errors
     /// The number of seconds to wait, if none can be removed: the wrong passwords of a person must not be

@@ -65,15 +65,18 @@ impl DirectoryAccess {
         }
     }
 
-    /// Asks the directory about a person. Logs when it cannot be asked any more, and when it can again.
-    async fn verdict(&self, directory: &Directory, operation: Operation) -> Verdict {
-        let verdict = match self.ask(directory, operation).await {
+    /// Returns what an answer about a person says. Logs when the directory cannot be asked any more, and
+    /// when it can again.
+    fn verdict(&self, answer: Answer) -> Verdict {
+        let verdict = match answer {
             Answer::Found(person) => Verdict::Found(person),
             Answer::WrongPassword => Verdict::WrongPassword,
             Answer::NobodyFound => Verdict::Nobody,
             Answer::SeveralFound => Verdict::Several,
             Answer::Barred(barred) => Verdict::Barred(barred),
-            Answer::Unavailable(why) | Answer::Misconfigured(why) => Verdict::Away(why),
+            Answer::Unavailable(why) | Answer::Unanswered(why) | Answer::Misconfigured(why) => {
+                Verdict::Away(why)
+            }
             Answer::Tested(_) => Verdict::Away("it answered another question".into()),
         };
         let is_away = matches!(verdict, Verdict::Away(_));
@@ -91,13 +94,33 @@ impl DirectoryAccess {
 }
 
 /// Password that is being passed on. What becomes of it is counted when this is dropped.
-struct PassingOn<'a> {
-    service: &'a Service,
+struct PassingOn {
+    service: Service,
     name: String,
     passed: Passed,
 }
 
-impl Drop for PassingOn<'_> {
+impl PassingOn {
+    /// Asks the directory, and returns what it says.
+    async fn ask(&mut self, directory: &Directory, operation: Operation) -> Verdict {
+        let access = &self.service.directory;
+        let answer = access.ask(directory, operation).await;
+        self.passed = match &answer {
+            Answer::Found(_) => Passed::Right,
+            Answer::NobodyFound | Answer::Unavailable(_) | Answer::Misconfigured(_) => {
+                Passed::Nobody
+            }
+            Answer::WrongPassword
+            | Answer::SeveralFound
+            | Answer::Barred(_)
+            | Answer::Unanswered(_)
+            | Answer::Tested(_) => Passed::Wrong,
+        };
+        access.verdict(answer)
+    }
+}
+
+impl Drop for PassingOn {
     fn drop(&mut self) {
         let now = self.service.store.read(|_, now| now);
         lock(&self.service.directory.passed_on).end(&self.name, self.passed, now);
@@ -207,21 +230,28 @@ impl Service {
                 .await;
         }
         let mut passing_on = PassingOn {
-            service: self,
+            service: self.clone(),
             name,
-            passed: Passed::Nobody, // until it says something else
+            passed: Passed::Wrong, // until it says something else
         };
         let operation = Operation::Verify {
             name: username.into(),
             password: password.clone(),
         };
-        let (right, verdict) = tokio::join!(verify, self.directory.verdict(&directory, operation));
-        passing_on.passed = match &verdict {
-            Verdict::Found(_) => Passed::Right,
-            Verdict::Away(_) if matches!(right, Ok(true)) => Passed::Unanswered,
-            Verdict::Nobody | Verdict::Away(_) => Passed::Nobody,
-            Verdict::WrongPassword | Verdict::Several | Verdict::Barred(_) => Passed::Wrong,
+        // In a task of its own: what the directory says is counted also if the client does not wait for it.
+        let asking = tokio::spawn({
+            let directory = Arc::clone(&directory);
+            async move { (passing_on.ask(&directory, operation).await, passing_on) }
+        });
+        let (right, answered) = tokio::join!(verify, asking);
+        let (verdict, mut passing_on) = match answered {
+            Ok((verdict, passing_on)) => (verdict, Some(passing_on)),
+            Err(error) => (Verdict::Away(error.to_string()), None), // counted as wrong
         };
+        if let (Verdict::Away(_), Ok(true), Some(passing_on)) = (&verdict, &right, &mut passing_on)
+        {
+            passing_on.passed = Passed::Unanswered;
+        }
         drop(passing_on);
         let right = match right {
             // There is no password of theirs to compare with.
@@ -300,10 +330,8 @@ impl Service {
         let Some((directory, id)) = found else {
             return true;
         };
-        let verdict = self
-            .directory
-            .verdict(&directory, Operation::LookUp { id })
-            .await;
+        let answer = self.directory.ask(&directory, Operation::LookUp { id });
+        let verdict = self.directory.verdict(answer.await);
         if matches!(verdict, Verdict::Away(_)) {
             return false;
         }

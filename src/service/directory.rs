@@ -132,7 +132,9 @@ impl Service {
     async fn try_directory(&self, directory: &Directory) -> Result<Vec<String>, String> {
         match self.directory.ask(directory, Operation::Test).await {
             Answer::Tested(found) => Ok(found),
-            Answer::Misconfigured(why) | Answer::Unavailable(why) => Err(why),
+            Answer::Misconfigured(why) | Answer::Unavailable(why) | Answer::Unanswered(why) => {
+                Err(why)
+            }
             _ => Err("The answer is not one to a test.".into()),
         }
     }

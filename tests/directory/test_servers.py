@@ -64,6 +64,13 @@ def unavailable(answer):
     return content
 
 
+def unanswered(answer):
+    """Returns what an answer says of the server that was given the password."""
+    kind, content = answer
+    assert kind == "unanswered", answer
+    return content
+
+
 # --- Certificates.
 
 
@@ -331,7 +338,7 @@ def test_bind_that_the_server_refuses_to_the_person(ask, serve_broken, code):
 def test_bind_that_the_server_cannot_decide_now(ask, serve_broken, code):
     """It may have counted a wrong password. No other server gets it."""
     first, second = serve_broken(refusing(code)), serve_broken(Confirming)
-    unavailable(ask(verify("ada"), servers=[first.ldaps, second.ldaps]))
+    assert first.ldaps in unanswered(ask(verify("ada"), servers=[first.ldaps, second.ldaps]))
     assert first.got(PASSWORD)
     assert not second.got(PASSWORD)
 
@@ -360,16 +367,27 @@ def test_bind_of_the_person_that_is_not_answered(ask, serve_broken, answer):
 
     server = serve_broken(Cutting)
     with in_time():
-        unavailable(ask(verify("ada"), servers=[server.ldaps]))
+        unanswered(ask(verify("ada"), servers=[server.ldaps]))
 
 
-def test_answer_to_another_request_is_none(ask, serve_broken):
-    class Mistaken(Confirming):
-        answer = staticmethod(lambda number: broken.result(number + 1, broken.BOUND))
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda number: broken.result(number + 1, broken.BOUND),
+        lambda number: broken.result(number, broken.DONE),
+        lambda number: broken.result(number, broken.EXTENDED_DONE),
+        lambda number: broken.result(number, broken.BOUND, controls=[b"0"]),
+        lambda number: broken.message(number, broken.BOUND, b"\x0a\x01\x00\x04\x00\x04\x00\x87"),
+    ],
+    ids=["other request", "search", "extended operation", "half a control", "half an element"],
+)
+def test_answer_that_is_none_to_a_bind_confirms_nobody(ask, serve_broken, answer):
+    """Though it says success."""
 
-    server = serve_broken(Mistaken)
+    mistaken = type("Mistaken", (Confirming,), {"answer": staticmethod(answer)})
+    server = serve_broken(mistaken)
     with in_time():
-        unavailable(ask(verify("ada"), servers=[server.ldaps]))
+        unanswered(ask(verify("ada"), servers=[server.ldaps]))
 
 
 @pytest.mark.parametrize(
@@ -577,7 +595,7 @@ def test_server_that_is_lost_while_it_checks_the_password(ask, lab, newcomer, se
 
     first = serve_broken(Lost)
     with in_time():
-        unavailable(ask(verify(name), servers=[first.ldaps, lab.ldaps]))
+        unanswered(ask(verify(name), servers=[first.ldaps, lab.ldaps]))
     assert first.got(PASSWORD)
     assert lab.binds(slapd.dn_of(name)) == 0
 

@@ -1,9 +1,11 @@
 """Logging in through the lab's directory, as clients see it. A stand-in for opentrons-auth-directory
 answers at its socket."""
 
+from urllib.parse import urlencode
+
 import pytest
 
-from api import PASSWORD, SELF, error_of
+from api import CLIENT, FORM, PASSWORD, SELF, error_of
 from audit_log import rows
 from examples import DIRECTORY
 from support import wait_for
@@ -68,6 +70,42 @@ def test_refusals_look_alike_and_few_passwords_are_passed_on(robot, directory_pr
         {"error": "invalid_grant", "error_description": "Invalid credentials given."},
     )
     assert directory_process.operations == ["verify"] * 6
+
+
+def test_password_counts_if_the_client_leaves(robot, directory_process):
+    """It is passed on all the same. The count is not forgotten for names that nobody has."""
+    _, api = robot
+
+    def send(name):
+        session = api.session()
+        session.request("GET", "/auth/hello")
+        # An answer that is left unread makes a connection end with an error, not with an end of file.
+        session.client.sock.sendall(b"GET /auth/hello HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        login = {"username": name, "password": "wrong", "grant_type": "password"}
+        form = urlencode({"client_id": CLIENT, **login})
+        session.send("POST", "/auth/oauth2/token", form, FORM)
+        return session
+
+    for number in range(3):
+        directory_process.may_answer.clear()
+        leaving = send("ada")
+        wait_for(lambda number=number: len(directory_process.requests) > number, "the question")
+        leaving.close()
+        for _ in range(10):  # so that each worker has read the end of the connection
+            assert api.get("/auth/hello").status == 200
+        directory_process.may_answer.set()
+    for number in range(1100):
+        leaving = send(f"nobody{number}")
+        wait_for(lambda number=number: len(directory_process.requests) > 3 + number, "the question")
+        leaving.close()
+    # The robot verifies the passwords of those who left, too.
+    answer = wait_for(
+        lambda: (answer := api.try_login("ada")).status != 503 and answer, "a free place"
+    )
+    assert (answer.status, answer.json["error"]) == (429, "temporarily_unavailable")
+    assert int(answer.headers["retry-after"]) > 60
+    directory_process.put("bea")
+    assert api.login("bea")
 
 
 def test_login_while_the_directory_is_away(robot, directory_process, tmp_path):

@@ -33,15 +33,13 @@ pub use self::trial::over as try_over;
 
 use self::connection::Tls;
 use self::server::{Server, Servers};
-use super::protocol::{Answer, Operation, Request, MAX_ANSWER, MAX_REQUEST, VERSION};
+use super::protocol::{Answer, Operation, Request, MAX_ANSWER, MAX_REQUEST, MAX_REQUESTS, VERSION};
 use crate::domain::directory::{Directory, MAX_SERVERS, MAX_TEXT};
 use crate::domain::passwords::Password;
 use crate::logging;
 use crate::os::systemd::{self, HandOverError, HandedOver};
 use crate::GIT_SHA;
 
-/// Maximum number of connections at the same time. Further ones wait.
-const MAX_CONNECTIONS: usize = 64;
 /// Maximum number of threads that resolve host names. A request does not wait for one beyond its time.
 const MAX_THREADS: usize = 8;
 /// Maximum time for a client to send its request, and to take the answer.
@@ -138,7 +136,7 @@ async fn sum_up_every_minute() {
 
 /// Accepts connections, and answers each in a task of its own.
 async fn serve(listener: tokio::net::UnixListener) -> Infallible {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Arc::new(Semaphore::new(MAX_REQUESTS));
     loop {
         let place = Arc::clone(&places).acquire_owned().await;
         match listener.accept().await {
@@ -245,7 +243,7 @@ async fn carry_out(request: Request) -> Answer {
             Err(fault) => {
                 servers.failed(server, &fault);
                 if matches!(fault, Fault::Unanswered(_)) {
-                    break;
+                    return Answer::Unanswered(servers.faults());
                 }
             }
         }
