@@ -1248,7 +1248,7 @@ fn refresh_continues_the_session_and_uses_up_the_token() {
     let (mut state, access, presented) = with_login(None);
     let decision = try_refresh(&state, &presented, after(100_000), None);
     assert!(decision.events.is_empty());
-    assert!(matches!(decision.reply, RefreshOutcome::Granted(_)));
+    assert!(matches!(decision.reply, RefreshOutcome::Granted { .. }));
     apply(&mut state, decision);
     let expires = state.session(SessionId(1)).unwrap().expires;
     assert_eq!(expires, after(280_000));
@@ -1259,7 +1259,7 @@ fn refresh_continues_the_session_and_uses_up_the_token() {
     // Within the grace period, a second time; the period does not begin anew.
     let grace = i64::try_from(REFRESH_GRACE.as_millis()).unwrap();
     let decision = try_refresh(&state, &presented, after(100_000 + grace - 1), None);
-    assert!(matches!(decision.reply, RefreshOutcome::Granted(_)));
+    assert!(matches!(decision.reply, RefreshOutcome::Granted { .. }));
     apply(&mut state, decision);
     assert_eq!(superseded(&state), Some(after(100_000)));
     // After that, the session ends.
@@ -1287,7 +1287,7 @@ fn session_is_not_shortened_by_a_setting_that_shortens_new_ones() {
     let one = Value::Duration(Duration::from_secs(1));
     set(&mut state, "idleLogout", one);
     let decision = try_refresh(&state, &presented, NOW, None);
-    let RefreshOutcome::Granted(issued) = apply(&mut state, decision) else {
+    let RefreshOutcome::Granted { issued, .. } = apply(&mut state, decision) else {
         panic!("not granted")
     };
     assert_eq!(issued.lifetime, Duration::from_secs(1));
@@ -1319,7 +1319,7 @@ fn refresh_is_refused_without_a_trace() {
         assert!(decision.changes.is_empty() && decision.events.is_empty());
     }
     let last = try_refresh(&state, &presented, after(179_999), None);
-    assert!(matches!(last.reply, RefreshOutcome::Granted(_)));
+    assert!(matches!(last.reply, RefreshOutcome::Granted { .. }));
     // Beyond the session's ceiling, or what the account may have.
     for asked in [Scope::UsersWriteSelf, Scope::UsersWrite] {
         let decision = try_refresh(&state, &presented, NOW, Some(Scopes::of(&[asked])));
@@ -1362,9 +1362,12 @@ fn go_on(
 ) -> (Presented, Presented) {
     let mut context = Context { now, random };
     let decision = refresh(state, &mut context, &caller(), token, None);
-    let RefreshOutcome::Granted(Issued {
-        access, refresh, ..
-    }) = apply(state, decision)
+    let RefreshOutcome::Granted {
+        issued: Issued {
+            access, refresh, ..
+        },
+        ..
+    } = apply(state, decision)
     else {
         panic!("not granted")
     };

@@ -507,7 +507,7 @@ impl World {
         let outcome =
             self.decide(|state, context| refresh(state, context, &caller(), &presented, asked));
         match outcome {
-            RefreshOutcome::Granted(issued) => {
+            RefreshOutcome::Granted { issued, .. } => {
                 assert!(was_alive, "an ended session was refreshed");
                 assert!(expires > self.now, "an expired refresh token worked");
                 assert!(

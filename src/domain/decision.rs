@@ -38,14 +38,19 @@ impl<T> Decision<T> {
         }
     }
 
-    /// Adds to the reply whether the decision changes anything.
-    pub fn and_whether_it_changes(self) -> Decision<(T, bool)> {
-        let changes_anything = !self.changes.is_empty();
+    /// Returns the decision with the reply that `reply` makes of its own.
+    pub fn map<U>(self, reply: impl FnOnce(T) -> U) -> Decision<U> {
         Decision {
             changes: self.changes,
             events: self.events,
-            reply: (self.reply, changes_anything),
+            reply: reply(self.reply),
         }
+    }
+
+    /// Adds to the reply whether the decision changes anything.
+    pub fn and_whether_it_changes(self) -> Decision<(T, bool)> {
+        let changes_anything = !self.changes.is_empty();
+        self.map(|reply| (reply, changes_anything))
     }
 
     /// Returns whether the decision is the refusal of a login.

@@ -3,6 +3,8 @@
 pub mod by_directory;
 pub mod end;
 
+use std::time::Duration;
+
 use super::audit::{Actor, RefusalKind, LOGIN_FAILED, LOGIN_SUCCEEDED, SESSION_ENDED};
 use super::authority::Caller;
 use super::change::Change;
@@ -14,6 +16,9 @@ use super::state::State;
 use super::time::Moment;
 use super::tokens::{Handle, Presented, RefreshToken, Session};
 use super::users::{Failed, LockPolicy, User, UserId};
+
+/// Age of the last look-up from which on a user of the directory is looked up again beside a refresh.
+const LOOK_UP_AFTER: Duration = Duration::from_secs(15 * 60);
 
 /// Login attempt with a password, together with the result of the password check.
 #[derive(Clone, Debug)]
@@ -214,7 +219,12 @@ fn requestable_scopes(state: &State, user: &User, now: Moment) -> Scopes {
 #[derive(Debug)]
 pub enum RefreshOutcome {
     /// A new pair of tokens was issued.
-    Granted(Issued),
+    Granted {
+        /// The tokens.
+        issued: Issued,
+        /// User of the lab's directory to look up again, because the last look-up is old.
+        due: Option<UserId>,
+    },
     /// The refresh token is unknown, expired or revoked, or was reused, which ended its session.
     Refused,
     /// The request asked for scopes beyond the session's ceiling or the account's scopes.
@@ -280,7 +290,12 @@ pub fn refresh(
     Decision {
         changes,
         events: Vec::new(),
-        reply: RefreshOutcome::Granted(issued),
+        reply: RefreshOutcome::Granted {
+            issued,
+            due: user
+                .is_due_for_look_up(LOOK_UP_AFTER, context.now)
+                .then_some(user.id),
+        },
     }
 }
 

@@ -52,12 +52,7 @@ impl Service {
                 if !is_same(state.directory(), stored.as_ref()) {
                     return Ok(Decision::reply(None));
                 }
-                let decision = rules::put(state, caller, directory, test);
-                Ok(Decision {
-                    changes: decision.changes,
-                    events: decision.events,
-                    reply: Some(decision.reply),
-                })
+                Ok(rules::put(state, caller, directory, test).map(Some))
             });
             // If it was replaced meanwhile, the password that this one keeps may be another.
             if let Some(directory) = put.await? {

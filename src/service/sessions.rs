@@ -7,14 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::hashing::{Account, HashError, Hasher, Share};
 use super::{Done, Service};
 use crate::domain::authority::{Request, Source};
-use crate::domain::change::Change;
-use crate::domain::decision::Decision;
 use crate::domain::error::RuleError;
 use crate::domain::failures::Failures;
 use crate::domain::passwords::Password;
 use crate::domain::scopes::Scopes;
 use crate::domain::sessions::end::{self, Which};
-use crate::domain::sessions::{self, by_directory, Attempt, LoginOutcome, RefreshOutcome};
+use crate::domain::sessions::{self, Attempt, LoginOutcome, RefreshOutcome};
 use crate::domain::tokens::{Presented, TokenDigest};
 use crate::domain::users::{rules, AccountType, Failed, User};
 
@@ -165,26 +163,15 @@ impl Service {
         presented: Presented,
         asked: Option<Scopes>,
     ) -> Done<RefreshOutcome> {
-        let (outcome, due) = self
+        let outcome = self
             .write(request, move |state, context, caller| {
-                let decision = sessions::refresh(state, context, caller, &presented, asked);
-                let due = state.directory().and_then(|_| {
-                    let mut changes = decision.changes.iter();
-                    let user = changes.find_map(|change| match change {
-                        Change::PutSession(session) => state.user(session.user),
-                        _ => None,
-                    })?;
-                    let after = by_directory::LOOK_UP_AFTER;
-                    by_directory::is_due(user, after, context.now).then_some(user.id)
-                });
-                Ok(Decision {
-                    changes: decision.changes,
-                    events: decision.events,
-                    reply: (decision.reply, due),
-                })
+                Ok(sessions::refresh(state, context, caller, &presented, asked))
             })
             .await?;
-        if let Some(user) = due {
+        if let RefreshOutcome::Granted {
+            due: Some(user), ..
+        } = outcome
+        {
             self.look_up_beside(user);
         }
         Ok(outcome)

@@ -112,7 +112,7 @@ async fn go_on(store: &Store, issued: &Issued) -> Option<Issued> {
         .write(move |state, context| Ok(refresh(state, context, &caller(), &presented, None)))
         .await;
     match never(outcome.unwrap()) {
-        RefreshOutcome::Granted(issued) => Some(issued),
+        RefreshOutcome::Granted { issued, .. } => Some(issued),
         _ => None,
     }
 }

@@ -30,8 +30,6 @@ use crate::domain::users::{
     UserId, MAX_USERNAME_LENGTH,
 };
 
-/// Age of the last look-up from which on a refresh lets the person be looked up again.
-pub const LOOK_UP_AFTER: Duration = Duration::from_secs(15 * 60);
 /// Length of a day.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Maximum length of what the directory says in an audit event, in characters.
@@ -455,13 +453,6 @@ pub fn look_up(
     exclude(state, now, caller, user, &reason)
 }
 
-/// Returns whether a user is to be looked up again, because the last look-up is at least `age` ago.
-pub fn is_due(user: &User, age: Duration, now: Moment) -> bool {
-    user.directory
-        .as_ref()
-        .is_some_and(|of| now.since(of.looked_up) >= age)
-}
-
 /// Returns the users with sessions, or who may be able to log in without the directory, whose last
 /// look-up is at least `age` ago.
 pub fn due(state: &State, age: Duration, now: Moment) -> BTreeSet<UserId> {
@@ -471,7 +462,7 @@ pub fn due(state: &State, age: Duration, now: Moment) -> BTreeSet<UserId> {
     let with_verifiers = state.users().filter(|user| user.has_verifier());
     with_sessions
         .chain(with_verifiers)
-        .filter(|user| is_due(user, age, now))
+        .filter(|user| user.is_due_for_look_up(age, now))
         .map(|user| user.id)
         .collect()
 }

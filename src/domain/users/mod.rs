@@ -169,6 +169,12 @@ impl User {
         of.is_some_and(|of| of.confirmed.is_some())
     }
 
+    /// Returns whether this is a user of the directory whose last look-up is at least `age` ago.
+    pub fn is_due_for_look_up(&self, age: Duration, now: Moment) -> bool {
+        let of = self.directory.as_ref();
+        of.is_some_and(|of| now.since(of.looked_up) >= age)
+    }
+
     /// Returns the same user without the password that the directory confirmed last.
     #[must_use]
     pub fn without_verifier(&self) -> Self {

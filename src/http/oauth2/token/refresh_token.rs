@@ -25,7 +25,7 @@ pub async fn grant(
     let asked = parameters.scopes();
     let presented = Presented::of(&required(parameters.refresh_token, "refresh_token")?);
     match service.refresh(by, presented, asked?).await? {
-        RefreshOutcome::Granted(issued) => Ok(issued),
+        RefreshOutcome::Granted { issued, .. } => Ok(issued),
         RefreshOutcome::Refused => Err(OAuthError::InvalidRefreshToken),
         RefreshOutcome::ExcessiveScope => Err(OAuthError::InvalidScope),
     }
