@@ -5,7 +5,7 @@ use std::fmt;
 
 use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse};
-use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{SeqAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::openapi::schema::{ArrayBuilder, KnownFormat, ObjectBuilder, SchemaFormat, Type};
@@ -15,7 +15,7 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 use super::auth::{admit, reader};
 use super::body::Body;
 use super::error::{ApiError, ErrorBody};
-use super::json::{self, Integer, PasswordText};
+use super::json::{self, Integer, Members, PasswordText};
 use super::{ok, AppState, Data};
 use crate::domain::authority::Need;
 use crate::domain::directory::draft::{Accepts, Draft, Field, Slot, FIELDS, KINDS};
@@ -50,56 +50,32 @@ impl Serialize for DirectoryView {
 }
 
 /// Configuration of the directory, as a client gives it. Its values are not checked yet.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct DirectoryBody(pub Draft);
 
 impl<'de> Deserialize<'de> for DirectoryBody {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-
-        impl<'de> Visitor<'de> for Members {
-            type Value = Draft;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Draft, A::Error> {
-                let mut draft = Draft::default();
-                let mut seen = Vec::new();
-                while let Some(name) = members.next_key::<String>()? {
-                    let Some(field) = Field::named(&name) else {
-                        members.next_value::<IgnoredAny>()?;
-                        continue;
-                    };
-                    if seen.contains(&field.name) {
-                        return Err(A::Error::duplicate_field(field.name));
-                    }
-                    seen.push(field.name);
-                    members.next_value_seed(ValueInto(field.slot(&mut draft)))?;
-                }
-                Ok(draft)
-            }
-        }
-
-        deserializer.deserialize_map(Members).map(Self)
+        json::members(deserializer)
     }
 }
 
-/// Deserializes a value of the field's type into its place.
-struct ValueInto<'a>(Slot<'a>);
+impl Members for DirectoryBody {
+    type Row = Field;
 
-impl<'de> DeserializeSeed<'de> for ValueInto<'_> {
-    type Value = ();
+    fn row(name: &str) -> Option<(&'static Field, &'static str)> {
+        Field::named(name).map(|field| (field, field.name))
+    }
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        match self.0 {
-            Slot::Text(text) => *text = String::deserialize(deserializer)?,
-            Slot::List(texts) => *texts = deserializer.deserialize_seq(Texts)?,
-            Slot::Number(number) => *number = Some(Integer::deserialize(deserializer)?.get()),
-            Slot::Password(password) => {
-                *password = Some(PasswordText::deserialize(deserializer)?.0);
-            }
+    fn read<'de, D: Deserializer<'de>>(
+        &mut self,
+        field: &'static Field,
+        value: D,
+    ) -> Result<(), D::Error> {
+        match field.slot(&mut self.0) {
+            Slot::Text(text) => *text = String::deserialize(value)?,
+            Slot::List(texts) => *texts = value.deserialize_seq(Texts)?,
+            Slot::Number(number) => *number = Some(Integer::deserialize(value)?.get()),
+            Slot::Password(password) => *password = Some(PasswordText::deserialize(value)?.0),
         }
         Ok(())
     }

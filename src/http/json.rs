@@ -8,7 +8,9 @@ use std::sync::{Mutex, PoisonError};
 
 use actix_web::HttpRequest;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeOwned, Error, MapAccess, Unexpected, Visitor};
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Error, IgnoredAny, MapAccess, Unexpected, Visitor,
+};
 use serde::{Deserialize, Deserializer};
 
 use super::error::ApiError;
@@ -81,6 +83,71 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 
         deserializer.deserialize_map(Members(PhantomData))
     }
+}
+
+/// Object whose members a table describes.
+pub trait Members: Default {
+    /// Row of the table.
+    type Row: 'static;
+
+    /// Returns the row of a member, and its name; `None` if the object has no member of this name.
+    fn row(name: &str) -> Option<(&'static Self::Row, &'static str)>;
+
+    /// Deserializes the value of a row's member, and keeps it.
+    ///
+    /// # Errors
+    /// The deserializer's error if the value does not have the member's type.
+    fn read<'de, D: Deserializer<'de>>(
+        &mut self,
+        row: &'static Self::Row,
+        value: D,
+    ) -> Result<(), D::Error>;
+}
+
+/// Deserializes an object whose members a table describes. Other members are ignored, as everywhere.
+///
+/// # Errors
+/// The deserializer's error if this is no object, a member is given more than once, or a value does not
+/// have the member's type.
+pub fn members<'de, T: Members, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    struct Reader<T>(PhantomData<T>);
+
+    impl<'de, T: Members> Visitor<'de> for Reader<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<T, A::Error> {
+            let mut object = T::default();
+            let mut seen = Vec::new();
+            while let Some(name) = members.next_key::<String>()? {
+                let Some((row, name)) = T::row(&name) else {
+                    members.next_value::<IgnoredAny>()?;
+                    continue;
+                };
+                if seen.contains(&name) {
+                    return Err(A::Error::duplicate_field(name));
+                }
+                seen.push(name);
+                members.next_value_seed(Member(&mut object, row))?;
+            }
+            Ok(object)
+        }
+    }
+
+    struct Member<'a, T: Members>(&'a mut T, &'static T::Row);
+
+    impl<'de, T: Members> DeserializeSeed<'de> for Member<'_, T> {
+        type Value = ();
+
+        fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
+            self.0.read(self.1, value)
+        }
+    }
+
+    deserializer.deserialize_map(Reader(PhantomData))
 }
 
 /// Deserializes an optional field that is present, for `#[serde(default, deserialize_with)]`: the

@@ -1,12 +1,10 @@
 //! `/auth/settings`: the settings, and the switch of access control.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::time::Duration;
 
 use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse, Responder};
-use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
@@ -16,7 +14,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::auth::admit;
 use super::body::Body;
 use super::error::{ApiError, ErrorBody};
-use super::json::{self, Integer, Number};
+use super::json::{self, Integer, Members, Number};
 use super::{ok, AppState, Data};
 use crate::domain::authority::Need;
 use crate::domain::error::RuleError;
@@ -45,54 +43,34 @@ impl Serialize for SettingsView {
 }
 
 /// Settings to change; an omitted setting stays unchanged.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct SettingsPatchBody(SettingsPatch);
 
 impl<'de> Deserialize<'de> for SettingsPatchBody {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-
-        impl<'de> Visitor<'de> for Members {
-            type Value = SettingsPatch;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
-                let mut patch = SettingsPatch::default();
-                let mut seen = Vec::new();
-                while let Some(name) = members.next_key::<String>()? {
-                    let Some(setting) = Setting::named(&name) else {
-                        members.next_value::<IgnoredAny>()?;
-                        continue;
-                    };
-                    if seen.contains(&setting.name) {
-                        return Err(A::Error::duplicate_field(setting.name));
-                    }
-                    seen.push(setting.name);
-                    patch.add(setting, members.next_value_seed(ValueOf(setting))?);
-                }
-                Ok(patch)
-            }
-        }
-
-        deserializer.deserialize_map(Members).map(Self)
+        json::members(deserializer)
     }
 }
 
-/// Deserializes a value of the setting's kind. The range is not checked here: that is a rule.
-struct ValueOf(&'static Setting);
+impl Members for SettingsPatchBody {
+    type Row = Setting;
 
-impl<'de> DeserializeSeed<'de> for ValueOf {
-    type Value = Value;
+    fn row(name: &str) -> Option<(&'static Setting, &'static str)> {
+        Setting::named(name).map(|setting| (setting, setting.name))
+    }
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        let value = match self.0.kind {
-            Kind::Integer(..) => nullable::<Integer, D>(self.0, deserializer)?
-                .map(|number| Value::Integer(number.get())),
-            Kind::Boolean => nullable::<bool, D>(self.0, deserializer)?.map(Value::Boolean),
-            Kind::Seconds(..) => nullable::<Number, D>(self.0, deserializer)?.map(|number| {
+    /// The range is not checked here: that is a rule.
+    fn read<'de, D: Deserializer<'de>>(
+        &mut self,
+        setting: &'static Setting,
+        value: D,
+    ) -> Result<(), D::Error> {
+        let value = match setting.kind {
+            Kind::Integer(..) => {
+                nullable::<Integer, D>(setting, value)?.map(|number| Value::Integer(number.get()))
+            }
+            Kind::Boolean => nullable::<bool, D>(setting, value)?.map(Value::Boolean),
+            Kind::Seconds(..) => nullable::<Number, D>(setting, value)?.map(|number| {
                 let nearest = if number.get() < 0.0 {
                     Duration::ZERO
                 } else {
@@ -101,7 +79,8 @@ impl<'de> DeserializeSeed<'de> for ValueOf {
                 Value::Duration(Duration::try_from_secs_f64(number.get()).unwrap_or(nearest))
             }),
         };
-        Ok(value.unwrap_or(Value::Null))
+        self.0.add(setting, value.unwrap_or(Value::Null));
+        Ok(())
     }
 }
 
