@@ -753,7 +753,7 @@ fn all_refusals_look_alike() {
         ),
         (
             "twin".into(),
-            "more than one person in the directory has the username",
+            "several people in the directory have the username, or the person has several usernames",
         ),
     ];
     for (number, barred) in (10..).zip(Barred::ALL) {

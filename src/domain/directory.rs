@@ -135,7 +135,7 @@ pub enum Verdict {
     WrongPassword,
     /// Nobody has the name or the identifier.
     Nobody,
-    /// More than one person has the name.
+    /// More than one person has the name, or the person has more than one.
     Several,
     /// The person may not log in.
     Barred(Barred),

@@ -86,8 +86,8 @@ pub fn log_in(
 ) -> Decision<LoginOutcome> {
     let directory = &attempt.directory;
     let known = attempt.known.and_then(|id| state.user(id));
-    let is_other = |now: &Arc<Directory>| !Arc::ptr_eq(now, directory);
-    if state.directory().map_or(true, is_other) || known.is_some() != attempt.known.is_some() {
+    let is_deleted = known.is_none() && attempt.known.is_some();
+    if !is_current(state, directory) || is_deleted {
         return changed_meanwhile(caller);
     }
     let by_known = known.map_or_else(|| caller.clone(), |user| as_user(caller, user));
@@ -102,7 +102,10 @@ pub fn log_in(
         // The username is not logged, because people type passwords into the wrong field.
         Verdict::WrongPassword => "wrong password, says the directory".into(),
         Verdict::Nobody => "there is no such user, here or in the directory".into(),
-        Verdict::Several => "more than one person in the directory has the username".into(),
+        Verdict::Several => {
+            "several people in the directory have the username, or the person has several usernames"
+                .into()
+        }
         Verdict::Barred(barred) => format!("the account {}", barred.in_words()),
     };
     let mut decision = refused(&by_known, &reason);
@@ -412,45 +415,45 @@ pub fn look_up(
     user: UserId,
     verdict: &Verdict,
 ) -> Decision<()> {
-    let is_current = |current: &Arc<Directory>| Arc::ptr_eq(current, directory);
-    let user = state
-        .user(user)
-        .filter(|user| user.directory.is_some() && state.directory().is_some_and(is_current));
-    let Some(user) = user else {
-        return Decision::reply(());
+    let is_of_directory = |user: &&User| user.directory.is_some();
+    let user = match state.user(user).filter(is_of_directory) {
+        Some(user) if is_current(state, directory) => user,
+        _ => return Decision::reply(()),
     };
-    let reason = match verdict {
+    let exclude = |reason: &str| exclude(state, now, caller, user, reason);
+    match verdict {
         // Not what was asked: a user never becomes another person.
         Verdict::Found(person) if state.user_of_directory(&person.id) != Some(user) => {
-            return Decision::reply(());
+            Decision::reply(())
         }
         Verdict::Found(person) => match user_of(state, now, person, Some(user)) {
             Ok(new) => {
                 let (changes, events) = take_over(caller, Some(user), &new);
-                return Decision {
+                Decision {
                     changes,
                     events,
                     reply: (),
-                };
+                }
             }
-            Err(reason) => reason,
+            Err(reason) => exclude(&reason),
         },
-        Verdict::Nobody => "is not in the directory any more".into(),
+        Verdict::Nobody => exclude("is not in the directory any more"),
         Verdict::Barred(barred) if barred.ends_sessions() => {
-            format!("has an account that {}", barred.in_words())
+            exclude(&format!("has an account that {}", barred.in_words()))
         }
-        Verdict::Barred(_) => {
-            return Decision {
-                changes: vec![Change::PutUser(looked_up(user, now))],
-                events: Vec::new(),
-                reply: (),
-            }
-        }
-        Verdict::Away(_) | Verdict::WrongPassword | Verdict::Several => {
-            return Decision::reply(());
-        }
-    };
-    exclude(state, now, caller, user, &reason)
+        Verdict::Barred(_) => Decision {
+            changes: vec![Change::PutUser(looked_up(user, now))],
+            ..Decision::reply(())
+        },
+        // The last two answer a login, and say nothing of the user's account.
+        Verdict::Away(_) | Verdict::WrongPassword | Verdict::Several => Decision::reply(()),
+    }
+}
+
+/// Returns whether `directory` is the configuration still.
+fn is_current(state: &State, directory: &Arc<Directory>) -> bool {
+    let current = state.directory();
+    current.is_some_and(|current| Arc::ptr_eq(current, directory))
 }
 
 /// Returns the users with sessions, or who may be able to log in without the directory, whose last
@@ -470,7 +473,8 @@ pub fn due(state: &State, age: Duration, now: Moment) -> BTreeSet<UserId> {
 /// Forgets the passwords that the directory confirmed so long ago that nobody may log in with them any
 /// more.
 pub fn forget_old(state: &State, now: Moment) -> Decision<()> {
-    let days = state.directory().map_or(0, |now| now.offline_days);
+    let directory = state.directory();
+    let days = directory.map_or(0, |directory| directory.offline_days);
     let is_old = |user: &&User| {
         let of = user.directory.as_ref();
         let confirmed = of.and_then(|of| of.confirmed);
