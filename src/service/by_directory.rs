@@ -260,25 +260,25 @@ impl Service {
             }
             right => right?,
         };
-        let mut verifier = None;
-        if let Verdict::Found(person) = &verdict {
-            self.look_up_namesake(&person.username, &person.id).await;
-            let is_same = known.as_ref().is_some_and(|known| known.id == person.id);
-            verifier = if directory.offline_days == 0 {
-                None
-            } else if right && is_same && Hasher::is_ours(&checked) {
-                Some(checked.clone())
-            } else {
-                match self.hasher.hash(share, password).await {
-                    Ok(hash) => Some(hash),
-                    Err(HashError::Busy) => None, // the next login leaves one
-                    Err(error) => return Err(error.into()),
+        let verifier = match (&verdict, user) {
+            (Verdict::Found(person), _) => {
+                self.look_up_namesake(&person.username, &person.id).await;
+                let is_same = known.as_ref().is_some_and(|known| known.id == person.id);
+                if directory.offline_days == 0 {
+                    None
+                } else if right && is_same && Hasher::is_ours(&checked) {
+                    Some(checked.clone())
+                } else {
+                    self.hasher.hash_unless_busy(share, password).await?
                 }
-            };
-        } else if let (Some(user), Verdict::Nobody | Verdict::Barred(_)) = (user, &verdict) {
-            // Another person may have the name by now: what follows is decided by the identity.
-            self.look_up_beside(user);
-        }
+            }
+            (Verdict::Nobody | Verdict::Barred(_), Some(user)) => {
+                // Another person may have the name by now: what follows is decided by the identity.
+                self.look_up_beside(user);
+                None
+            }
+            _ => None,
+        };
         let attempt = DirectoryAttempt {
             directory,
             known: user,

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::hashing::{Account, HashError, Hasher, Share};
+use super::hashing::{Account, Hasher, Share};
 use super::{Done, Service};
 use crate::domain::authority::{Request, Source};
 use crate::domain::error::RuleError;
@@ -117,7 +117,7 @@ impl Service {
     /// and slow, they reveal which are local. A refused login is not an error, but a [`LoginOutcome`].
     ///
     /// # Errors
-    /// - [`HashError`] if the password cannot be verified: the queue is full or Argon2 failed.
+    /// - [`HashError`](super::hashing::HashError) if the password cannot be verified: the queue is full or Argon2 failed.
     /// - [`StoreError`](crate::store::StoreError) if the result cannot be committed.
     pub async fn log_in(
         &self,
@@ -218,11 +218,7 @@ impl Service {
             .verify(share, password.clone(), checked.clone())
             .await?;
         let rehashed = if right && replaceable && !Hasher::is_ours(&checked) {
-            match self.hasher.hash(share, password).await {
-                Ok(hash) => Some(hash),
-                Err(HashError::Busy) => None, // the next login replaces the hash
-                Err(error) => return Err(error.into()),
-            }
+            self.hasher.hash_unless_busy(share, password).await?
         } else {
             None
         };

@@ -148,6 +148,23 @@ impl Hasher {
         .await
     }
 
+    /// Hashes a password with a new salt; returns `None` if the queue is full, for a hash that the next
+    /// login can leave as well.
+    ///
+    /// # Errors
+    /// [`HashError::Failed`] if Argon2 failed, as when there is not enough memory.
+    pub async fn hash_unless_busy(
+        &self,
+        share: Share,
+        password: Password,
+    ) -> Result<Option<PasswordHash>, HashError> {
+        match self.hash(share, password).await {
+            Ok(hash) => Ok(Some(hash)),
+            Err(HashError::Busy) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Returns whether a password matches a hash, which may have any parameters. A hash that is
     /// malformed or exceeds the limits on memory and time matches no password.
     ///
