@@ -12,7 +12,7 @@ use super::prompt::{confirm, read_password};
 use super::protocol::{ConsoleRequest, ConsoleResponse};
 use super::table::lines;
 use super::{unexpected, Console};
-use crate::cli::console::{DirectoryCommand, GivePassword, NewDirectory, NewField};
+use crate::cli::console::{DirectoryCommand, GivePassword, NewDirectory, NewField, Sure};
 use crate::domain::directory::draft::{Accepts, Field, FIELDS};
 use crate::domain::text::escape;
 use crate::http::views::Source;
@@ -49,54 +49,62 @@ impl Console<'_> {
                 let shown = self.present()?;
                 self.print_directory(&shown, &[])
             }
-            DirectoryCommand::Set { new, no_test, .. } => {
-                let configuration = self.configuration(new, files)?;
-                let test = !no_test;
-                let request = ConsoleRequest::SetDirectory {
-                    configuration,
-                    test,
-                };
-                let ConsoleResponse::DirectorySet(Value::Object(set), found) =
-                    self.change(request)?
-                else {
-                    return Err(unexpected());
-                };
+            DirectoryCommand::Set { new, no_test, .. } => self.set_directory(new, files, !no_test),
+            DirectoryCommand::Test { new, .. } => self.test_directory(new, files),
+            DirectoryCommand::Remove { sure, .. } => self.remove_directory(sure),
+        }
+    }
+
+    fn set_directory(&self, new: &NewDirectory, files: Files, test: bool) -> Done {
+        let configuration = self.configuration(new, files)?;
+        let request = ConsoleRequest::SetDirectory {
+            configuration,
+            test,
+        };
+        match self.change(request)? {
+            ConsoleResponse::DirectorySet(Value::Object(set), found) => {
                 self.print_directory(&set, &found)
             }
-            DirectoryCommand::Test { new, .. } => {
-                let given = if new.is_empty() {
-                    None
-                } else {
-                    Some(self.configuration(new, files)?)
-                };
-                let request = ConsoleRequest::TestDirectory(given);
-                let ConsoleResponse::DirectoryTested(found) = self.change(request)? else {
-                    return Err(unexpected());
-                };
+            _ => Err(unexpected()),
+        }
+    }
+
+    fn test_directory(&self, new: &NewDirectory, files: Files) -> Done {
+        let given = if new.is_empty() {
+            None
+        } else {
+            Some(self.configuration(new, files)?)
+        };
+        match self.change(ConsoleRequest::TestDirectory(given))? {
+            ConsoleResponse::DirectoryTested(found) => {
                 self.print_either(&json!({ "found": found }), &sentences(&found))
             }
-            DirectoryCommand::Remove { sure, .. } => {
-                // Nobody is asked about a directory that is not configured.
-                self.present()?;
-                let ConsoleResponse::Users(users) = self.request(ConsoleRequest::ListUsers)? else {
-                    return Err(unexpected());
-                };
-                let is_of_directory = |source| source == Source::Directory;
-                let users = users.iter().filter(|user| is_of_directory(user.source));
-                let question = format!(
-                    "Remove the directory? Its users ({} now) cannot log in any more, and their sessions end.",
-                    users.count()
-                );
-                confirm(sure, &question)?;
-                let ConsoleResponse::DirectoryRemoved(users) =
-                    self.change(ConsoleRequest::RemoveDirectory)?
-                else {
-                    return Err(unexpected());
-                };
+            _ => Err(unexpected()),
+        }
+    }
+
+    fn remove_directory(&self, sure: &Sure) -> Done {
+        // Nobody is asked about a directory that is not configured.
+        self.present()?;
+        let ConsoleResponse::Users(users) = self.request(ConsoleRequest::ListUsers)? else {
+            return Err(unexpected());
+        };
+        let of_directory = users
+            .iter()
+            .filter(|user| user.source == Source::Directory)
+            .count();
+        let question = format!(
+            "Remove the directory? Its users ({of_directory} now) cannot log in any more, and their \
+             sessions end."
+        );
+        confirm(sure, &question)?;
+        match self.change(ConsoleRequest::RemoveDirectory)? {
+            ConsoleResponse::DirectoryRemoved(users) => {
                 let said =
                     format!("removed the directory; users who cannot log in any more: {users}\n");
                 self.print_either(&json!({ "users": users }), &said)
             }
+            _ => Err(unexpected()),
         }
     }
 
