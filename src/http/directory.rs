@@ -135,7 +135,9 @@ fn schema(description: &str, is_given: bool) -> RefOr<Schema> {
             Accepts::Password => continue,
         };
         object = object.property(field.name, property);
-        if field.required || !is_given && !["userFilter", "upnSuffix"].contains(&field.name) {
+        // Of these two, a configuration has only one. Every other field has a default.
+        let is_either = ["userFilter", "upnSuffix"].contains(&field.name);
+        if field.required || !is_given && !is_either {
             object = object.required(field.name);
         }
     }

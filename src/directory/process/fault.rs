@@ -14,8 +14,8 @@ pub enum Fault {
     #[error("{0}")]
     Untrusted(String),
     /// The server did not answer when it was given a person's password, or could not verify it now. It may
-    /// have counted the password as wrong. Another would count it again, and so lock the account sooner than this robot may: none
-    /// is asked.
+    /// have counted the password as wrong. Another would count it again, so that the directory locks the
+    /// account although the robot has passed on few enough wrong passwords: none is asked.
     #[error("{0}")]
     Unanswered(String),
     /// The server was asked, and the configuration is wrong.
