@@ -6,18 +6,21 @@ use std::convert::Infallible;
 use std::fs;
 use std::os::unix::fs::{symlink, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, Once};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
+use auth_server::directory::protocol::Configuration;
 use auth_server::domain::audit::{hex, Origin};
 use auth_server::domain::authority::Caller;
 use auth_server::domain::change::Change;
 use auth_server::domain::decision::Decision;
+use auth_server::domain::directory::DirectoryId;
 use auth_server::domain::passwords::PasswordHash;
 use auth_server::domain::scopes::Scopes;
 use auth_server::domain::settings::Settings;
 use auth_server::domain::time::{Mark, Moment, Reading};
 use auth_server::domain::tokens::{Session, SessionId};
+use auth_server::domain::users::source::OfDirectory;
 use auth_server::domain::users::{AccountType, ResetPasswordReason, User, UserId};
 use auth_server::store::{
     clean_stage_directory, stage_directory, AuditLog, Import, Store, StoreError, Strictness,
@@ -1084,6 +1087,17 @@ fn wait<T>(work: impl std::future::Future<Output = T>) -> T {
         .block_on(work)
 }
 
+/// Commits changes.
+fn change(store: &Store, changes: Vec<Change>) {
+    let decision = Decision {
+        changes,
+        ..Decision::reply(())
+    };
+    wait(store.write(|_, _| Ok::<_, Infallible>(decision)))
+        .unwrap()
+        .unwrap();
+}
+
 #[test]
 fn import_into_a_database_in_use_replaces_its_accounts_and_ends_its_sessions() {
     let root = TempDir::new().unwrap();
@@ -1098,8 +1112,9 @@ fn import_into_a_database_in_use_replaces_its_accounts_and_ends_its_sessions() {
         username: "Own".into(),
         ..Imported::from(&user_row("1", &[])).user(1)
     };
-    let decision = Decision {
-        changes: vec![
+    change(
+        &store,
+        vec![
             Change::PutUser(own),
             Change::PutSession(Session {
                 id: SessionId(60),
@@ -1108,12 +1123,7 @@ fn import_into_a_database_in_use_replaces_its_accounts_and_ends_its_sessions() {
                 expires: Moment(i64::MAX),
             }),
         ],
-        events: Vec::new(),
-        reply: (),
-    };
-    wait(store.write(|_, _| Ok::<_, Infallible>(decision)))
-        .unwrap()
-        .unwrap();
+    );
     let import = |strictness| {
         let stage = TempDir::new().unwrap();
         let survey = Survey::of(root.path(), stage.path()).unwrap();
@@ -1156,6 +1166,62 @@ fn import_into_a_database_in_use_replaces_its_accounts_and_ends_its_sessions() {
 }
 
 #[test]
+fn import_removes_the_directory_and_its_users() {
+    let root = TempDir::new().unwrap();
+    python(root.path(), &user_row("1", &[]));
+    let configuration: Configuration = serde_json::from_value(serde_json::json!({
+        "kind": "ldap",
+        "servers": ["ldaps://ldap.lab.example"],
+        "ca": "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n",
+        "base": "dc=lab,dc=example",
+        "names": {"filter": "(uid={name})"},
+        "bindName": "cn=robot,dc=lab,dc=example",
+        "bindPassword": "bind secret",
+        "fullNameAttribute": "cn",
+        "adminGroups": ["cn=admins,dc=lab,dc=example"],
+        "userGroups": [],
+        "auditorGroups": [],
+        "offlineDays": 7,
+        "maxWrongPasswords": 3,
+    }))
+    .unwrap();
+    let id = DirectoryId::from_text("0".repeat(32)).unwrap();
+    let directory = TempDir::new().unwrap();
+    let store = Store::open(directory.path(), |_, _| {}).unwrap();
+    let person = User {
+        id: UserId(50),
+        username: "Person".into(),
+        directory: Some(OfDirectory {
+            id: id.clone(),
+            looked_up: Moment(0),
+            confirmed: Some(Moment(0)),
+        }),
+        ..Imported::from(&user_row("1", &[])).user(1)
+    };
+    change(
+        &store,
+        vec![
+            Change::PutDirectory(Some(Arc::new(configuration.into()))),
+            Change::PutUser(person),
+        ],
+    );
+    let stage = TempDir::new().unwrap();
+    let survey = Survey::of(root.path(), stage.path()).unwrap();
+    wait(store.import(survey, Strictness::All, caller())).unwrap();
+    let check = |store: &Store| {
+        store.read(|state, _| {
+            assert!(state.directory().is_none());
+            assert!(state.user_of_directory(&id).is_none());
+            let names: Vec<_> = state.users().map(|user| &*user.username).collect();
+            assert_eq!(names, ["user1"]);
+        });
+    };
+    check(&store);
+    drop(store);
+    check(&Store::open(directory.path(), |_, _| {}).unwrap());
+}
+
+#[test]
 fn import_never_turns_access_control_off() {
     let root = TempDir::new().unwrap();
     python(
@@ -1165,14 +1231,7 @@ fn import_never_turns_access_control_off() {
     for on in [true, false] {
         let directory = TempDir::new().unwrap();
         let store = Store::open(directory.path(), |_, _| {}).unwrap();
-        let decision = Decision {
-            changes: vec![Change::SetAccessControl(on)],
-            events: Vec::new(),
-            reply: (),
-        };
-        wait(store.write(|_, _| Ok::<_, Infallible>(decision)))
-            .unwrap()
-            .unwrap();
+        change(&store, vec![Change::SetAccessControl(on)]);
         let stage = TempDir::new().unwrap();
         let survey = Survey::of(root.path(), stage.path()).unwrap();
         let summary = wait(store.import(survey, Strictness::All, caller())).unwrap();

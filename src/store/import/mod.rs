@@ -301,8 +301,9 @@ impl Import {
     }
 
     /// Writes the state and its audit event in one transaction. Existing accounts are replaced and
-    /// their sessions end. Access control stays on if it is on already. Returns a summary of the
-    /// result.
+    /// their sessions end. The lab's directory is removed with its users, because the Python server has
+    /// none: only the imported users may log in. Access control stays on if it is on already. Returns a
+    /// summary of the result.
     ///
     /// # Errors
     /// The SQLite error if the state cannot be written; nothing changes then.
